@@ -1,0 +1,1 @@
+"""The three services of Tripod. They import `shared`, never each other."""

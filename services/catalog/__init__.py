@@ -1,0 +1,1 @@
+"""Catalog: owns the rows, answers every question about media, and delivers their bytes."""

@@ -1,0 +1,1 @@
+"""Processor: derives variants, metadata and fingerprints from originals, one contained child per file."""

@@ -1,0 +1,178 @@
+"""The one table of the broker: every stream, consumer and bucket, with no JetStream default left unsaid."""
+
+from datetime import timedelta
+
+import msgspec
+
+MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored log of subjects: file storage, limits retention, new messages refused when it is full."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_bytes: int
+    max_message_bytes: int = 64 * 1024  # the wire contract: an event is at most this long
+    max_age: timedelta = timedelta(0)  # 0: for ever; a rebuild replays the whole history
+    duplicate_window: timedelta = timedelta(minutes=2)
+    replicas: int = 1
+
+
+class Durable(msgspec.Struct, frozen=True, kw_only=True):
+    """A named consumer of one stream.
+
+    `attempts` is how often a handler may fail on one message before it goes to the dead letters; the broker's
+    own `max_deliver` lies above it, so that the loop, not the broker, decides.
+    """
+
+    name: str
+    stream: str
+    subjects: tuple[str, ...]
+    ack_wait: timedelta
+    max_ack_pending: int
+    attempts: int = 5
+    backoff: tuple[float, ...] = (1, 5, 30, 120)  # seconds before attempt 2, 3, ...; the last one repeats
+
+    @property
+    def max_deliver(self) -> int:
+        return self.attempts + 20
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A key-value bucket on file storage that keeps only the newest value of a key."""
+
+    name: str
+    max_bytes: int
+    ttl: timedelta = timedelta(0)  # 0: for ever
+    replicas: int = 1
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """All that must exist on the broker."""
+
+    streams: tuple[Stream, ...]
+    durables: tuple[Durable, ...]
+    buckets: tuple[Bucket, ...]
+
+    def durable(self, name: str) -> Durable:
+        return next(d for d in self.durables if d.name == name)
+
+
+MEDIA_TYPES = ("image", "video", "audio", "document", "other")
+LANES = ("fresh", "bulk")
+
+MEDIA = "MEDIA"
+REGISTRY = "REGISTRY"
+DEAD = "DEAD"
+ADVISORIES = "ADVISORIES"
+
+COUNTERS = "counters"
+INTENTS = "intents"
+UPLOADS = "uploads"
+IDEMPOTENCY = "idempotency"
+ENTITIES = "entities"
+
+
+def uploaded(media_type: str, lane: str) -> str:
+    """The subject of an upload: `media.v1.uploaded.<type>.<fresh|bulk>`."""
+    return f"media.v1.uploaded.{media_type}.{lane}"
+
+
+def media_subject(event: str, media_type: str) -> str:
+    """The subject of any other media event: `media.v1.<event>.<type>`."""
+    return f"media.v1.{event}.{media_type}"
+
+
+def progress(media_id: str) -> str:
+    """The core subject of one media's progress; never stored."""
+    return f"progress.v1.{media_id}"
+
+
+def dead_letter(durable: str) -> str:
+    """Where a message goes that this consumer can never handle."""
+    return f"dead.v1.{durable}"
+
+
+CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
+CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
+
+
+def _lane(media_type: str, lane: str, *, ack_wait: timedelta, pending: int) -> Durable:
+    return Durable(
+        name=f"processor-{media_type}-{lane}",
+        stream=MEDIA,
+        subjects=(uploaded(media_type, lane),),
+        ack_wait=ack_wait,
+        max_ack_pending=pending,
+        attempts=3,
+    )
+
+
+TOPOLOGY = Topology(
+    streams=(
+        Stream(name=MEDIA, subjects=("media.v1.>",), max_bytes=8 * GIBIBYTE),
+        Stream(name=REGISTRY, subjects=("entity.v1.>", "user.v1.>"), max_bytes=GIBIBYTE),
+        # A dead letter carries the whole message and its error, so it may be longer than an event.
+        Stream(name=DEAD, subjects=("dead.v1.>",), max_bytes=GIBIBYTE, max_message_bytes=256 * 1024),
+        Stream(
+            name=ADVISORIES,
+            subjects=("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",),
+            max_bytes=64 * MEBIBYTE,
+            max_age=timedelta(days=30),
+        ),
+    ),
+    durables=(
+        Durable(
+            name="catalog-projector",
+            stream=MEDIA,
+            subjects=("media.v1.uploaded.>", "media.v1.processed.>", "media.v1.failed.>"),
+            ack_wait=timedelta(seconds=30),
+            max_ack_pending=1000,
+        ),
+        Durable(
+            name="catalog-registry",
+            stream=REGISTRY,
+            subjects=("entity.v1.>", "user.v1.>"),
+            ack_wait=timedelta(seconds=30),
+            max_ack_pending=100,
+        ),
+        Durable(
+            name="ingest-eraser",
+            stream=MEDIA,
+            subjects=("media.v1.deleted.>",),
+            ack_wait=timedelta(seconds=60),
+            max_ack_pending=100,
+            attempts=10,
+        ),
+        Durable(
+            name="processor-eraser",
+            stream=MEDIA,
+            subjects=("media.v1.deleted.>",),
+            ack_wait=timedelta(seconds=60),
+            max_ack_pending=100,
+            attempts=10,
+        ),
+        Durable(
+            name="processor-reprocess",
+            stream=MEDIA,
+            subjects=("media.v1.reprocess_requested.>",),
+            ack_wait=timedelta(seconds=60),
+            max_ack_pending=16,
+            attempts=3,
+        ),
+        *(
+            _lane(media_type, lane, ack_wait=timedelta(seconds=60), pending=64)
+            for media_type in MEDIA_TYPES
+            for lane in LANES
+        ),
+    ),
+    buckets=(
+        Bucket(name=COUNTERS, max_bytes=MEBIBYTE),
+        Bucket(name=INTENTS, max_bytes=256 * MEBIBYTE),
+        Bucket(name=UPLOADS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
+        Bucket(name=IDEMPOTENCY, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
+        Bucket(name=ENTITIES, max_bytes=GIBIBYTE),
+    ),
+)

@@ -1,0 +1,75 @@
+"""The object store as the services see it. Two implementations pass one contract suite: `s3` and `memory`."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+
+class BlobMissing(Exception):  # noqa: N818 - an answer to act on, not a fault
+    """No object has this key."""
+
+
+class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of the store; size in bytes, `etag` without quotes."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Blobs(Protocol):
+    """One bucket. Every call raises Unavailable when the store does not answer."""
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket where it is absent."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the store answers; raises Unavailable with the reason when it does not."""
+        ...
+
+    async def put(
+        self, key: str, body: AsyncIterable[bytes], *, size: int | None, content_type: str
+    ) -> BlobInfo:
+        """Store `body` under `key`, replacing what was there; the object appears whole or not at all.
+
+        A known `size` streams without a buffer; None buffers one part at a time. Whatever `body` raises
+        comes out unchanged, after the transfer was aborted: then nothing new is in the store, and no
+        unfinished multipart either. A body shorter or longer than `size` raises ValueError, likewise.
+        """
+        ...
+
+    async def put_bytes(self, key: str, body: bytes, *, content_type: str) -> BlobInfo:
+        """Store bytes that are in memory already."""
+        ...
+
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The bytes from `start`, `length` of them or all the rest, in chunks. Raises BlobMissing on entry.
+        A transfer that ends early raises Unavailable, never a short body."""
+        ...
+
+    async def head(self, key: str) -> BlobInfo | None:
+        """What is there, None when nothing is."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove; absent is success."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """All objects whose key starts with `prefix`, in key order."""
+        ...
+
+    async def sweep_uploads(self, older_than: timedelta) -> int:
+        """Abort multipart uploads that nobody has finished; how many."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
