@@ -1,0 +1,273 @@
+"""The events: facts in the past tense. This file is the public contract; tests hold its bytes."""
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from shared.errors import Malformed
+
+MAX_EVENT_BYTES = 64 * 1024
+
+MediaType: TypeAlias = Literal["image", "video", "audio", "document", "other"]
+
+
+class EntityLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a media hangs: an entity of another system and the field of it."""
+
+    type: str
+    id: str
+    field: str = ""
+    is_primary: bool = False
+    sort_order: int = 0
+
+
+class VariantRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A derived file in the object store; `spec` is the hash of what the recipe asked for."""
+
+    name: str
+    key: str
+    mime_type: str
+    width: int
+    height: int
+    size: int
+    spec: str
+
+
+class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The original is in the object store under `key`. All that the upload said is here."""
+
+    id: uuid.UUID
+    number: int
+    generation: int = 1
+    owner: str
+    owner_uid: int | None = None
+    owner_name: str | None = None
+    profile: str
+    recipe: str
+    key: str
+    filename: str
+    mime_type: str
+    media_type: MediaType
+    size: int
+    sha256: str
+    is_public: bool
+    entity: EntityLink | None = None
+    description: str | None = None
+    alt_text: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    created_at: datetime
+
+
+class MediaRejected(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload was refused after bytes had flowed; nothing of it is kept."""
+
+    id: uuid.UUID
+    owner: str
+    profile: str
+    filename: str
+    media_type: MediaType
+    code: str
+    detail: str
+    rejected_at: datetime
+
+
+class MediaProcessed(msgspec.Struct, frozen=True, kw_only=True):
+    """All variants are in the object store. `timings` are milliseconds per stage."""
+
+    id: uuid.UUID
+    generation: int
+    owner: str
+    media_type: MediaType
+    recipe: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    bitrate: int | None = None
+    exif: dict[str, Any] = {}
+    taken_at: str | None = None
+    phash: str | None = None
+    dhash: str | None = None
+    degenerate: bool = False
+    placeholder: str | None = None
+    variants: tuple[VariantRef, ...] = ()
+    warnings: tuple[str, ...] = ()
+    timings: dict[str, float] = {}
+    processed_at: datetime
+
+
+class MediaFailed(msgspec.Struct, frozen=True, kw_only=True):
+    """The original cannot be processed; `code` is for programs, `detail` for people."""
+
+    id: uuid.UUID
+    generation: int
+    owner: str
+    media_type: MediaType
+    code: str
+    detail: str
+    failed_at: datetime
+
+
+class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """The pipeline is to run again over an original that is there."""
+
+    id: uuid.UUID
+    generation: int
+    owner: str
+    key: str
+    size: int
+    mime_type: str
+    media_type: MediaType
+    recipe: str
+    requested_at: datetime
+
+
+class MediaDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """A media is gone for good. Whoever wrote `key`, or under `variants`, erases it."""
+
+    id: uuid.UUID
+    number: int | None
+    owner: str | None
+    media_type: MediaType
+    key: str | None
+    variants: str
+    deleted_at: datetime
+
+
+class MediaCreated(msgspec.Struct, frozen=True, kw_only=True):
+    """The catalog has the row; `media` is its full public state."""
+
+    id: uuid.UUID
+    owner: str
+    media: dict[str, Any]
+
+
+class MediaUpdated(msgspec.Struct, frozen=True, kw_only=True):
+    """The row changed; `media` is its full public state afterwards."""
+
+    id: uuid.UUID
+    owner: str
+    media: dict[str, Any]
+
+
+class EntityUpserted(msgspec.Struct, frozen=True, kw_only=True):
+    """Another system says who owns and administers a thing of its own."""
+
+    type: str
+    id: str
+    owners: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+    display_id: str | None = None
+
+
+class EntityDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Another system's thing is gone."""
+
+    type: str
+    id: str
+
+
+class UserDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """A user is gone; what was theirs goes with them."""
+
+    sub: str
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is; core message, never stored. `percent` runs from 0 to 100."""
+
+    id: uuid.UUID
+    owner: str
+    stage: str
+    percent: int
+    at: datetime
+
+
+Event: TypeAlias = (
+    MediaUploaded
+    | MediaRejected
+    | MediaProcessed
+    | MediaFailed
+    | ReprocessRequested
+    | MediaDeleted
+    | MediaCreated
+    | MediaUpdated
+    | EntityUpserted
+    | EntityDeleted
+    | UserDeleted
+    | Progress
+)
+
+TYPES: dict[str, type[Event]] = {
+    "media.uploaded.v1": MediaUploaded,
+    "media.rejected.v1": MediaRejected,
+    "media.processed.v1": MediaProcessed,
+    "media.failed.v1": MediaFailed,
+    "media.reprocess_requested.v1": ReprocessRequested,
+    "media.deleted.v1": MediaDeleted,
+    "media.created.v1": MediaCreated,
+    "media.updated.v1": MediaUpdated,
+    "entity.upserted.v1": EntityUpserted,
+    "entity.deleted.v1": EntityDeleted,
+    "user.deleted.v1": UserDeleted,
+    "progress.v1": Progress,
+}
+_NAMES = {struct: name for name, struct in TYPES.items()}
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A CloudEvents 1.0 event in JSON structured mode (https://github.com/cloudevents/spec)."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    data: Any
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def encode(
+    event: Event, *, source: str, event_id: str, subject: str, time: datetime, traceparent: str | None
+) -> bytes:
+    """The bytes of an event. Raises Malformed when they exceed MAX_EVENT_BYTES."""
+    envelope = Envelope(
+        id=event_id,
+        source=f"/tripod/{source}",
+        type=_NAMES[type(event)],
+        subject=subject,
+        time=time,
+        traceparent=traceparent,
+        data=event,
+    )
+    data = _encoder.encode(envelope)
+    if len(data) > MAX_EVENT_BYTES:
+        raise Malformed(
+            f"The event {envelope.type} of {subject} would be {len(data)} bytes; "
+            f"at most {MAX_EVENT_BYTES} are allowed."
+        )
+    return data
+
+
+def decode(data: bytes) -> tuple[Envelope, Event]:
+    """An event and its envelope. Raises Malformed for bytes that can never be one of ours."""
+    try:
+        envelope = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"These {len(data)} bytes are not a CloudEvent in JSON: {error}") from error
+    struct = TYPES.get(envelope.type)
+    if struct is None:
+        raise Malformed(f"The event type {envelope.type!r} is unknown; known are {', '.join(TYPES)}.")
+    try:
+        return envelope, msgspec.convert(envelope.data, struct)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"The data of event {envelope.type} {envelope.id} is wrong: {error}") from error
