@@ -18,11 +18,11 @@ REPLY_HEADER = "Tripod-Reply"
 Headers = Mapping[str, str]
 
 
-class KeyConflict(Exception):  # noqa: N818 - an answer to act on, not a fault
+class KeyConflict(Exception):
     """The key exists already, or its revision is not the expected one. Nothing was written."""
 
 
-class NoAnswer(Exception):  # noqa: N818 - an answer to act on, not a fault
+class NoAnswer(Exception):
     """A request found no responder, or none answered in time."""
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 
-class BlobMissing(Exception):  # noqa: N818 - an answer to act on, not a fault
+class BlobMissing(Exception):
     """No object has this key."""
 
 

@@ -1,0 +1,79 @@
+"""Structured logs: JSON lines on stdout for machines, a console form for people. Never a secret or a signed URL."""
+
+import logging
+import sys
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from shared import trace
+from shared.env import Env
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    level: str = "info"
+    format: str = "json"
+
+    @classmethod
+    def from_env(cls, env: Env) -> "LogSettings":
+        levels = ("debug", "info", "warning", "error")
+        return cls(
+            level=env.choice("TRIPOD_LOG_LEVEL", "info", levels),
+            format=env.choice("TRIPOD_LOG_FORMAT", "json", ("json", "console")),
+        )
+
+
+def configure(settings: LogSettings, service: str) -> None:
+    """Set up the logs of this process, those of libraries included."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    chain: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_service(service),
+        _add_trace,
+    ]
+    renderer: structlog.typing.Processor
+    if settings.format == "console":
+        renderer = structlog.dev.ConsoleRenderer()
+    else:
+        renderer = structlog.processors.JSONRenderer(serializer=_to_json)
+        chain.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=chain,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for chatty in ("nats", "aiohttp.access", "urllib3", "httpcore", "httpx", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    current = trace.current()
+    if current is not None:
+        event.setdefault("trace_id", current.trace_id)
+    return event
+
+
+def _add_service(service: str) -> structlog.typing.Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        return event
+
+    return add
+
+
+def _to_json(event: EventDict, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

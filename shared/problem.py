@@ -1,0 +1,109 @@
+"""Errors as `application/problem+json` (RFC 9457), translated here once for every HTTP service."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from shared import trace
+from shared.errors import TripodError, Unauthenticated
+
+MEDIA_TYPE = "application/problem+json"
+log = structlog.get_logger()
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The problem document of every error; `detail` is always there and meant for people."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    type: str = "about:blank"
+    trace_id: str | None = None
+
+
+def document(error: TripodError) -> dict[str, Any]:
+    """The JSON members that show an error to its caller."""
+    current = trace.current()
+    members: dict[str, Any] = {
+        "type": f"urn:tripod:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if current is not None:
+        members["trace_id"] = current.trace_id
+    return {**members, **error.extra}
+
+
+def headers(error: TripodError) -> dict[str, str]:
+    """The headers that go with an error."""
+    found = {"Cache-Control": "no-store"}
+    if error.retry_after is not None:
+        found["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthenticated):
+        found["WWW-Authenticate"] = 'Bearer realm="tripod"'
+    return found
+
+
+def _answer_ours(_request: Request[Any, Any, Any], error: TripodError) -> Response[bytes]:
+    if error.status >= 500:
+        log.warning("http.failed", code=error.code, detail=error.detail)
+    return Response(
+        msgspec.json.encode(document(error)),
+        status_code=error.status,
+        headers=headers(error),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What the framework refuses before our code runs: unknown path, wrong method, unreadable query or body."""
+    status = error.status_code
+    detail = _framework_detail(request, error)
+    members: dict[str, Any] = {
+        "type": f"urn:tripod:problem:http_{status}",
+        "title": type(error).__name__.removesuffix("Exception"),
+        "status": status,
+        "detail": detail,
+        "code": f"http_{status}",
+    }
+    current = trace.current()
+    if current is not None:
+        members["trace_id"] = current.trace_id
+    if isinstance(error.extra, list):
+        members["errors"] = error.extra
+    return Response(
+        msgspec.json.encode(members, enc_hook=str),
+        status_code=status,
+        headers={**(error.headers or {}), "Cache-Control": "no-store"},
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _framework_detail(request: Request[Any, Any, Any], error: HTTPException) -> str:
+    if error.status_code == 404:
+        return f"Nothing is at {request.url.path}."
+    if error.status_code == 405:
+        return f"{request.method} is not allowed at {request.url.path}."
+    return error.detail or "The request was refused."
+
+
+def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """A fault of ours: the log has it all, the caller the trace id to ask about."""
+    log.error("http.fault", method=request.method, path=request.url.path, exc_info=error)
+    return _answer_ours(
+        request, TripodError("Something broke on our side; the trace id names it in the logs.")
+    )
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    TripodError: _answer_ours,
+    HTTPException: _answer_framework,
+    Exception: _answer_fault,
+}

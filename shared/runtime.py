@@ -1,0 +1,74 @@
+"""Running a service: its background tasks are supervised, and a signal drains it before it goes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+import uvicorn
+from litestar import Litestar
+
+from shared.http import HttpSettings
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 8  # the stack promises to be down within 10
+
+
+class Background:
+    """The background tasks of a process. When one of them dies the process drains and exits non-zero:
+    a service without its consumer must not look alive."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.failed = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` until `stop` is set; its end before that is a failure."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self.stop.is_set() or task.cancelled():
+            return
+        self.failed = True
+        log.error("task.died", task=task.get_name(), exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def close(self) -> None:
+        """Ask every task to end, and cancel those that do not within the drain time."""
+        self.stop.set()
+        if not self._tasks:
+            return
+        _done, late = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS - 2)
+        for task in late:
+            log.warning("task.cancelled", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def serve(app: Litestar, settings: HttpSettings) -> None:
+    """Serve until a signal comes. Exits with 1 when a background task died or the start failed."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS - 2,
+        timeout_keep_alive=30,
+        ws_max_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    background: Background | None = app.state.get("background")
+    if not server.started or (background is not None and background.failed):
+        sys.exit(1)
