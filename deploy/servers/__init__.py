@@ -1,0 +1,1 @@
+"""The real servers of the embedded stack, one file each, started from wheels."""
