@@ -91,7 +91,7 @@ def make_app(
     """The app of a service. Handlers may ask for `caller: Caller` (a token is needed) and
     `optional_caller: Caller`."""
     app = Litestar(
-        route_handlers=[*handlers, *_health(checks), _metrics(registry)],
+        route_handlers=[*handlers, *_health(checks), _metrics(registry), _openapi],
         dependencies={
             "caller": Provide(provide_caller),
             "optional_caller": Provide(provide_optional_caller),
@@ -107,18 +107,19 @@ def make_app(
         openapi_config=OpenAPIConfig(
             title=title,
             version=version,
-            path="/",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            path="/openapi",  # the framework's own pages live below it, out of the way
+            render_plugins=[JsonRenderPlugin()],
             components=Components(
                 security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
             ),
             security=[{"bearer": []}],
         ),
-        middleware=[_observe(service, HttpMetrics(registry))],
         logging_config=None,
         request_max_body_size=1024 * 1024,  # JSON bodies; uploads lift it on their own routes
     )
     app.state.authenticator = authenticator
+    # Outside of the routing, so that an unknown path is traced, counted and logged too.
+    app.asgi_handler = _observe(service, HttpMetrics(registry))(app.asgi_handler)
     return app
 
 
@@ -154,9 +155,14 @@ async def _outcome(check: Check) -> str:
 def _metrics(registry: CollectorRegistry) -> ControllerRouterHandler:
     @get("/metrics", include_in_schema=False, sync_to_thread=True)
     def metrics() -> Response[bytes]:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST.partition("; charset")[0])
 
     return metrics
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def _openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    return request.app.openapi_schema.to_schema()
 
 
 def _observe(service: str, metrics: HttpMetrics) -> Callable[[ASGIApp], ASGIApp]:

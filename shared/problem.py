@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457), translated here once for every HTTP service."""
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -68,7 +69,7 @@ def _answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> 
     detail = _framework_detail(request, error)
     members: dict[str, Any] = {
         "type": f"urn:tripod:problem:http_{status}",
-        "title": type(error).__name__.removesuffix("Exception"),
+        "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": f"http_{status}",
@@ -91,7 +92,16 @@ def _framework_detail(request: Request[Any, Any, Any], error: HTTPException) -> 
         return f"Nothing is at {request.url.path}."
     if error.status_code == 405:
         return f"{request.method} is not allowed at {request.url.path}."
+    if isinstance(error.extra, list) and error.extra:
+        return "; ".join(_field_fault(fault) for fault in error.extra) + "."
     return error.detail or "The request was refused."
+
+
+def _field_fault(fault: Any) -> str:
+    if not isinstance(fault, dict):
+        return str(fault)
+    source = getattr(fault.get("source"), "value", "request")
+    return f"{source} field {fault.get('key', '')!r}: {fault.get('message', 'not valid')}"
 
 
 def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
