@@ -178,7 +178,7 @@ def await_end(family: list[psutil.Process], seconds: float) -> None:
 
 def runs(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

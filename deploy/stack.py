@@ -86,7 +86,7 @@ class EmbeddedStack:
 
     def token(self, sub: str, *roles: str, **claims: object) -> str:
         """A bearer token of this stack for that caller, valid for 30 days."""
-        return tokens.make(self.secrets.jwt_secret, sub, roles, **claims)
+        return tokens.make(self.secrets.jwt_secret, sub, roles, claims)
 
     @property
     def nats_url(self) -> str:

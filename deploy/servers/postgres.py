@@ -126,7 +126,7 @@ def account(folder: Path) -> RunAs | None:
     try:
         gid = pwd.getpwuid(uid).pw_gid
     except KeyError:
-        message = f"PostgreSQL cannot run as root, and uid {uid} has no entry in /etc/passwd: add one, or do not run as root"
+        message = f"PostgreSQL cannot run as root, and uid {uid} has no /etc/passwd entry: add one, or do not run as root"
         raise StackError(message) from None
     return RunAs(uid=uid, gid=gid, reach=(str(Path(program("postgres")).parent), str(folder)))
 
