@@ -1,0 +1,112 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from shared.auth import ANONYMOUS, Authenticator, AuthSettings
+from shared.errors import SettingsError, Unauthenticated
+
+SECRET = "a secret of the tests with more than 32 bytes"
+KEYS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "RS256": (lambda: rsa.generate_private_key(65537, 2048), RSAAlgorithm),
+    "ES256": (lambda: ec.generate_private_key(ec.SECP256R1()), ECAlgorithm),
+    "EdDSA": (ed25519.Ed25519PrivateKey.generate, OKPAlgorithm),
+}
+
+
+def bearer(
+    claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None
+) -> str:
+    return "Bearer " + jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else None)
+
+
+def write_keys(path: Path, keys: dict[str, tuple[str, Any]]) -> str:
+    found = [
+        {
+            **json.loads(KEYS[algorithm][1].to_jwk(key.public_key())),
+            "kid": kid,
+            "alg": algorithm,
+            "use": "sig",
+        }
+        for kid, (algorithm, key) in keys.items()
+    ]
+    path.write_text(json.dumps({"keys": found}))
+    return str(path)
+
+
+async def test_a_token_names_its_caller_with_roles_uid_and_name() -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    token = bearer(
+        {"sub": "u1", "roles": ["admin", "emperor"], "uid": 7, "preferred_username": "ann", "exp": until}
+    )
+    caller = await Authenticator(AuthSettings(secret=SECRET)).caller(token)
+    assert (caller.sub, caller.roles, caller.uid, caller.name) == ("u1", frozenset({"admin"}), 7, "ann")
+    assert caller.expires_at == until
+    assert caller.governs
+
+
+async def test_nobody_is_anonymous_and_sees_nothing_of_others() -> None:
+    assert await Authenticator(AuthSettings(secret=SECRET)).caller(None) is ANONYMOUS
+    assert not ANONYMOUS.sees_all
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Basic dXNlcjpwYXNz",
+        "Bearer",
+        "Bearer ",
+        "Bearer not.a.token",
+        bearer({"sub": "u1"}, "another secret of more than 32 bytes!!"),
+        bearer({"sub": "u1", "exp": datetime.now(UTC) - timedelta(minutes=1)}),
+        bearer({"name": "no sub"}),
+        bearer({"sub": ""}),
+        bearer({"sub": "a\0b"}),
+        bearer({"sub": "u1"}, None, "none"),
+        bearer({"sub": "u1"}, SECRET * 2, "HS512"),
+    ],
+)
+async def test_a_token_that_proves_nothing_is_refused(header: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await Authenticator(AuthSettings(secret=SECRET)).caller(header)
+
+
+@pytest.mark.parametrize("algorithm", list(KEYS))
+async def test_a_key_set_in_a_file_checks_tokens_by_kid(algorithm: str, tmp_path: Path) -> None:
+    old, new = KEYS[algorithm][0](), KEYS[algorithm][0]()
+    path = write_keys(tmp_path / "keys.json", {"old": (algorithm, old), "new": (algorithm, new)})
+    authenticator = Authenticator(AuthSettings(jwks=path))
+    assert (await authenticator.caller(bearer({"sub": "u1"}, new, algorithm, "new"))).sub == "u1"
+    assert (await authenticator.caller(bearer({"sub": "u1"}, old, algorithm, "old"))).sub == "u1"
+    with pytest.raises(Unauthenticated):
+        await authenticator.caller(bearer({"sub": "u1"}, new, algorithm, "old"))
+    with pytest.raises(Unauthenticated):
+        await authenticator.caller(bearer({"sub": "u1"}, new, algorithm, "gone"))
+
+
+async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -> None:
+    key = KEYS["RS256"][0]()
+    path = write_keys(tmp_path / "keys.json", {"k": ("RS256", key)})
+    authenticator = Authenticator(AuthSettings(jwks=path))
+    with pytest.raises(Unauthenticated, match="HS256"):
+        await authenticator.caller(bearer({"sub": "u1"}, SECRET, "HS256", "k"))
+
+
+async def test_issuer_and_audience_are_checked_where_they_are_configured() -> None:
+    authenticator = Authenticator(AuthSettings(secret=SECRET, issuer="https://id.example", audience="tripod"))
+    good = {"sub": "u1", "iss": "https://id.example", "aud": "tripod"}
+    assert (await authenticator.caller(bearer(good))).sub == "u1"
+    for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}):
+        with pytest.raises(Unauthenticated):
+            await authenticator.caller(bearer({**good, **wrong}))
+
+
+def test_a_key_set_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TRIPOD_JWT_JWKS"):
+        Authenticator(AuthSettings(jwks=str(tmp_path / "absent.json")))

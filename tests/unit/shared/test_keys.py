@@ -1,0 +1,53 @@
+import re
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.ids import new_id
+from shared.storage import keys
+
+TEMPLATE = "{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}"
+AN_ID = new_id(1_700_000_000_000)
+
+
+def test_invariant_11_a_key_holds_the_utc_date_of_its_id() -> None:
+    key = keys.original(TEMPLATE, media_id=AN_ID, filename="Sommer in Köln.JPG", extension="jpg")
+    assert key == f"2023/11/14/{AN_ID}_sommer-in-koln.jpg"
+
+
+@given(st.text(max_size=300))
+def test_no_file_name_of_a_client_reaches_a_key_unsanitised(filename: str) -> None:
+    key = keys.original(TEMPLATE, media_id=AN_ID, filename=filename, extension="bin")
+    assert re.fullmatch(r"2023/11/14/[0-9a-f-]{36}_[a-z0-9-]{1,50}\.bin", key)
+
+
+@pytest.mark.parametrize(
+    ("filename", "slug"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("a\x00b.png", "a-b"),
+        ("C:\\temp\\photo.final.jpg", "photo-final"),
+        ("日本.jpg", "file"),
+        (".htaccess", "htaccess"),
+        ("x" * 10_000, "x" * 50),
+        ("\u202egnp.exe", "gnp"),
+        ("", "file"),
+    ],
+)
+def test_a_slug_keeps_what_is_harmless(filename: str, slug: str) -> None:
+    assert keys.slug(filename) == slug
+
+
+def test_variants_lie_below_a_prefix_that_no_other_media_shares() -> None:
+    key = keys.variant(AN_ID, spec="0a1b2c3d", name="thumbnail", extension="jpg")
+    assert key == f"variants/2023/11/14/{AN_ID}/0a1b2c3d-thumbnail.jpg"
+    assert key.startswith(keys.variants(AN_ID))
+    assert keys.id_of_variant(key) == AN_ID
+    assert keys.id_of_variant("2023/11/14/x_y.jpg") is None
+    assert keys.id_of_variant("variants/2023/11/14/nobody/0-x.jpg") is None
+
+
+def test_two_media_of_one_day_have_different_prefixes() -> None:
+    assert keys.variants(AN_ID) != keys.variants(uuid.UUID(int=AN_ID.int ^ 1))

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from shared import profiles
+from shared.env import Env
+from shared.errors import Invalid, SettingsError
+
+GOOD = """
+[default]
+recipe = "standard"
+key = "{uuid}.{ext}"
+max_bytes = { image = 10 }
+"""
+
+
+def test_the_shipped_profiles_hold_the_default_of_the_plan() -> None:
+    default = profiles.find(profiles.load(Env({})), "default")
+    assert default.max_bytes == dict.fromkeys(
+        ("image", "video", "audio", "document", "other"), 100 * 1024 * 1024
+    )
+    assert default.max_pixels == 100_000_000
+    assert not default.public
+    assert default.key == "{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}"
+
+
+def test_an_operator_replaces_them_by_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text(GOOD)
+    assert profiles.load(Env({"TRIPOD_PROFILES": str(file)}))["default"].widest == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[default", "cannot be used"),
+        (GOOD.replace("default", "other"), "lack one named 'default'"),
+        (GOOD.replace("{uuid}", "{secret}{uuid}"), "secret"),
+        (GOOD.replace("{uuid}.{ext}", "{name}"), "must contain {uuid}"),
+        (GOOD.replace("{uuid}.", "variants/{uuid}."), "not start with"),
+        (GOOD + "colour = 1", "cannot be used"),
+    ],
+)
+def test_a_wrong_file_stops_the_start_with_its_fault(text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match="rofile") as caught:
+        profiles.parse(text.encode(), "the file")
+    assert says in caught.value.detail
+
+
+def test_an_absent_file_is_named() -> None:
+    with pytest.raises(SettingsError, match="TRIPOD_PROFILES"):
+        profiles.load(Env({"TRIPOD_PROFILES": "/absent/profiles.toml"}))
+
+
+def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
+    with pytest.raises(Invalid, match="there are default"):
+        profiles.find(profiles.load(Env({})), "nope")
