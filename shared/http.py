@@ -88,8 +88,8 @@ def make_app(
     checks: Mapping[str, Check],
     registry: CollectorRegistry,
 ) -> Litestar:
-    """The app of a service. Handlers may ask for `caller: Caller` (a token is needed) and
-    `optional_caller: Caller`."""
+    """The app of a service. Handlers may ask for `caller: NamedDependency[Caller]` (a token is needed)
+    and `optional_caller: NamedDependency[Caller]`; parameters are `FromPath[...]` and `FromQuery[...]`."""
     app = Litestar(
         route_handlers=[*handlers, *_health(checks), _metrics(registry), _openapi],
         dependencies={
