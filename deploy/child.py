@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from deploy.errors import StackError
 
@@ -23,6 +23,15 @@ POLL_SECONDS = 0.02
 
 class NotReady(Exception):
     """Raised by a probe: the child does not answer yet; the text says what was tried."""
+
+
+class Cancelled(Exception):
+    """A signal asked to stop while something was still starting."""
+
+
+def never() -> bool:
+    """The answer of a stack that nobody cancels."""
+    return False
 
 
 class RunAs(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,21 +104,34 @@ class Child:
                 process_group=0,
             )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, cancelled: Callable[[], bool] = never) -> None:
         """Return when the probe passes; StackError with the last log lines when the child dies or takes too long."""
         deadline = time.monotonic() + self.spec.ready_seconds
         while True:
             try:
                 self.spec.probe()
             except NotReady as reason:
-                if not self.alive:
-                    raise StackError(self.obituary()) from None
-                if time.monotonic() > deadline:
-                    text = f"{self.spec.name} is not ready after {self.spec.ready_seconds:.0f} s: {reason}"
-                    raise StackError(f"{text}\n{self.tail()}") from None
-                time.sleep(POLL_SECONDS)
+                self._endure(deadline, cancelled, f"{self.spec.name} is not ready: {reason}")
             else:
-                return
+                if self.alive:
+                    return
+            if not self.alive:
+                raise StackError(self.obituary())
+
+    def finish(self, seconds: float, cancelled: Callable[[], bool] = never) -> None:
+        """Return when a command that ends by itself has ended well; StackError with its output otherwise."""
+        deadline = time.monotonic() + seconds
+        while self.alive:
+            self._endure(deadline, cancelled, f"{self.spec.name} does not end")
+        if self.process is None or self.process.returncode != 0:
+            raise StackError(self.obituary())
+
+    def _endure(self, deadline: float, cancelled: Callable[[], bool], state: str) -> None:
+        if cancelled():
+            raise Cancelled
+        if time.monotonic() > deadline:
+            raise StackError(f"{state}, and its time is up. Last lines of {self.log}:\n{self.tail()}")
+        time.sleep(POLL_SECONDS)
 
     def signal(self, number: int) -> None:
         """Send a signal to the child's main process; nothing where it is gone."""

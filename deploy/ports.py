@@ -4,7 +4,7 @@ import random
 import socket
 from collections.abc import Mapping
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from deploy.errors import StackError
 

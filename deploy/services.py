@@ -1,23 +1,20 @@
 """The services as children of the stack: commands, environment, readiness, and the migration that runs before them."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import urllib3
 
-from deploy.child import TAIL_LINES, ChildSpec, NotReady
+from deploy.child import ChildSpec, NotReady
 from deploy.config import LOOPBACK
-from deploy.errors import StackError
 
 if TYPE_CHECKING:
     from deploy.stack import EmbeddedStack
 
 PROJECT = Path(__file__).parents[1]
 BUCKET = "tripod"
-MIGRATION_SECONDS = 120
 
 
 def environment(stack: "EmbeddedStack") -> dict[str, str]:
@@ -98,24 +95,12 @@ def probe(url: str) -> None:
         raise NotReady(reason)
 
 
-def migrate(stack: "EmbeddedStack", extra: dict[str, str] | None = None) -> None:
-    """Bring the stack's database (or the one that `extra` names) to the newest revision.
-
-    Raises StackError with the command's output when that fails.
-    """
-    log = stack.folder.logs / "migrate.log"
-    with log.open("ab") as out:
-        ended = subprocess.run(
-            [sys.executable, "-m", "services.catalog", "migrate"],
-            env=inherited() | environment(stack) | (extra or {}),
-            cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            timeout=MIGRATION_SECONDS,
-            check=False,
-        )
-    if ended.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
-        message = f"the migration failed with exit status {ended.returncode}. Last lines of {log}:\n{tail}"
-        raise StackError(message)
+def migration(stack: "EmbeddedStack", extra: dict[str, str]) -> ChildSpec:
+    """The command that brings the stack's database (or the one that `extra` names) to the newest revision."""
+    return ChildSpec(
+        name="migrate",
+        command=(sys.executable, "-m", "services.catalog", "migrate"),
+        env=inherited() | environment(stack) | extra,
+        probe=lambda: None,
+        cwd=str(PROJECT),
+    )

@@ -11,15 +11,16 @@ from typing import IO, Self
 import msgspec
 
 from deploy import credentials, services, tokens
-from deploy.child import Child, ChildSpec
+from deploy.child import Child, ChildSpec, never
 from deploy.config import LOOPBACK, Folder, StackConfig, chosen
 from deploy.errors import StackError
 from deploy.ports import require_free
 from deploy.servers import nats, postgres, s3
 
 # Both together stay below the ten seconds in which a stop has to be over.
-SERVICES_STOP_SECONDS = 4.0
-SERVERS_STOP_SECONDS = 3.0
+SERVICES_STOP_SECONDS = 6.5
+SERVERS_STOP_SECONDS = 2.5
+MIGRATION_SECONDS = 120
 WATCH_SECONDS = 0.25
 
 SERVERS = ("postgres", "nats", "s3")
@@ -39,8 +40,9 @@ class EmbeddedStack:
     Not for several threads at once. Every child dies with this process, however that ends.
     """
 
-    def __init__(self, config: StackConfig) -> None:
+    def __init__(self, config: StackConfig, cancelled: Callable[[], bool] = never) -> None:
         self.config = config
+        self._cancelled = cancelled
         self.folder = Folder(root=config.data.resolve())
         self.ports = chosen(config.ports)
         self.children: dict[str, Child] = {}
@@ -109,7 +111,10 @@ class EmbeddedStack:
     # -- the whole -----------------------------------------------------------------------------------
 
     def start_all(self, progress: Callable[[str], None] = lambda _: None) -> None:
-        """Start every part and return when all are ready; a busy port raises StackError before anything runs."""
+        """Start every part and return when all are ready.
+
+        A busy port raises StackError before anything runs; Cancelled when `cancelled` says so meanwhile.
+        """
         self.folder.make()
         self._lock = self.folder.lock()
         require_free(self._listeners())
@@ -120,13 +125,14 @@ class EmbeddedStack:
         postgres.ensure_owner(self.ports.postgres, self.secrets.postgres_admin, self.secrets.postgres)
         if self.config.services:
             progress("applying migrations")
-            services.migrate(self)
+            self.migrate()
             self._start_group(services.specs(self), progress)
         self._write_state()
 
     def close(self) -> None:
         """Stop everything, services before servers, in at most ten seconds; nothing is left running."""
-        self.folder.state.unlink(missing_ok=True)
+        if self._lock is not None:
+            self.folder.state.unlink(missing_ok=True)
         self._stop_group([name for name in self.children if name not in SERVERS], SERVICES_STOP_SECONDS)
         self._stop_group([name for name in self.children if name in SERVERS], SERVERS_STOP_SECONDS)
         self._spawner.shutdown()
@@ -142,6 +148,15 @@ class EmbeddedStack:
                     raise StackError(child.obituary())
                 child.bound_log()
             time.sleep(WATCH_SECONDS)
+
+    def migrate(self, extra: dict[str, str] | None = None) -> None:
+        """Bring the database to the newest revision; `extra` may name another one by TRIPOD_DATABASE_URL."""
+        child = Child(services.migration(self, extra or {}), self.folder.logs / "migrate.log")
+        child.start(self._spawner)
+        try:
+            child.finish(MIGRATION_SECONDS, self._cancelled)
+        finally:
+            child.kill()
 
     # -- single parts --------------------------------------------------------------------------------
 
@@ -201,7 +216,7 @@ class EmbeddedStack:
             child.start(self._spawner)
         for spec in specs:
             progress(f"waiting for {spec.name}")
-            self.children[spec.name].wait_ready()
+            self.children[spec.name].wait_ready(self._cancelled)
 
     def _stop_group(self, names: list[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds

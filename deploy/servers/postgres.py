@@ -22,6 +22,7 @@ OWNER = "tripod"
 DATABASE = "tripod"
 # Anyone but root will do; a cluster that exists keeps the owner it has.
 NOBODY = 65534
+INITDB_SECONDS = 120
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -100,11 +101,10 @@ def initdb(folder: Path, run_as: RunAs | None, admin_password: str, *, durable: 
         child = Child(spec, Path(scratch, "initdb.log"))
         with ThreadPoolExecutor(max_workers=1) as spawner:
             child.start(spawner)
-            ended = child.wait(120)
-        if not ended or child.process is None or child.process.returncode != 0:
-            child.kill()
-            message = f"could not make the PostgreSQL cluster in {folder}:\n{child.tail()}"
-            raise StackError(message)
+            try:
+                child.finish(INITDB_SECONDS)
+            finally:
+                child.kill()
 
 
 def require_major(folder: Path) -> None:
@@ -126,7 +126,7 @@ def account(folder: Path) -> RunAs | None:
     try:
         gid = pwd.getpwuid(uid).pw_gid
     except KeyError:
-        message = f"PostgreSQL cannot run as root, and uid {uid} has no /etc/passwd entry: add one, or do not run as root"
+        message = f"PostgreSQL cannot run as root, and uid {uid} has no entry in /etc/passwd: add one for it"
         raise StackError(message) from None
     return RunAs(uid=uid, gid=gid, reach=(str(Path(program("postgres")).parent), str(folder)))
 

@@ -1,0 +1,53 @@
+"""The commands of `python -m deploy`."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deploy.config import Ports, StackConfig
+from deploy.errors import StackError
+from deploy.run import run_until_stopped
+from deploy.services import PROJECT
+
+DEFAULT = Ports()
+
+
+class Said(click.ClickException):
+    """An error whose text says everything; click prints it without a traceback."""
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 -- click's signature
+        Console(stderr=True).print(f"[bold red]stopped:[/] {self.message}", highlight=False, soft_wrap=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def main() -> None:
+    """Tripod on this machine: real servers from wheels, no containers, no system packages."""
+
+
+@main.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), default=PROJECT / "data", help="Data folder."
+)
+@click.option("--port", default=DEFAULT.origin, help="Port of the origin, where clients go; 0 for any.")
+@click.option("--processor-port", default=DEFAULT.processor, help="Health and metrics of the processor.")
+@click.option("--metrics-port", default=DEFAULT.metrics, help="Metrics of ingest and catalog.")
+@click.option("--nats-port", default=DEFAULT.nats, help="The broker.")
+@click.option("--s3-port", default=DEFAULT.s3, help="The object store.")
+@click.option("--postgres-port", default=DEFAULT.postgres, help="The database.")
+@click.option("--ingest-port", default=DEFAULT.ingest, help="Ingest, with --separate.")
+@click.option("--catalog-port", default=DEFAULT.catalog, help="Catalog, with --separate.")
+@click.option("--separate", is_flag=True, help="Ingest and catalog as processes of their own.")
+@click.option(
+    "--servers-only", is_flag=True, help="PostgreSQL, NATS and S3 only; prints the services' environment."
+)
+def run(data: Path, separate: bool, servers_only: bool, port: int, **ports: int) -> None:  # noqa: FBT001 -- click's way
+    """Start everything and stay until Ctrl-C."""
+    wanted = Ports(origin=port, **{name.removesuffix("_port"): value for name, value in ports.items()})
+    config = StackConfig(data=data, ports=wanted, separate=separate, services=not servers_only)
+    try:
+        run_until_stopped(config, Console())
+    except StackError as error:
+        raise Said(str(error)) from error
+    sys.exit(0)
