@@ -1,1 +1,1 @@
-"""Processor: derives variants, metadata and fingerprints from originals, one contained child per file."""
+"""The processor: derives variants, metadata and fingerprints from originals. It owns the variants."""

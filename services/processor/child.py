@@ -1,0 +1,75 @@
+"""What runs between fork and exit: one file, one verdict, written as frames to a socket."""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import sys
+import traceback
+
+from services.processor import failures, guards, pipeline
+from services.processor.failures import JobFailed
+from services.processor.frames import Failed, Frame, Job, Limits, Result, pack
+from services.processor.vips import VipsError, verdict
+from services.processor.work import Work
+
+_ORIGINAL, _FRAMES = 3, 4
+_PARKING = 64  # above every descriptor that a fork server has open
+
+
+def main(job: Job, *, original: int, frames: int, stderr: int, server: int) -> None:
+    """Run the job and exit. Never returns: what the fork server would do next is not for a child."""
+    try:
+        os.setsid()
+        _keep_only(original=original, frames=frames, stderr=stderr)
+        guards.apply(job.limits, parent=server)
+        _run(job)
+    except BaseException:  # noqa: BLE001 - the last line before the process ends; the worker reads what is printed
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def probe(server: int) -> tuple[str, ...]:
+    """The guards that are missing here. It shuts the doors of the calling process: fork first."""
+    return tuple(guards.apply(Limits(), parent=server))
+
+
+def _keep_only(*, original: int, frames: int, stderr: int) -> None:
+    """No descriptor of anybody else: 0 and 1 lead nowhere, 2 to the file for stderr, then original and frames."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    wanted = (nothing, nothing, stderr, original, frames)
+    parked = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _PARKING) for descriptor in wanted]
+    for place, descriptor in enumerate(parked):
+        os.dup2(descriptor, place, inheritable=False)
+    os.closerange(len(wanted), os.sysconf("SC_OPEN_MAX"))
+
+
+def _run(job: Job) -> None:
+    view = _map()
+    work = Work(job=job, descriptor=_ORIGINAL, view=view)
+    said: Result | Failed
+    try:
+        said = pipeline.run(work, report=_send)
+    except JobFailed as error:
+        said = Failed(step=work.step, failure=error.failure)
+    except VipsError as error:
+        said = Failed(step=work.step, failure=verdict(str(error), job.mime_type, view, job.limits))
+    except MemoryError as error:
+        said = Failed(step=work.step, failure=failures.out_of_memory(job.limits.memory_bytes, repr(error)))
+    _send(said)
+
+
+def _map() -> mmap.mmap:
+    """The original as bytes, not copied. An empty file cannot be mapped; one zero byte is as unreadable."""
+    empty = os.fstat(_ORIGINAL).st_size == 0
+    return mmap.mmap(-1, 1) if empty else mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
+
+
+def _send(frame: Frame) -> None:
+    rest = memoryview(pack(frame))
+    # The worker may have given up on this job; then nobody reads, and the exit status says enough.
+    with contextlib.suppress(BrokenPipeError):
+        while rest:
+            rest = rest[os.write(_FRAMES, rest) :]

@@ -1,0 +1,95 @@
+"""Why a file could not be processed: the codes, whether a retry may help, and the text for people."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Code: TypeAlias = Literal[
+    "truncated",
+    "corrupt",
+    "dimensions",
+    "unsupported",
+    "output",
+    "crash",
+    "memory",
+    "timeout",
+    "interrupted",
+]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on a file. `detail` is for people; `log` is what the codec said, for operators only."""
+
+    code: Code
+    detail: str
+    retryable: bool = False
+    log: str = ""
+
+
+class JobFailed(Exception):
+    """Raised inside the child when the file is at fault; carries the verdict."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+def truncated(log: str = "") -> JobFailed:
+    detail = "The file ends before its picture is complete; it was probably cut off during a transfer."
+    return JobFailed(Failure(code="truncated", detail=detail, log=log))
+
+
+def corrupt(mime_type: str, log: str = "") -> JobFailed:
+    detail = f"The content of the file is damaged and cannot be read as {mime_type}."
+    return JobFailed(Failure(code="corrupt", detail=detail, log=log))
+
+
+def unsupported(mime_type: str, allowed: tuple[str, ...]) -> JobFailed:
+    detail = f"Pictures of type {mime_type} cannot be processed; these can: {', '.join(allowed)}."
+    return JobFailed(Failure(code="unsupported", detail=detail))
+
+
+def too_many_pixels(width: int, height: int, limit: int) -> JobFailed:
+    detail = (
+        f"The picture is {width} x {height} pixels, {width * height / 1e6:.1f} million; "
+        f"at most {limit / 1e6:g} million are allowed."
+    )
+    return JobFailed(Failure(code="dimensions", detail=detail))
+
+
+def no_pixels(width: int, height: int) -> JobFailed:
+    detail = f"The picture is {width} x {height} pixels; both sides must be at least 1."
+    return JobFailed(Failure(code="dimensions", detail=detail))
+
+
+def out_of_memory(limit: int, log: str = "") -> Failure:
+    """Over our own limit: the same file would do it again, so no retry."""
+    detail = f"Reading the file takes more than the {limit // 2**20} MiB of memory that a file may use."
+    return Failure(code="memory", detail=detail, log=log)
+
+
+def killed_for_memory(log: str = "") -> Failure:
+    """Somebody else sent SIGKILL, which is what the kernel does when memory runs out. Elsewhere it may fit."""
+    detail = "The machine ran out of memory while the file was being processed."
+    return Failure(code="memory", detail=detail, retryable=True, log=log)
+
+
+def timed_out(seconds: float, log: str = "") -> Failure:
+    detail = f"Processing the file takes longer than the {seconds:g} seconds that a file may use."
+    return Failure(code="timeout", detail=detail, retryable=True, log=log)
+
+
+def crashed(log: str) -> Failure:
+    detail = "The decoder broke down on this file; it is damaged or made to do so."
+    return Failure(code="crash", detail=detail, retryable=True, log=log)
+
+
+def too_much_output(size: int, limit: int) -> Failure:
+    detail = f"What was made of the file takes {size} bytes or more; at most {limit} are allowed."
+    return Failure(code="output", detail=detail)
+
+
+def interrupted(log: str) -> Failure:
+    """Our own machinery gave way, which says nothing about the file."""
+    detail = "Processing was interrupted and can be repeated."
+    return Failure(code="interrupted", detail=detail, retryable=True, log=log)

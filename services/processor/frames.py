@@ -1,0 +1,95 @@
+"""What the worker and a child say to each other: one job down, frames up. A child may be hostile, so all is typed."""
+
+import struct
+from typing import Any, TypeAlias
+
+import msgspec
+
+from services.processor.failures import Failure
+from services.processor.recipes import Recipe
+
+HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file may cost. `memory_bytes` is address space beyond what the child starts with."""
+
+    memory_bytes: int = 1024 * 1024 * 1024
+    cpu_seconds: int = 60
+    wall_seconds: float = 90
+    pixels: int = 100_000_000
+    output_bytes: int = 64 * 1024 * 1024
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One file for one child; its bytes come as a file descriptor beside this."""
+
+    media_id: str
+    trace_id: str
+    mime_type: str
+    recipe: Recipe
+    limits: Limits = Limits()
+
+
+class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
+    """A step is behind us; `percent` of the whole pipeline, `milliseconds` of this step."""
+
+    step: str
+    percent: int
+    milliseconds: float
+    trace_id: str
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A derived file; `spec` is the hash of its VariantSpec."""
+
+    name: str
+    mime_type: str
+    width: int
+    height: int
+    spec: str
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
+    """All that was derived. Sides in pixels after orientation, `timings` in milliseconds per step."""
+
+    width: int
+    height: int
+    exif: dict[str, Any]
+    taken_at: str | None
+    phash: str
+    dhash: str
+    degenerate: bool
+    placeholder: str
+    variants: tuple[Variant, ...]
+    warnings: tuple[str, ...]
+    timings: dict[str, float]
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The pipeline ended with a verdict; `step` is where."""
+
+    step: str
+    failure: Failure
+
+
+Frame: TypeAlias = StepDone | Result | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def pack(frame: Frame) -> bytes:
+    """A frame with its length in front."""
+    body = _encoder.encode(frame)
+    return HEADER.pack(len(body)) + body
+
+
+def unpack(body: bytes) -> Frame:
+    """A frame without its length. Raises msgspec.MsgspecError for anything else."""
+    return _decoder.decode(body)

@@ -1,0 +1,36 @@
+"""Loads into the fork server all that its children will need, because they can open no file themselves."""
+
+import codecs
+import datetime as dt
+import gc
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pillow_heif
+from PIL import BmpImagePlugin, Image, TiffImagePlugin
+
+from services.processor import vips
+
+_CODECS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "idna")
+
+
+def preload() -> None:
+    """Import, warm up and freeze. Raises RuntimeError when a library has started a thread: forks would hang."""
+    for name in _CODECS:
+        codecs.lookup(name)
+    dt.datetime.strptime("2000", "%Y")  # noqa: DTZ007 - imports its implementation at first use
+    pillow_heif.register_heif_opener(thumbnails=False)
+    pillow_heif.options.DECODE_THREADS = 1
+    Image.init()
+    imagehash.phash(Image.fromarray(np.zeros((32, 32), np.uint8)))
+    vips.close_down()
+    # Children only read these objects; a collection would touch, and so copy, every page of them.
+    gc.collect()
+    gc.freeze()
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads != 1:
+        raise RuntimeError(f"The fork server has {threads} threads; it must have 1 to fork safely.")
+
+
+__all__ = ["BmpImagePlugin", "TiffImagePlugin", "preload"]

@@ -1,0 +1,113 @@
+"""Step 1: bytes become pixels, once, and no more of them than the largest variant needs."""
+
+import mmap
+import warnings
+from typing import IO, cast
+
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from services.processor import failures
+from services.processor.cut_short import says_cut_short
+from services.processor.ladder import fit_inside, shrink
+from services.processor.recipes import Recipe
+from services.processor.steps.colour import PROFILE, to_srgb
+from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
+from services.processor.work import Work
+
+# What the packaged libvips has no codec for; pillow-heif answers for HEIF.
+PILLOW_FORMATS = {"image/bmp": "BMP", "image/heic": "HEIF", "image/heif": "HEIF"}
+SUPPORTED = (*LOADERS, *PILLOW_FORMATS)
+FINGERPRINT_SIDE = 320
+
+
+def decode(work: Work) -> None:
+    """Fill in image, sides, orientation and the raw EXIF. Pixels are counted from the header, before any is read."""
+    mime_type = work.job.mime_type
+    if mime_type in LOADERS:
+        image = _open_with_vips(work)
+    elif mime_type in PILLOW_FORMATS:
+        image = _open_with_pillow(work)
+    else:
+        raise failures.unsupported(mime_type, SUPPORTED)
+    width, height = fit_inside(
+        work.width, work.height, working_scale(work.job.recipe, work.width, work.height)
+    )
+    image = to_srgb(shrink(image, width, height), work.warnings)
+    work.image = _without_idle_alpha(image.copy_memory())
+
+
+def working_scale(recipe: Recipe, width: int, height: int) -> float:
+    """The scale of the largest thing that will be asked for; sides may be swapped later, boxes are asked both ways."""
+    fingerprint = min(1.0, FINGERPRINT_SIDE / max(width, height))
+    asked = (max(spec.scale(width, height), spec.scale(height, width)) for spec in recipe.variants)
+    return max(fingerprint, *asked, 0.0)
+
+
+def _open_with_vips(work: Work) -> Image:
+    header = _load(work)
+    work.width, work.height = header.width, header.height
+    _check_pixels(work)
+    work.orientation = _orientation(header)
+    work.exif_blob = bytes(header.get("exif-data")) if header.get_typeof("exif-data") else b""
+    if work.job.mime_type != "image/jpeg":
+        return header
+    scale = working_scale(work.job.recipe, work.width, work.height)
+    factor = next(factor for factor in (8, 4, 2, 1) if factor * scale <= 1)
+    return header if factor == 1 else _load(work, shrink=factor)
+
+
+def _load(work: Work, **options: int) -> Image:
+    source = Source.new_from_descriptor(work.descriptor)
+    # `error` is stricter than `truncated`: it also refuses what the codec could only guess at.
+    return Operation.call(
+        LOADERS[work.job.mime_type], source, access="sequential", fail_on="error", **options
+    )
+
+
+def _orientation(header: Image) -> int:
+    value = header.get("orientation") if header.get_typeof("orientation") else 1
+    return value if value in range(1, 9) else 1
+
+
+def _check_pixels(work: Work) -> None:
+    limit = work.job.limits.pixels
+    if work.width < 1 or work.height < 1:
+        raise failures.no_pixels(work.width, work.height)
+    if work.width * work.height > limit:
+        raise failures.too_many_pixels(work.width, work.height, limit)
+
+
+def _open_with_pillow(work: Work) -> Image:
+    mime_type = work.job.mime_type
+    PillowImage.MAX_IMAGE_PIXELS = None  # _check_pixels counts, with our limit and our words
+    try:
+        with warnings.catch_warnings(action="error"), _pillow(work.view, mime_type) as picture:
+            work.width, work.height = picture.size
+            _check_pixels(work)
+            work.exif_blob = bytes(picture.info.get("exif") or b"")
+            profile = bytes(picture.info.get("icc_profile") or b"")
+            has_alpha = "A" in picture.getbands() or "transparency" in picture.info
+            pixels = picture.convert("RGBA" if has_alpha else "RGB")
+    except (UnidentifiedImageError, SyntaxError, ValueError, OSError, EOFError, Warning) as error:
+        if isinstance(error, EOFError) or says_cut_short(str(error)):
+            raise failures.truncated(str(error)) from error
+        raise failures.corrupt(mime_type, str(error)) from error
+    image = Image.new_from_memory(pixels.tobytes(), work.width, work.height, len(pixels.getbands()), "uchar")
+    image = image.copy(interpretation="srgb")
+    if profile:
+        image.set_type(BLOB, PROFILE, profile)
+    return image
+
+
+def _pillow(view: mmap.mmap, mime_type: str) -> PillowImage.Image:
+    view.seek(0)
+    return PillowImage.open(cast("IO[bytes]", view), formats=[PILLOW_FORMATS[mime_type]])
+
+
+def _without_idle_alpha(image: Image) -> Image:
+    """Many pictures carry an alpha channel that hides nothing; without it every later step is cheaper."""
+    if not image.hasalpha():
+        return image
+    alpha = image.extract_band(image.bands - 1)
+    return image.extract_band(0, n=image.bands - 1).copy_memory() if alpha.min() == 255 else image

@@ -1,0 +1,45 @@
+"""EXIF positions as decimal degrees (EXIF 2.32, 4.6.6)."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE, _ALTITUDE_REF, _ALTITUDE = range(1, 7)
+
+
+def read_gps(tags: Mapping[int, Any]) -> dict[str, float]:
+    """Latitude and longitude in degrees, north and east positive, both or neither; altitude in metres."""
+    latitude = _degrees(tags.get(_LATITUDE), tags.get(_LATITUDE_REF), negative="S", most=90)
+    longitude = _degrees(tags.get(_LONGITUDE), tags.get(_LONGITUDE_REF), negative="W", most=180)
+    if latitude is None or longitude is None:
+        return {}
+    found = {"latitude": latitude, "longitude": longitude}
+    altitude = _number(tags.get(_ALTITUDE))
+    if altitude is not None and abs(altitude) < 100_000:
+        below = tags.get(_ALTITUDE_REF) in {1, b"\x01"}
+        found["altitude"] = round(-altitude if below else altitude, 3)
+    return found
+
+
+def _degrees(value: Any, reference: Any, *, negative: str, most: int) -> float | None:
+    """Degrees, minutes and seconds as one number; None where a part is missing, not a number or out of range."""
+    if not isinstance(value, tuple | list) or not 1 <= len(value) <= 3:
+        return None
+    parts = [_number(part) for part in value]
+    degrees = 0.0
+    for part, unit in zip(parts, (1, 60, 3600), strict=False):
+        if part is None or part < 0:
+            return None
+        degrees += part / unit
+    if degrees > most:
+        return None
+    sign = -1 if str(reference or "").strip().upper().startswith(negative) else 1
+    return round(sign * degrees, 7)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,30 @@
+"""Step 2: turn the picture the right way up, as EXIF says, while it is small."""
+
+from services.processor.ladder import Ladder
+from services.processor.work import Work
+
+# EXIF orientation: first mirrored left to right, then turned clockwise.
+_TURNS = {
+    1: (False, None),
+    2: (True, None),
+    3: (False, "d180"),
+    4: (True, "d180"),
+    5: (True, "d270"),
+    6: (False, "d90"),
+    7: (True, "d90"),
+    8: (False, "d270"),
+}
+
+
+def orient(work: Work) -> None:
+    """Make `image`, `width` and `height` those that a person sees."""
+    mirrored, angle = _TURNS[work.orientation]
+    if mirrored:
+        work.image = work.image.flip("horizontal")
+    if angle is not None:
+        work.image = work.image.rot(angle)
+    if work.orientation != 1:
+        work.image = work.image.copy_memory()
+    if work.orientation >= 5:
+        work.width, work.height = work.height, work.width
+    work.ladder = Ladder(work.image, width=work.width, height=work.height)
