@@ -1,0 +1,74 @@
+"""Clients of the whole system. Tests in this folder speak HTTP only and import nothing of the services."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.stack import EmbeddedStack
+from tests.fixtures.waiting import eventually
+
+FINAL = {"ready", "failed"}
+
+
+class Client:
+    """One caller at the origin."""
+
+    def __init__(self, http: httpx.Client, sub: str) -> None:
+        self.http = http
+        self.sub = sub
+
+    def upload(self, data: bytes, name: str = "photo.jpg", **fields: str) -> httpx.Response:
+        """POST one file with its form fields."""
+        kind = {"jpg": "image/jpeg", "png": "image/png"}.get(
+            name.rsplit(".", 1)[-1], "application/octet-stream"
+        )
+        return self.http.post("/v1/uploads", files={"file": (name, data, kind)}, data=fields)
+
+    def final(self, media_id: str, seconds: float = 30) -> dict[str, Any]:
+        """The media once it is ready or failed."""
+
+        def look() -> dict[str, Any] | None:
+            answer = self.http.get(f"/v1/media/{media_id}")
+            media: dict[str, Any] = answer.json()
+            return media if answer.status_code == 200 and media["status"] in FINAL else None
+
+        return eventually(look, f"{media_id} to be final", seconds)
+
+    def uploaded(self, data: bytes, name: str = "photo.jpg", **fields: str) -> dict[str, Any]:
+        """Upload and wait until the media is final."""
+        answer = self.upload(data, name, **fields)
+        assert answer.status_code in {201, 202}, answer.text
+        return self.final(answer.json()["id"])
+
+
+@pytest.fixture
+def nobody(stack: EmbeddedStack) -> Iterator[httpx.Client]:
+    """The origin without a token."""
+    with httpx.Client(base_url=stack.origin_url, timeout=30) as http:
+        yield http
+
+
+def _client(stack: EmbeddedStack, sub: str, *roles: str) -> Iterator[Client]:
+    headers = {"Authorization": f"Bearer {stack.token(sub, *roles)}"}
+    with httpx.Client(base_url=stack.origin_url, headers=headers, timeout=30) as http:
+        yield Client(http, sub)
+
+
+@pytest.fixture
+def ann(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A user of this test only, so that her list holds what the test put there."""
+    yield from _client(stack, f"ann of {request.node.name[:100]}")
+
+
+@pytest.fixture
+def bob(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """Another user, who has nothing to do with ann."""
+    yield from _client(stack, f"bob of {request.node.name[:100]}")
+
+
+@pytest.fixture
+def service(stack: EmbeddedStack) -> Iterator[Client]:
+    """A back end that keeps the entity registry."""
+    yield from _client(stack, "backend", "service")
