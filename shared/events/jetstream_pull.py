@@ -1,0 +1,118 @@
+"""Pulling events from a durable consumer, and the deliveries that come of it."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Mapping
+
+from nats.aio.msg import Msg
+
+from shared.errors import Unavailable
+from shared.events.jetstream_connection import CALL_SECONDS, Connection, Feed
+
+HEARTBEAT_SECONDS = 2.0
+"""How often the broker says that it still knows of our request; silence for twice as long means it does not."""
+HEARTBEAT_STATUS = "100"
+ENDS_WELL = ("404", "408")  # no messages, time is up
+
+
+def own_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Without the broker's own."""
+    return {k: v for k, v in (headers or {}).items() if not k.startswith("Nats-")}
+
+
+class JetStreamDelivery:
+    """See `bus.Delivery`. It may be settled over another connection than it came by."""
+
+    def __init__(self, connection: Connection, message: Msg) -> None:
+        self._connection = connection
+        self._reply = message.reply
+        metadata = message.metadata
+        self.subject = message.subject
+        self.data = message.data
+        self.headers: Mapping[str, str] = own_headers(message.headers)
+        self.sequence: int = metadata.sequence.stream
+        self.delivered: int = metadata.num_delivered
+
+    async def ack(self) -> None:
+        await self._connection.request(self._reply, b"+ACK", f"acknowledge {self.subject}")
+
+    async def nak(self, delay: float) -> None:
+        body = b"-NAK " + json.dumps({"delay": int(delay * 1e9)}).encode() if delay > 0 else b"-NAK"
+        await self._connection.request(self._reply, body, f"hand back {self.subject}")
+
+    async def terminate(self) -> None:
+        await self._connection.request(self._reply, b"+TERM", f"terminate {self.subject}")
+
+    async def in_progress(self) -> None:
+        async with self._connection.call(f"extend {self.subject}") as client:
+            await client.publish(self._reply, b"+WPI")
+
+
+class Puller:
+    """Where the answers to one fetch at a time arrive. Kept between fetches: a message that arrives late is
+    handed out by the next one instead of waiting for its ack to time out."""
+
+    def __init__(self, connection: Connection, stream: str, consumer: str, inbox: str) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._consumer = consumer
+        self._inbox = inbox
+        self._arrived: deque[Msg] = deque()
+        self._wake = asyncio.Event()
+        self._requests = 0
+        self._reply = ""
+        self._end = ""
+        self.feed = Feed(f"{inbox}.*", "", self._take)
+
+    def _take(self, message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            self._arrived.append(message)
+        elif status != HEARTBEAT_STATUS and message.subject == self._reply:
+            self._end = f"{status} {headers.get('Description', '')}"
+        self._wake.set()
+
+    async def fetch(self, batch: int, wait: float) -> list[JetStreamDelivery]:
+        """See `Bus.fetch`."""
+        return [JetStreamDelivery(self._connection, message) for message in await self.take(batch, wait)]
+
+    async def take(self, batch: int, wait: float) -> list[Msg]:
+        """Up to `batch` messages as they came. Raises Unavailable."""
+        if not self._arrived:
+            await self._pull(batch, wait)
+        # Taken out only here, so that a cancelled call loses nothing.
+        return [self._arrived.popleft() for _ in range(min(batch, len(self._arrived)))]
+
+    async def _pull(self, batch: int, wait: float) -> None:
+        what = f"fetch for {self._consumer}"
+        # The broker refuses a heartbeat that is longer than half of the wait.
+        beat = min(HEARTBEAT_SECONDS, wait / 2)
+        request = {
+            "batch": batch,
+            "expires": int(wait * 1e9),
+            # With `expires`: answer with what is there at once, or else with the first that comes.
+            "no_wait": True,
+            "idle_heartbeat": int(beat * 1e9),
+        }
+        self._requests += 1
+        self._reply = f"{self._inbox}.{self._requests}"
+        self._end = ""
+        verb = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        async with self._connection.call(what, wait + CALL_SECONDS) as client:
+            await client.publish(verb, json.dumps(request).encode(), reply=self._reply)
+            while not self._end and len(self._arrived) < batch:
+                self._wake.clear()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), 2 * beat + 1)
+                except TimeoutError:
+                    # The request is forgotten at the other end, e.g. by a restart that we did not see.
+                    raise Unavailable(f"The message broker has fallen silent: {what}.") from None
+        if not self._arrived and not self._end.startswith(ENDS_WELL):
+            raise Unavailable(f"The message broker ended the request ({self._end}): {what}.")
+
+    async def give_back(self) -> None:
+        """Let others have at once what has arrived here and nobody will fetch."""
+        while self._arrived:
+            await JetStreamDelivery(self._connection, self._arrived.popleft()).nak(0)
