@@ -1,0 +1,54 @@
+"""Runs the catalog alone, or brings its database up to date: `python -m services.catalog [migrate]`."""
+
+import os
+import sys
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.catalog.database import DatabaseSettings
+from services.catalog.migrate import migrate
+from shared import log
+from shared.env import Env
+from shared.errors import SettingsError
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status. Wrong settings and a failed migration are told in one line."""
+    if arguments not in ([], ["migrate"]):
+        sys.stderr.write("usage: python -m services.catalog [migrate]\n")
+        return 2
+    try:
+        return _migrate() if arguments else _serve()
+    except SettingsError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 2
+
+
+def _migrate() -> int:
+    env = Env(os.environ)
+    database = DatabaseSettings.from_env(env)
+    logs = log.LogSettings.from_env(env)
+    env.check()
+    log.configure(logs, "catalog")
+    try:
+        migrate(database.url)
+    except SQLAlchemyError as error:
+        sys.stderr.write(f"The migration failed: {error}\n")
+        return 1
+    return 0
+
+
+def _serve() -> int:
+    # Imported here, so that a migration needs neither the broker's client nor the HTTP framework.
+    from services.catalog.app import create_app  # noqa: PLC0415
+    from services.catalog.settings import CatalogSettings  # noqa: PLC0415
+    from shared.runtime import serve  # noqa: PLC0415
+
+    settings = CatalogSettings.from_env(os.environ)
+    log.configure(settings.log, "catalog")
+    serve(create_app(settings), settings.http)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

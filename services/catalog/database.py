@@ -1,0 +1,117 @@
+"""The connection to PostgreSQL, and the one edge where its failures become ours."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import exc, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.env import Env
+from shared.errors import Unavailable
+
+CONNECT_SECONDS = 3
+_DATABASE = "postgresql+psycopg://tripod@127.0.0.1:5432/tripod"
+_QUERY_MS = 15_000
+_LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
+_NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
+RELAY, ERASER, RECONCILER = 1, 2, 3
+"""The jobs of `try_lock`."""
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rows are; `pool` is how many connections one process keeps at most."""
+
+    url: str = _DATABASE
+    pool: int = 10
+
+    @classmethod
+    def from_env(cls, env: Env) -> "DatabaseSettings":
+        url = env.text("TRIPOD_DATABASE_URL", _DATABASE)
+        if not url.startswith("postgresql+psycopg://"):
+            # The value may hold a password, so it is not repeated.
+            env.complain(
+                "TRIPOD_DATABASE_URL", "(hidden)", "postgresql+psycopg://user:password@host:port/name"
+            )
+        return cls(url=url, pool=env.integer("TRIPOD_DATABASE_POOL", 10, least=2, most=200))
+
+
+class Database:
+    """A pool of connections. Nothing connects before the first use."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            settings.url,
+            pool_size=settings.pool,
+            max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
+            pool_pre_ping=True,  # a restart of the server costs no request
+            connect_args=connect_args(),
+        )
+        self.written = asyncio.Event()
+        """Set after each commit of `writing`: the relay need not wait for its next look."""
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements each see what is committed. Raises Unavailable."""
+        async with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction, committed at the end of the block. Raises Unavailable: then, when it happens at
+        the commit, the outcome is unknown."""
+        async with translated(), self.engine.begin() as connection:
+            yield connection
+        self.written.set()
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def connect_args() -> dict[str, Any]:
+    """How every session is set up, that of migrations included."""
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "tripod-catalog",
+        "options": f"-c TimeZone=UTC -c statement_timeout={_QUERY_MS} -c lock_timeout={_QUERY_MS}",
+    }
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Failures of the database, as opposed to faults of a statement, come out as Unavailable."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise Unavailable("The database does not answer.", retry_after=2) from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", "") in _NOT_MIGRATED:
+            raise Unavailable("The database is not ready.", retry_after=2) from error
+        raise
+
+
+async def lock_media(connection: AsyncConnection, media_id: Any) -> None:
+    """Until the end of the transaction nobody else changes this media, whether it has a row yet or not.
+
+    All changes of one media are thus one after the other, and so are the positions of its outbox rows.
+    """
+    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(media_id.bytes))))
+
+
+async def lock_text(connection: AsyncConnection, text: str) -> None:
+    """As `lock_media`, for whatever a text names."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(text.encode()))))
+
+
+async def try_lock(connection: AsyncConnection, number: int) -> bool:
+    """Whether this transaction is the one that does a job meant for one process at a time."""
+    found = await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCKS, number)))
+    return bool(found)
+
+
+def _lock_key(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), signed=True)

@@ -1,0 +1,206 @@
+"""The tables. Migrations make them; a test compares both."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_EMPTY_LIST = text("'{}'")
+_EMPTY_OBJECT = text("'{}'::jsonb")
+_ZERO = text("0")
+_FALSE = text("false")
+
+BAND_BITS = 16
+BANDS = 4
+SIMILAR = text("phash IS NOT NULL AND NOT degenerate")
+"""Which rows take part in the search for similar ones; a degenerate picture (one colour) is like any other."""
+
+
+def band_sql(band: int) -> str:
+    """The expression of one 16-bit band of the perceptual hash, exactly as its index has it."""
+    return f"((phash >> {BAND_BITS * band}) & 65535)"
+
+
+media = Table(
+    "media",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, nullable=False, unique=True),
+    # What the upload said.
+    Column("owner", Text, nullable=False),
+    Column("owner_uid", BigInteger),
+    Column("owner_name", Text),
+    Column("profile", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    # What people may change.
+    Column("is_public", Boolean, nullable=False),
+    Column("entity_type", Text),
+    Column("entity_id", Text),
+    Column("entity_field", Text),
+    Column("is_primary", Boolean, nullable=False, server_default=_FALSE),
+    Column("sort_order", Integer, nullable=False, server_default=_ZERO),
+    Column("description", Text),
+    Column("alt_text", Text),
+    Column("caption", Text),
+    Column("tags", ARRAY(Text), nullable=False, server_default=_EMPTY_LIST),
+    Column("metadata", JSONB, nullable=False, server_default=_EMPTY_OBJECT),
+    Column("moderation", Text, nullable=False, server_default=text("'approved'")),
+    Column("edited_at", DateTime(timezone=True)),
+    # Where the pipeline stands: the greatest (generation, status, status_at) that any event told.
+    Column("generation", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_at", DateTime(timezone=True), nullable=False),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("announced_at", DateTime(timezone=True)),
+    # What the pipeline derived: all of it from the greatest (generation, time) of any `processed`.
+    Column("derived_generation", Integer, nullable=False, server_default=_ZERO),
+    Column("derived_at", DateTime(timezone=True)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("duration", Double),
+    Column("bitrate", BigInteger),
+    Column("exif", JSONB, nullable=False, server_default=_EMPTY_OBJECT),
+    Column("taken_at", Text),  # the camera's clock, mostly without a zone: a text, not a moment
+    Column("phash", BigInteger),
+    Column("dhash", BigInteger),
+    Column("degenerate", Boolean, nullable=False, server_default=_FALSE),
+    Column("placeholder", Text),
+    Column("timings", JSONB, nullable=False, server_default=_EMPTY_OBJECT),
+    Column("warnings", ARRAY(Text), nullable=False, server_default=_EMPTY_LIST),
+    # Computed from what was told, so that the order of the telling leaves no trace in the row.
+    Column(
+        "updated_at",
+        DateTime(timezone=True),
+        Computed("GREATEST(created_at, status_at, derived_at, edited_at)", persisted=True),
+    ),
+    CheckConstraint("status IN ('processing', 'ready', 'failed')", name="status"),
+    CheckConstraint("moderation IN ('pending', 'approved', 'rejected', 'flagged')", name="moderation"),
+    CheckConstraint("(entity_type IS NULL) = (entity_id IS NULL)", name="entity"),
+    Index("ix_media_created", "created_at", "id"),
+    Index("ix_media_owner_created", "owner", "created_at", "id"),
+    Index("ix_media_public_created", "created_at", "id", postgresql_where=text("is_public")),
+    Index(
+        "ix_media_entity_created", "entity_type", "entity_id", "created_at", "id",
+        postgresql_where=text("entity_type IS NOT NULL"),
+    ),
+    Index("ix_media_sha256", "sha256"),
+    # The reconciler's: rows without a result are few, and it must not read the others.
+    Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
+    *(
+        Index(f"ix_media_phash_{band}", text(band_sql(band)), postgresql_where=SIMILAR)
+        for band in range(BANDS)
+    ),
+)  # fmt: skip
+
+variants = Table(
+    "variants",
+    metadata,
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("position", SmallInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("spec", Text, nullable=False),
+)
+
+early_results = Table(
+    "early_results",
+    metadata,
+    Column("media_id", Uuid, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("event", JSONB, nullable=False),  # the CloudEvents `type` and `data`
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("media_id", Uuid, primary_key=True),
+    Column("deleted_at", DateTime(timezone=True), nullable=False),
+    Column("sequence", BigInteger),  # of the `media.deleted` in the stream, once the relay has told it
+)
+
+stored_events = Table(
+    "stored_events",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("media_id", Uuid, nullable=False),
+    Index("ix_stored_events_media_id", "media_id"),
+)
+"""Where the broker holds events that describe a media: what must be erased there when it is deleted."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Uuid, nullable=False),  # the message id, so that a repeated publish is stored once
+    Column("kind", Text, nullable=False),
+    Column("line", Text, nullable=False),  # what keeps its order: a media, an entity
+    Column("media_id", Uuid),
+    Column("subject", Text, nullable=False),  # of an event; the key of a registry entry
+    Column("data", LargeBinary, nullable=False),
+    Column("traceparent", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("kind IN ('event', 'registry')", name="kind"),
+    Index("ix_outbox_media_id", "media_id"),
+)
+
+entities = Table(
+    "entities",
+    metadata,
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("owners", ARRAY(Text), nullable=False, server_default=_EMPTY_LIST),
+    Column("admins", ARRAY(Text), nullable=False, server_default=_EMPTY_LIST),
+    Column("display_id", Text),
+    Column("version", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default=_FALSE),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Index("ix_entities_deleted", "type", "id", postgresql_where=text("deleted")),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Single values that must outlive the rows they came from: the highest number of any deleted media."""

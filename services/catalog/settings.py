@@ -1,0 +1,50 @@
+"""What the catalog is told by its environment."""
+
+from collections.abc import Mapping
+
+import msgspec
+from shared.storage.s3 import S3Settings
+
+from services.catalog.database import DatabaseSettings
+from shared.auth import AuthSettings
+from shared.env import Env
+from shared.events.jetstream import BusSettings
+from shared.http import HttpSettings
+from shared.links import LinkSettings
+from shared.log import LogSettings
+
+
+class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one catalog process. Times in seconds.
+
+    `variant_wait`: how long a request waits for a variant that is being made. `stale`: after how long without a
+    result a media is announced again.
+    """
+
+    http: HttpSettings
+    auth: AuthSettings
+    log: LogSettings
+    links: LinkSettings
+    bus: BusSettings
+    store: S3Settings
+    database: DatabaseSettings
+    variant_wait: float = 10
+    stale: float = 900
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
+        """Raises SettingsError that names every wrong variable."""
+        env = Env(environ)
+        settings = cls(
+            http=HttpSettings.from_env(env, port=8002),
+            auth=AuthSettings.from_env(env),
+            log=LogSettings.from_env(env),
+            links=LinkSettings.from_env(env),
+            bus=BusSettings.from_env(env),
+            store=S3Settings.from_env(env),
+            database=DatabaseSettings.from_env(env),
+            variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
+            stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
+        )
+        env.check()
+        return settings
