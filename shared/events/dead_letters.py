@@ -1,0 +1,112 @@
+"""Events that a consumer can never handle: kept with the reason, listed, and replayed when the cause is gone."""
+
+import traceback
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from shared.errors import NotFound, TripodError
+from shared.events.bus import Bus, Delivery
+from shared.events.topology import DEAD, Durable, dead_letter
+
+log = structlog.get_logger()
+
+MAX_ERROR_CHARACTERS = 8000
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that `durable` gave up on: the whole message, where it stood, and why.
+
+    `attempts` is how often it was handed out; `code` is the error's code or the name of its class.
+    """
+
+    durable: str
+    stream: str
+    subject: str
+    sequence: int
+    attempts: int
+    headers: dict[str, str]
+    data: bytes
+    code: str
+    error: str
+    died_at: datetime
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A letter and its own place in the dead letters, by which it is replayed or dropped."""
+
+    sequence: int
+    letter: DeadLetter
+
+
+async def bury(bus: Bus, durable: Durable, delivery: Delivery, error: Exception) -> None:
+    """Store the letter; twice for one delivery is stored once. Raises Unavailable."""
+    letter = DeadLetter(
+        durable=durable.name,
+        stream=durable.stream,
+        subject=delivery.subject,
+        sequence=delivery.sequence,
+        attempts=delivery.delivered,
+        headers=dict(delivery.headers),
+        data=delivery.data,
+        code=error.code if isinstance(error, TripodError) else type(error).__name__,
+        error=describe(error),
+        died_at=datetime.now(UTC),
+    )
+    await bus.publish(
+        dead_letter(durable.name),
+        msgspec.json.encode(letter),
+        message_id=f"dead-{durable.name}-{delivery.sequence}",
+    )
+
+
+async def list_all(bus: Bus) -> list[Listed]:
+    """Every letter that was neither replayed nor dropped, oldest first. Raises Unavailable."""
+    found = []
+    for sequence in range(1, await bus.last_sequence(DEAD) + 1):
+        letter = await read(bus, sequence)
+        if letter is not None:
+            found.append(Listed(sequence=sequence, letter=letter))
+    return found
+
+
+async def read(bus: Bus, sequence: int) -> DeadLetter | None:
+    """One letter by its place, None where there is none. Raises Unavailable."""
+    message = await bus.read(DEAD, sequence)
+    if message is None:
+        return None
+    try:
+        return msgspec.json.decode(message.data, type=DeadLetter)
+    except msgspec.MsgspecError as error:
+        log.warning("dead_letter.unreadable", sequence=sequence, subject=message.subject, error=str(error))
+        return None
+
+
+async def replay(bus: Bus, sequence: int) -> int:
+    """Publish the event of a letter again, for every consumer of its subject (they are idempotent), and drop
+    the letter. The event's new place in its stream. Raises NotFound, Unavailable (then nothing is lost)."""
+    letter = await read(bus, sequence)
+    if letter is None:
+        raise NotFound(f"There is no dead letter {sequence}.")
+    published = await bus.publish(
+        letter.subject,
+        letter.data,
+        # Not the event's own id: within the dedup window that would be taken for a repetition.
+        message_id=f"replay-{sequence}-{letter.sequence}",
+        headers=letter.headers,
+    )
+    await drop(bus, sequence)
+    return published
+
+
+async def drop(bus: Bus, sequence: int) -> None:
+    """Erase a letter for good; absent is success. Raises Unavailable."""
+    await bus.erase(DEAD, sequence)
+
+
+def describe(error: Exception) -> str:
+    """The error for the person who decides about a replay; of an unexpected one where it came from, too."""
+    if isinstance(error, TripodError):
+        return error.detail[:MAX_ERROR_CHARACTERS]
+    return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARACTERS:]
