@@ -41,23 +41,23 @@ def specs(stack: "EmbeddedStack") -> list[ChildSpec]:
     """The service processes in the order they start."""
     ports = stack.ports
     origin = {
-        "TRIPOD_ORIGIN_METRICS_PORT": str(ports.metrics),
-        "TRIPOD_ORIGIN_PROCESSOR_URL": f"http://{LOOPBACK}:{ports.processor}",
+        "TRIPOD_EDGE_METRICS_PORT": str(ports.metrics),
+        "TRIPOD_EDGE_PROCESSOR_URL": f"http://{LOOPBACK}:{ports.processor}",
     }
     if not stack.config.separate:
         return [
             _spec(stack, "processor", "services.processor", ports.processor),
-            _spec(stack, "origin", "deploy.origin", ports.origin, origin),
+            _spec(stack, "origin", "deploy.edge", ports.origin, origin),
         ]
     origin |= {
-        "TRIPOD_ORIGIN_INGEST_URL": f"http://{LOOPBACK}:{ports.ingest}",
-        "TRIPOD_ORIGIN_CATALOG_URL": f"http://{LOOPBACK}:{ports.catalog}",
+        "TRIPOD_EDGE_INGEST_URL": f"http://{LOOPBACK}:{ports.ingest}",
+        "TRIPOD_EDGE_CATALOG_URL": f"http://{LOOPBACK}:{ports.catalog}",
     }
     return [
         _spec(stack, "catalog", "services.catalog", ports.catalog),
         _spec(stack, "processor", "services.processor", ports.processor),
         _spec(stack, "ingest", "services.ingest", ports.ingest),
-        _spec(stack, "origin", "deploy.proxy", ports.origin, origin),
+        _spec(stack, "origin", "deploy.edge", ports.origin, origin),
     ]
 
 

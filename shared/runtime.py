@@ -54,6 +54,14 @@ class Background:
 
 def serve(app: Litestar, settings: HttpSettings) -> None:
     """Serve until a signal comes. Exits with 1 when a background task died or the start failed."""
+    started = run(app, settings)
+    background: Background | None = app.state.get("background")
+    if not started or (background is not None and background.failed):
+        sys.exit(1)
+
+
+def run(app: Any, settings: HttpSettings) -> bool:
+    """Serve an ASGI app until a signal comes; whether it ever started."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -69,6 +77,4 @@ def serve(app: Litestar, settings: HttpSettings) -> None:
     )
     server = uvicorn.Server(config)
     server.run()
-    background: Background | None = app.state.get("background")
-    if not server.started or (background is not None and background.failed):
-        sys.exit(1)
+    return server.started
