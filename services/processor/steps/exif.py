@@ -5,7 +5,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 from PIL import Image as PillowImage
 
@@ -16,15 +16,15 @@ _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
 _MOST_CHARACTERS = 255
 _MOST_BYTES = 1024 * 1024
+_Tags: TypeAlias = dict[int, Any]
 
 
 def exif(work: Work) -> None:
     """Fill in `exif` and `taken_at`. Metadata nobody can read costs a warning, never the picture."""
     try:
-        tags = _tags(work)
-        main, camera = dict(tags), dict(tags.get_ifd(_EXIF_IFD))
+        main, camera, gps_tags = _read_tags(work)
         work.exif = read_fields(main, camera)
-        gps = read_gps(dict(tags.get_ifd(_GPS_IFD)))
+        gps = read_gps(gps_tags)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow raises a dozen kinds for hostile EXIF; none may cost the picture
@@ -37,16 +37,20 @@ def exif(work: Work) -> None:
         work.taken_at = work.exif["taken_at"] = taken_at
 
 
-def _tags(work: Work) -> PillowImage.Exif:
-    """TIFF files are their own EXIF; all others carry a block that the decode step has found."""
+def _read_tags(work: Work) -> tuple[_Tags, _Tags, _Tags]:
+    """IFD0, the Exif IFD and the GPS IFD. TIFF files are their own; others carry a block that decode has found."""
     if work.job.mime_type == "image/tiff":
         work.view.seek(0)
         with PillowImage.open(cast("IO[bytes]", work.view), formats=["TIFF"]) as picture:
-            return picture.getexif()
-    tags = PillowImage.Exif()
+            return _all_tags(picture.getexif())
+    exif = PillowImage.Exif()
     if work.exif_blob and len(work.exif_blob) <= _MOST_BYTES:
-        tags.load(work.exif_blob)
-    return tags
+        exif.load(work.exif_blob)
+    return _all_tags(exif)
+
+
+def _all_tags(exif: PillowImage.Exif) -> tuple[_Tags, _Tags, _Tags]:
+    return dict(exif), dict(exif.get_ifd(_EXIF_IFD)), dict(exif.get_ifd(_GPS_IFD))
 
 
 def read_fields(main: Mapping[int, Any], camera: Mapping[int, Any]) -> dict[str, Any]:
