@@ -90,6 +90,11 @@ def progress(media_id: str) -> str:
     return f"progress.v1.{media_id}"
 
 
+def live(media_id: str) -> str:
+    """The core subject on which the catalog's relay repeats each event of a media with its place in the stream."""
+    return f"live.v1.{media_id}"
+
+
 def dead_letter(durable: str) -> str:
     """Where a message goes that this consumer can never handle."""
     return f"dead.v1.{durable}"
