@@ -47,7 +47,10 @@ def _keep_only(*, original: int, frames: int, stderr: int) -> None:
 
 
 def _run(job: Job) -> None:
-    view = _map()
+    if os.fstat(_ORIGINAL).st_size == 0:  # which cannot be mapped
+        _send(Failed(step="start", failure=failures.truncated().failure))
+        return
+    view = mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
     work = Work(job=job, descriptor=_ORIGINAL, view=view)
     said: Result | Failed
     try:
@@ -59,12 +62,6 @@ def _run(job: Job) -> None:
     except MemoryError as error:
         said = Failed(step=work.step, failure=failures.out_of_memory(job.limits.memory_bytes, repr(error)))
     _send(said)
-
-
-def _map() -> mmap.mmap:
-    """The original as bytes, not copied. An empty file cannot be mapped; one zero byte is as unreadable."""
-    empty = os.fstat(_ORIGINAL).st_size == 0
-    return mmap.mmap(-1, 1) if empty else mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
 
 
 def _send(frame: Frame) -> None:
