@@ -1,0 +1,231 @@
+"""Blobs in a bucket of an S3 store."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from xml.etree import ElementTree as ET
+
+import aiohttp
+import structlog
+
+from shared.errors import Unavailable
+from shared.storage.blobs import BlobInfo, BlobMissing
+from shared.storage.s3_bucket import make_bucket
+from shared.storage.s3_http import S3Http, S3Settings, child_text, parse_xml, repeated, unreachable
+from shared.storage.s3_multipart import Multipart
+from shared.storage.s3_upload import Stream, cut
+
+__all__ = ["S3Blobs", "S3Settings"]
+
+log = structlog.get_logger()
+
+PART_BYTES = 6 * 1024 * 1024
+LARGEST_PUT = 5 * 1024**3  # S3's limit for one PUT
+MOST_PARTS = 10_000  # S3's limit for one multipart upload
+CHUNK_BYTES = 256 * 1024
+PAGE_KEYS = 1000
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+
+
+class S3Blobs:
+    """See `blobs.Blobs`. Connects when it is first used."""
+
+    def __init__(self, settings: S3Settings, *, part_bytes: int = PART_BYTES, page: int = PAGE_KEYS) -> None:
+        self._settings = settings
+        self._http = S3Http(settings)
+        self._part_bytes = part_bytes
+        self._page = page
+
+    async def ensure_bucket(self) -> None:
+        await asyncio.to_thread(make_bucket, self._settings)
+
+    async def check(self) -> None:
+        await self._http.fetch("HEAD", "", f"find the bucket {self._settings.bucket}")
+
+    async def put(
+        self, key: str, body: AsyncIterable[bytes], *, size: int | None, content_type: str
+    ) -> BlobInfo:
+        if size == 0:
+            # Its end must have come before anything is sent: an empty request is complete at once.
+            async for _ in Stream(body, 0, asyncio.timeout(None)):
+                pass
+            return await self.put_bytes(key, b"", content_type=content_type)
+        if size is not None and size <= LARGEST_PUT:
+            return await self._put_stream(key, body, size, content_type)
+        return await self._put_parts(key, body, size, content_type)
+
+    async def put_bytes(self, key: str, body: bytes, *, content_type: str) -> BlobInfo:
+        async def send() -> BlobInfo:
+            headers, _ = await self._http.fetch(
+                "PUT", key, f"store {key}", headers=_put_headers(len(body), content_type), data=body
+            )
+            return _stored(key, len(body), headers)
+
+        return await repeated(send)
+
+    async def _put_stream(
+        self, key: str, body: AsyncIterable[bytes], size: int, content_type: str
+    ) -> BlobInfo:
+        what = f"store {key}"
+        limit = asyncio.timeout(None)
+        stream = Stream(body, size, limit)
+        try:
+            async with limit:
+                headers, _ = await self._http.fetch(
+                    "PUT", key, what, headers=_put_headers(size, content_type), data=stream
+                )
+        except TimeoutError as error:
+            raise unreachable(error, what) from error
+        except Unavailable:
+            await stream.left()
+            if stream.error is not None:
+                raise stream.error from None
+            raise
+        finally:
+            await stream.left()
+        return _stored(key, size, headers)
+
+    async def _put_parts(
+        self, key: str, body: AsyncIterable[bytes], size: int | None, content_type: str
+    ) -> BlobInfo:
+        length = self._part_bytes if size is None else max(self._part_bytes, -(-size // MOST_PARTS))
+        parts = cut(body, length)
+        first = await anext(parts)
+        if first.size < length and size is None:
+            return await self._put_stream(key, first, first.size, content_type)
+        upload = await Multipart.begin(self._http, key, content_type)
+        async with upload:
+            await upload.send(first)
+            async for part in parts:
+                if part.size:
+                    await upload.send(part)
+            if size is not None and upload.size != size:
+                raise ValueError(f"The body had {upload.size} bytes and {size} were announced.")
+            await upload.complete()
+        return await self._verified(key, upload.size)
+
+    async def _verified(self, key: str, size: int) -> BlobInfo:
+        """What a completed multipart upload has left: its answer alone proves nothing."""
+        found = await self.head(key)
+        if found is None or found.size != size:
+            there = "nothing" if found is None else f"{found.size} bytes"
+            raise Unavailable(f"The object store has {there} for {key} after {size} bytes were sent.")
+        return found
+
+    @contextlib.asynccontextmanager
+    async def get(
+        self, key: str, *, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        if length == 0:
+            if await self.head(key) is None:
+                raise BlobMissing(key)
+            yield _nothing()
+            return
+        headers = {}
+        if start or length is not None:
+            headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        response = await repeated(lambda: self._http.open("GET", key, f"read {key}", headers=headers))
+        try:
+            yield _chunks(response, key, _expected(response, key, start, length))
+        finally:
+            response.close()  # where all was read the connection has gone back already
+
+    async def head(self, key: str) -> BlobInfo | None:
+        async def ask() -> BlobInfo | None:
+            try:
+                headers, _ = await self._http.fetch("HEAD", key, f"find {key}")
+            except BlobMissing:
+                return None
+            return _stored(key, int(headers["Content-Length"]), headers)
+
+        return await repeated(ask)
+
+    async def delete(self, key: str) -> None:
+        async def ask() -> None:
+            with contextlib.suppress(BlobMissing):
+                await self._http.fetch("DELETE", key, f"delete {key}")
+
+        await repeated(ask)
+
+    async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        what = f"list {prefix or 'all'}"
+        token = ""
+        while True:
+            query = {"list-type": "2", "prefix": prefix, "max-keys": str(self._page)}
+            if token:
+                query["continuation-token"] = token
+            page = await self._page_of(query, what)
+            for item in page.iter("Contents"):
+                yield BlobInfo(
+                    key=child_text(item, "Key"),
+                    size=int(child_text(item, "Size")),
+                    etag=child_text(item, "ETag").strip('"'),
+                    modified=datetime.fromisoformat(child_text(item, "LastModified")),
+                )
+            token = child_text(page, "NextContinuationToken")
+            if child_text(page, "IsTruncated") != "true" or not token:
+                return
+
+    async def sweep_uploads(self, older_than: timedelta) -> int:
+        what = "list unfinished uploads"
+        swept = 0
+        for item in (await self._page_of({"uploads": ""}, what)).iter("Upload"):
+            begun = datetime.fromisoformat(child_text(item, "Initiated"))
+            if datetime.now(UTC) - begun >= older_than:
+                await Multipart(self._http, child_text(item, "Key"), child_text(item, "UploadId")).abort()
+                swept += 1
+        return swept
+
+    async def _page_of(self, query: Mapping[str, str], what: str) -> ET.Element:
+        _, body = await repeated(lambda: self._http.fetch("GET", "", what, query=query))
+        return parse_xml(body, what)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+def _put_headers(size: int, content_type: str) -> dict[str, str]:
+    return {"Content-Length": str(size), "Content-Type": content_type}
+
+
+def _stored(key: str, size: int, headers: Mapping[str, str]) -> BlobInfo:
+    when = headers.get("Last-Modified") or headers.get("Date")
+    return BlobInfo(
+        key=key,
+        size=size,
+        etag=headers.get("ETag", "").strip('"'),
+        modified=parsedate_to_datetime(when) if when else datetime.now(UTC),
+    )
+
+
+def _expected(response: aiohttp.ClientResponse, key: str, start: int, length: int | None) -> int | None:
+    """How many bytes must come. Some stores answer a range with status 200 and a Content-Range."""
+    given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if given is not None:
+        first, last = int(given.group(1)), int(given.group(2))
+        if first != start or (length is not None and last >= start + length):
+            raise Unavailable(f"The object store answers with another range of {key} than was asked for.")
+        return last - first + 1
+    if start or length is not None:
+        raise Unavailable(f"The object store does not answer ranges: read {key}.")
+    return response.content_length
+
+
+async def _chunks(response: aiohttp.ClientResponse, key: str, expected: int | None) -> AsyncIterator[bytes]:
+    seen = 0
+    try:
+        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            seen += len(chunk)
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise unreachable(error, f"read {key}") from error
+    if expected is not None and seen != expected:
+        raise Unavailable(f"The object store sent {seen} of the {expected} bytes of {key}.")
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for piece in list[bytes]():
+        yield piece

@@ -1,0 +1,123 @@
+"""A multipart upload: parts in order, one on its way while the next one fills, completed or aborted."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from shared.errors import Unavailable
+from shared.storage.blobs import BlobMissing
+from shared.storage.s3_http import S3Http, child_text, parse_xml, repeated
+from shared.storage.s3_upload import Part
+
+log = structlog.get_logger()
+
+
+class Multipart:
+    """Leaving the context without `complete` aborts the upload, also when the task is being cancelled."""
+
+    def __init__(self, http: S3Http, key: str, upload_id: str) -> None:
+        self._http = http
+        self._key = key
+        self._upload_id = upload_id
+        self._etags: list[str] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._completed = False
+        self.size = 0
+
+    @classmethod
+    async def begin(cls, http: S3Http, key: str, content_type: str) -> Self:
+        """Open an upload at the store."""
+        what = f"begin to store {key}"
+        _, body = await http.fetch(
+            "POST", key, what, query={"uploads": ""}, headers={"Content-Type": content_type}
+        )
+        return cls(http, key, child_text(parse_xml(body, what), "UploadId"))
+
+    async def send(self, part: Part) -> None:
+        """Start to send a part as soon as the one before it has arrived. Raises what that one ran into."""
+        await self._sent()
+        self.size += part.size
+        self._sending = asyncio.create_task(self._send(len(self._etags) + 1, part))
+
+    async def _send(self, number: int, part: Part) -> None:
+        what = f"store part {number} of {self._key}"
+        try:
+            headers, _ = await self._http.fetch(
+                "PUT",
+                self._key,
+                what,
+                query={"partNumber": str(number), "uploadId": self._upload_id},
+                headers={"Content-Length": str(part.size)},
+                data=part,
+            )
+        except BlobMissing as error:
+            # A restart of the embedded store does this.
+            raise Unavailable(f"The object store has forgotten the upload: {what}.") from error
+        self._etags.append(headers["ETag"])
+
+    async def _sent(self) -> None:
+        if self._sending is not None:
+            await self._sending
+            self._sending = None
+
+    async def complete(self) -> None:
+        """Make the object of the parts. The store may answer 200 and still have failed."""
+        await self._sent()
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+            for number, etag in enumerate(self._etags, 1)
+        )
+        what = f"complete {self._key}"
+        try:
+            _, body = await self._http.fetch(
+                "POST",
+                self._key,
+                what,
+                query={"uploadId": self._upload_id},
+                headers={"Content-Type": "application/xml"},
+                data=f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode(),
+            )
+        except BlobMissing as error:
+            raise Unavailable(f"The object store has forgotten the upload: {what}.") from error
+        answer = parse_xml(body, what)
+        if answer.tag == "Error":
+            raise Unavailable(f"The object store refuses to {what}: {child_text(answer, 'Code')}.")
+        self._completed = True
+
+    async def abort(self) -> None:
+        """Let the store forget the parts; absent is success. Raises Unavailable."""
+
+        async def ask() -> None:
+            try:
+                await self._http.fetch(
+                    "DELETE",
+                    self._key,
+                    f"abort the upload of {self._key}",
+                    query={"uploadId": self._upload_id},
+                )
+            except BlobMissing:
+                return
+
+        await repeated(ask)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+        if not self._completed:
+            # A task of its own: being cancelled must not keep it from cleaning up.
+            await asyncio.shield(asyncio.create_task(self._clean_up()))
+
+    async def _clean_up(self) -> None:
+        try:
+            await self.abort()
+        except Unavailable as error:
+            # What the caller sees is the first failure; the sweep finds what is left.
+            log.warning("upload.abort_failed", key=self._key, error=error.detail)
