@@ -4,10 +4,14 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 from rich.console import Console
 
 from deploy.config import Ports, StackConfig
+from deploy.demo import play
+from deploy.demo_view import show
 from deploy.errors import StackError
+from deploy.routes import nginx_map
 from deploy.run import run_until_stopped
 from deploy.services import PROJECT
 
@@ -51,3 +55,37 @@ def run(data: Path, separate: bool, servers_only: bool, port: int, **ports: int)
     except StackError as error:
         raise Said(str(error)) from error
     sys.exit(0)
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), default=PROJECT / "data", help="Data folder."
+)
+@click.option("--timeout", default=120.0, help="Seconds to wait for the processing of one file.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="For machines: everything that was seen, as one JSON document."
+)
+def demo(file: Path | None, data: Path, timeout: float, as_json: bool) -> None:  # noqa: FBT001 -- click's way
+    """Send FILE (or a picture made here) through the running stack, or through a temporary one.
+
+    The exit status is 0 when it became ready and its smaller copy was recognised, else 1.
+    """
+    console = Console(stderr=as_json)
+    try:
+        with console.status("looking for a stack") as status:
+            story = play(file, data, timeout, status.update)
+    except StackError as error:
+        raise Said(str(error)) from error
+    if as_json:
+        seen = msgspec.to_builtins(story) | {"ok": story.fault is None, "fault": story.fault}
+        click.echo(msgspec.json.format(msgspec.json.encode(seen)))
+    else:
+        show(story, console)
+    sys.exit(0 if story.fault is None else 1)
+
+
+@main.command()
+def nginx() -> None:
+    """Print the nginx map that is made from the route table."""
+    click.echo(nginx_map(), nl=False)

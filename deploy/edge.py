@@ -59,14 +59,14 @@ def embedded(settings: EdgeSettings, environ: Mapping[str, str]) -> tuple[Origin
     # Imported here, so that a proxying origin needs neither service.
     from services.catalog.app import create_app as create_catalog  # noqa: PLC0415
     from services.ingest.app import create_app as create_ingest  # noqa: PLC0415
-    from services.ingest.settings import IngestSettings  # noqa: PLC0415
 
     from services.catalog.settings import CatalogSettings  # noqa: PLC0415
+    from services.ingest.settings import Settings as IngestSettings  # noqa: PLC0415
 
     apps = {
         # The catalog first: ingest waits for the counter that only the catalog makes.
         "catalog": create_catalog(CatalogSettings.from_env(environ)),
-        "ingest": create_ingest(IngestSettings.from_env(environ)),
+        "ingest": create_ingest(IngestSettings.from_env(Env(environ))),
     }
     processor = Proxy("processor", settings.processor_url)
     metrics = metrics_listener(settings.http.host, settings.metrics_port, apps)

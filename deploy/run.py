@@ -1,6 +1,5 @@
 """`make run`: the stack in the foreground until a signal comes, with progress and a welcome."""
 
-import shlex
 import signal
 import threading
 import time
@@ -8,10 +7,11 @@ from types import FrameType
 
 from rich.console import Console
 
-from deploy import services
+from deploy import seed
 from deploy.child import Cancelled
 from deploy.config import StackConfig
 from deploy.stack import EmbeddedStack
+from deploy.welcome import servers_welcome, welcome
 
 
 def run_until_stopped(config: StackConfig, console: Console) -> None:
@@ -23,7 +23,11 @@ def run_until_stopped(config: StackConfig, console: Console) -> None:
     try:
         with console.status("starting") as status:
             stack.start_all(status.update)
-        welcome(stack, console, time.monotonic() - started)
+            if config.services:
+                status.update("seeding the demo entities")
+                seed.seed(stack.origin_url, stack.token("make-run", "service"))
+        show = welcome if config.services else servers_welcome
+        show(stack, console, time.monotonic() - started)
         stack.watch(stop.is_set)
     except Cancelled:
         pass
@@ -38,11 +42,3 @@ def catch_signals(stop: threading.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, note)
-
-
-def welcome(stack: EmbeddedStack, console: Console, seconds: float) -> None:
-    """What a person needs next."""
-    if not stack.config.services:
-        console.print(f"[bold green]servers are ready[/] after {seconds:.1f} s; the services' environment:")
-        for name, value in services.environment(stack).items():
-            console.out(f"export {name}={shlex.quote(value)}", highlight=False)

@@ -1,0 +1,66 @@
+# The menu of the project; `make` alone shows it. Everything runs in .venv, made from requirements.lock.
+
+# The first Python on PATH that is new enough; `make PYTHON=... run` chooses another.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+DATA ?= data
+# How many tests run beside each other.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run servers demo test test-long lint types imports check format lock clean
+
+help: ## show this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  ARGS="..." is passed on, e.g. make run ARGS="--port 8080", make test ARGS="-k photo"'
+
+run: $(READY) ## start everything and print how to use it; Ctrl-C stops it
+	@$(BIN)/python -m deploy run --data "$(DATA)" $(ARGS)
+
+servers: $(READY) ## start PostgreSQL, NATS and the S3 store only, and print the services' environment
+	@$(BIN)/python -m deploy run --servers-only --data "$(DATA)" $(ARGS)
+
+demo: $(READY) ## send a picture through the system and show what came out (FILE=photo.jpg)
+	@$(BIN)/python -m deploy demo --data "$(DATA)" $(ARGS) $(if $(FILE),"$(FILE)")
+
+test: $(READY) ## all tests but the long ones, on real servers
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+test-long: $(READY) ## the tests that take minutes
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: $(READY) ## style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## strict types
+	@$(BIN)/mypy
+
+imports: $(READY) ## boundaries between the services
+	@$(BIN)/lint-imports
+
+check: lint types imports test ## all that must pass
+
+format: $(READY) ## repair style and formatting
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(READY) ## resolve the dependencies anew
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-emit-index-url --no-header \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+
+clean: ## remove .venv and caches, never data
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installs only when the lock or the project's description changed. The hashes of every wheel are checked.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none is on PATH (make PYTHON=/path/to/python ...)"; exit 1; }
+	@test -x $(BIN)/python || { echo "making .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; }
+	@echo "installing the locked dependencies"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
