@@ -10,6 +10,8 @@ Code: TypeAlias = Literal[
     "dimensions",
     "unsupported",
     "output",
+    "too_large",
+    "missing",
     "crash",
     "memory",
     "timeout",
@@ -87,6 +89,15 @@ def crashed(log: str) -> Failure:
 def too_much_output(size: int, limit: int) -> Failure:
     detail = f"What was made of the file takes {size} bytes or more; at most {limit} are allowed."
     return Failure(code="output", detail=detail)
+
+
+def too_large(limit: int) -> Failure:
+    detail = f"The file is longer than the {limit // 2**20} MiB that a picture may have."
+    return Failure(code="too_large", detail=detail)
+
+
+def missing() -> Failure:
+    return Failure(code="missing", detail="The original is not in the object store any more.")
 
 
 def interrupted(log: str) -> Failure:

@@ -5,10 +5,10 @@ import contextlib
 import itertools
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import msgspec
 import structlog
@@ -24,6 +24,13 @@ log = structlog.get_logger()
 
 _REAP_SECONDS = 5.0
 _ROOM_BESIDE_VARIANTS = 1024 * 1024  # bytes for progress, EXIF and everything else a child may say
+
+
+OnStep: TypeAlias = Callable[[StepDone], Awaitable[None]]
+
+
+async def _ignore(_: StepDone) -> None:
+    """For those who do not follow progress."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +75,7 @@ class Sandbox:
     def server_pid(self) -> int | None:
         return self._client.process.pid if self._client else None
 
-    async def run(
-        self, job: Job, original: int, on_step: Callable[[StepDone], None] = lambda _: None
-    ) -> Outcome:
+    async def run(self, job: Job, original: int, on_step: OnStep = _ignore) -> Outcome:
         """One file through the pipeline.
 
         `original` is a descriptor of the file's bytes; the child gets it read-only and this call does not close it.
@@ -105,7 +110,7 @@ class _Attempt:
     reader: asyncio.StreamReader
     stderr: int
 
-    async def attend(self, on_step: Callable[[StepDone], None]) -> Outcome:
+    async def attend(self, on_step: OnStep) -> Outcome:
         """Listen to the end. Raises Interrupted when the fork server dies meanwhile."""
         limits = self.job.limits
         said: Result | Failure | None
@@ -124,7 +129,7 @@ class _Attempt:
             said = autopsy(exited, limits, self.stderr)
         return Outcome(verdict=said, cpu_milliseconds=exited.cpu_milliseconds, peak_kib=exited.peak_kib)
 
-    async def _listen(self, on_step: Callable[[StepDone], None]) -> Result | Failure | None:
+    async def _listen(self, on_step: OnStep) -> Result | Failure | None:
         """The child's verdict, None where it ends without one. It is not trusted to behave."""
         total, limit = 0, self.job.limits.output_bytes
         try:
@@ -136,7 +141,7 @@ class _Attempt:
                 frame = unpack(await self.reader.readexactly(length))
                 if not isinstance(frame, StepDone):
                     return frame.failure if isinstance(frame, Failed) else frame
-                on_step(frame)
+                await on_step(frame)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         except msgspec.MsgspecError as error:

@@ -75,7 +75,7 @@ class Stopped:
         self.pid = 0
         self.reached = asyncio.Event()
 
-    def __call__(self, _: StepDone) -> None:
+    async def __call__(self, _: StepDone) -> None:
         if not self.pid:
             (self.pid,) = self.sandbox.pids
             os.kill(self.pid, signal.SIGSTOP)
@@ -112,8 +112,12 @@ def exists(pid: int) -> bool:
 
 async def test_a_photo_becomes_variants_in_a_child_of_its_own(sandbox: Sandbox) -> None:
     steps: list[StepDone] = []
+
+    async def note(step: StepDone) -> None:
+        steps.append(step)
+
     with original(photo(1200, 900)) as descriptor:
-        outcome = await sandbox.run(job(), descriptor, steps.append)
+        outcome = await sandbox.run(job(), descriptor, note)
     assert isinstance(outcome.verdict, Result)
     assert len(outcome.verdict.variants) == 6
     assert outcome.verdict.exif["camera_make"] == "Tripod Works"
@@ -401,7 +405,7 @@ WORKER = """
 
     async def main():
         async with Sandbox() as sandbox:
-            def stop(_):
+            async def stop(_):
                 (child,) = sandbox.pids
                 os.kill(child, signal.SIGSTOP)
                 print(sandbox.server_pid, child, flush=True)

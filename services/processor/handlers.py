@@ -1,0 +1,170 @@
+"""What happens on an event: derive, give up, or erase. Plain functions of (event, deps); the consumer loop settles."""
+
+import time
+
+import msgspec
+import structlog
+
+from services.processor import announce, failures, variant_store
+from services.processor.failures import Failure, JobFailed
+from services.processor.frames import Job, Limits, Result, StepDone
+from services.processor.metrics import JobMetrics
+from services.processor.order import Order, order_of
+from services.processor.originals import fetched
+from services.processor.places import Places
+from services.processor.recipes import Recipe, find_recipe
+from services.processor.sandbox import Outcome, Sandbox
+from shared.errors import TripodError
+from shared.events.bus import Bus
+from shared.events.consumer import EventContext
+from shared.events.messages import MediaDeleted
+from shared.storage.blobs import Blobs
+
+log = structlog.get_logger()
+
+# Nothing is derived from these, on purpose: rasterising SVG would mean to run what a stranger wrote.
+_STORED_ONLY = frozenset({"image/svg+xml"})
+
+
+class Deps(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the handlers use."""
+
+    bus: Bus
+    blobs: Blobs
+    sandbox: Sandbox
+    places: Places
+    metrics: JobMetrics
+    limits: Limits
+    original_bytes: int
+
+
+class Interrupted(TripodError):
+    """Our own machinery gave way in the middle of a job."""
+
+    code = "interrupted"
+    title = "Interrupted"
+    retryable = True
+
+
+class UnknownRecipe(TripodError):
+    """This processor does not know the recipe; a newer one may."""
+
+    code = "recipe"
+    title = "Unknown recipe"
+    retryable = True
+
+
+async def process(context: EventContext, deps: Deps) -> None:
+    """Derive all that the recipe asks for, and publish how it ended. Other media types are ready as they are.
+
+    Raises Unavailable when store or broker are down, Interrupted when the job is to be handed out again.
+    """
+    order = order_of(context.event, context.subject)
+    if order is None:
+        log.warning("job.ignored", subject=context.subject, type=context.envelope.type)
+        return
+    if order.media_type != "image" or order.mime_type in _STORED_ONLY:
+        await announce.stored_only(deps.bus, order)
+        deps.metrics.note_job(order.media_type, "ready", {})
+        return
+    recipe = _recipe(order)
+    again = context.delivered > 1 or order.generation > 1
+    try:
+        await _derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
+    except JobFailed as error:
+        await _fail(order, error.failure, deps)
+
+
+def _recipe(order: Order) -> Recipe:
+    try:
+        return find_recipe(order.recipe)
+    except LookupError as error:
+        raise UnknownRecipe(str(error)) from error
+
+
+async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, again: bool) -> None:
+    job = Job(
+        media_id=str(order.id),
+        trace_id=job_trace,
+        mime_type=order.mime_type,
+        recipe=recipe,
+        limits=deps.limits,
+    )
+    started = time.monotonic()
+    await announce.progress(deps.bus, order, "fetch", 0)
+    async with fetched(deps.blobs, order.key, limit=deps.original_bytes) as original:
+        timings = {"fetch": _since(started)}
+        started = time.monotonic()
+        async with deps.places.take(urgent=order.urgent):
+            timings["wait"] = _since(started)
+            result = await _run(job, original, order, deps)
+    timings |= result.timings
+    started = time.monotonic()
+    await announce.progress(deps.bus, order, "store", 90)
+    variants = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
+    timings["store"] = _since(started)
+    await announce.processed(deps.bus, order, result, variants, timings)
+    deps.metrics.note_job(order.media_type, "ready", timings)
+    log.info("media.processed", media_id=job.media_id, generation=order.generation, timings=timings)
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)
+
+
+async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
+    """The child's result. A crash, a timeout or a lack of memory that may have passed gets one more child at once.
+
+    Raises JobFailed with the last verdict, Interrupted when no child could say anything.
+    """
+
+    async def on_step(step: StepDone) -> None:
+        log.debug(
+            "job.step", media_id=job.media_id, step=step.step, ms=step.milliseconds, child_trace=step.trace_id
+        )
+        await announce.progress(deps.bus, order, step.step, 10 + step.percent * 8 // 10)
+
+    outcome = await deps.sandbox.run(job, original, on_step)
+    if isinstance(outcome.verdict, Failure) and outcome.verdict.retryable:
+        _note(job, outcome, deps)
+        outcome = await deps.sandbox.run(job, original, on_step)
+    _note(job, outcome, deps)
+    if isinstance(outcome.verdict, Result):
+        return outcome.verdict
+    if outcome.verdict.code == "interrupted":
+        raise Interrupted(outcome.verdict.detail)
+    raise JobFailed(outcome.verdict)
+
+
+def _note(job: Job, outcome: Outcome, deps: Deps) -> None:
+    deps.metrics.note_child(outcome)
+    cost = {"cpu_ms": outcome.cpu_milliseconds, "peak_kib": outcome.peak_kib}
+    if isinstance(outcome.verdict, Failure):
+        verdict = outcome.verdict
+        log.warning("job.failed", media_id=job.media_id, code=verdict.code, said=verdict.log, **cost)
+    else:
+        log.info("job.done", media_id=job.media_id, **cost)
+
+
+async def _fail(order: Order, failure: Failure, deps: Deps) -> None:
+    await announce.failed(deps.bus, order, failure)
+    deps.metrics.note_job(order.media_type, failure.code, {})
+    log.warning("media.failed", media_id=str(order.id), code=failure.code, detail=failure.detail)
+
+
+async def give_up(context: EventContext, error: Exception, deps: Deps) -> None:
+    """The last attempt at an event has failed: a media must not stay in processing for ever. Raises Unavailable."""
+    order = order_of(context.event, context.subject)
+    if order is None:
+        return
+    failure = failures.interrupted(str(error))
+    await _fail(order, failure, deps)
+
+
+async def erase(context: EventContext, deps: Deps) -> None:
+    """Remove all variants of a deleted media; absent is success. Raises Unavailable."""
+    if not isinstance(context.event, MediaDeleted):
+        log.warning("erase.ignored", subject=context.subject, type=context.envelope.type)
+        return
+    count = await variant_store.erase(deps.blobs, context.event.id)
+    log.info("media.variants_erased", media_id=str(context.event.id), count=count)

@@ -1,0 +1,49 @@
+"""The consumers of the processor: one per lane, so that images never queue behind transcodes."""
+
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from services.processor import handlers
+from services.processor.handlers import Deps
+from shared.events.consumer import ConsumerMetrics, consume
+from shared.events.topology import LANES, MEDIA_TYPES, TOPOLOGY
+from shared.runtime import Background
+
+_ERASERS = 8
+_OTHERS = 4
+
+
+def start(
+    background: Background, deps: Deps, registry: CollectorRegistry, *, jobs: int, grace: float
+) -> None:
+    """Start consuming. More jobs than children are in hand, so that none waits for the store."""
+    metrics = ConsumerMetrics(registry)
+    names = {f"processor-{media_type}-{lane}": media_type for media_type in MEDIA_TYPES for lane in LANES}
+    places = {name: jobs + 2 if media_type == "image" else _OTHERS for name, media_type in names.items()}
+    for name, concurrency in (places | {"processor-reprocess": jobs + 2}).items():
+        background.start(
+            name,
+            consume(
+                deps.bus,
+                TOPOLOGY.durable(name),
+                partial(handlers.process, deps=deps),
+                stop=background.stop,
+                on_exhausted=partial(handlers.give_up, deps=deps),
+                concurrency=concurrency,
+                metrics=metrics,
+                grace=grace,
+            ),
+        )
+    background.start(
+        "processor-eraser",
+        consume(
+            deps.bus,
+            TOPOLOGY.durable("processor-eraser"),
+            partial(handlers.erase, deps=deps),
+            stop=background.stop,
+            concurrency=_ERASERS,
+            metrics=metrics,
+            grace=grace,
+        ),
+    )
