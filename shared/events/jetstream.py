@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import secrets
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import nats.errors
@@ -18,6 +17,7 @@ from shared.events.jetstream_api import ApiError, answer, ask
 from shared.events.jetstream_connection import BusSettings, Connection, Feed
 from shared.events.jetstream_kv import JetStreamKeyValue
 from shared.events.jetstream_pull import Puller, own_headers
+from shared.events.listener import Listener
 from shared.events.topology import Durable, Topology
 
 __all__ = ["BusSettings", "JetStreamBus", "connect"]
@@ -27,7 +27,6 @@ log = structlog.get_logger()
 MESSAGE_ID = "Nats-Msg-Id"
 FAILED = "Tripod-Failed"
 """A header of an answer: the handler raised, so there is none."""
-LISTEN_QUEUE = 4096
 SERVE_AT_ONCE = 64
 _NO_MESSAGE = 10037
 
@@ -52,7 +51,7 @@ class JetStreamBus:
         self._topology: Topology | None = None
         self._prefix = f"_INBOX.{secrets.token_hex(11)}"
         self._inboxes = 0
-        self._listeners: dict[str, _Listener] = {}
+        self._listeners: dict[str, Listener] = {}
         self._inbox_feed = Feed(f"{self._prefix}.r.*", "", self._to_inbox)
         self._pullers: dict[str, list[Puller]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,7 +154,7 @@ class JetStreamBus:
 
     @contextlib.asynccontextmanager
     async def listen(self, subject: str) -> AsyncIterator[AsyncIterator[Message]]:
-        listener = _Listener()
+        listener = Listener()
         if subject.startswith(f"{self._prefix}.r."):
             # The connection hears all its inboxes anyway: this costs the broker nothing.
             self._listeners[subject] = listener
@@ -164,13 +163,14 @@ class JetStreamBus:
             finally:
                 del self._listeners[subject]
             return
-        async with self._connection.subscribed(Feed(subject, "", listener.take)):
+        feed = Feed(subject, "", lambda message: listener.take(_message(message)))
+        async with self._connection.subscribed(feed):
             yield listener.messages()
 
     def _to_inbox(self, message: Msg) -> None:
         listener = self._listeners.get(message.subject)
         if listener is not None:
-            listener.take(message)
+            listener.take(_message(message))
 
     async def request(
         self, subject: str, data: bytes, *, timeout: float, headers: Headers | None = None
@@ -245,25 +245,6 @@ class JetStreamBus:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Listener:
-    """What has been heard and not yet read; the oldest go when the reader is too slow."""
-
-    def __init__(self) -> None:
-        self._heard: deque[Message] = deque(maxlen=LISTEN_QUEUE)
-        self._wake = asyncio.Event()
-
-    def take(self, message: Msg) -> None:
-        self._heard.append(_message(message))
-        self._wake.set()
-
-    async def messages(self) -> AsyncIterator[Message]:
-        while True:
-            while self._heard:
-                yield self._heard.popleft()
-            self._wake.clear()
-            await self._wake.wait()
 
 
 def _message(message: Msg) -> Message:

@@ -118,6 +118,12 @@ class Connection:
             if not self.connected:
                 raise Unavailable(f"The connection to the message broker was lost: {what}.") from error
             raise Unavailable(f"The message broker did not answer in time: {what}.") from error
+        except (
+            nats.errors.BadSubjectError,
+            nats.errors.BadHeaderError,
+            nats.errors.MaxPayloadError,
+        ) as error:
+            raise ValueError(f"The message broker cannot take this ({error}): {what}.") from error
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"The message broker failed ({error}): {what}.") from error
         finally:

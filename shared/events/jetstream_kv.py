@@ -15,6 +15,7 @@ from shared.events.bus import Entry, KeyConflict
 from shared.events.jetstream_api import NOT_FOUND, ApiError, answer, ask
 from shared.events.jetstream_connection import Connection
 from shared.events.jetstream_pull import Puller
+from shared.events.kv_token import check_key
 
 _WRONG_REVISION = (10071, 10164)
 _STREAM_NOT_FOUND = 10059
@@ -114,6 +115,7 @@ class JetStreamKeyValue:
 
     async def _newest(self, key: str) -> tuple[Entry | None, bool]:
         """The newest entry, and whether it is the mark of a delete."""
+        check_key(key)
         try:
             found = await ask(
                 self._connection, f"STREAM.MSG.GET.{self._stream}", last_by_subj=self._prefix + key
@@ -132,6 +134,7 @@ class JetStreamKeyValue:
         return entry, bool(_MARKED.search(base64.b64decode(message.get("hdrs", ""))))
 
     async def _write(self, key: str, value: bytes, headers: Mapping[str, str]) -> int:
+        check_key(key)
         what = f"write {key} in bucket {self._bucket}"
         message = await self._connection.request(self._prefix + key, value, what, headers=headers)
         try:
