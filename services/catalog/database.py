@@ -61,12 +61,13 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, tell: bool = True) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed at the end of the block. Raises Unavailable: then, when it happens at
-        the commit, the outcome is unknown."""
+        the commit, the outcome is unknown. `tell`: the relay has something to do afterwards."""
         async with translated(), self.engine.begin() as connection:
             yield connection
-        self.written.set()
+        if tell:
+            self.written.set()
 
     async def close(self) -> None:
         await self.engine.dispose()

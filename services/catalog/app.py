@@ -1,0 +1,158 @@
+"""The catalog put together: the one place that makes its parts and ends them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from litestar import Litestar, Router
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+
+from services.catalog import duties
+from services.catalog.database import Database
+from services.catalog.live import Feed
+from services.catalog.measures import CatalogMetrics
+from services.catalog.migrate import head
+from services.catalog.relay import relay
+from services.catalog.routes import entities, files, live, media
+from services.catalog.routes.common import PARTS
+from services.catalog.settings import CatalogSettings
+from shared.auth import Authenticator
+from shared.errors import Unavailable
+from shared.events import topology
+from shared.events.bus import Bus
+from shared.events.consumer import ConsumerMetrics, consume
+from shared.events.jetstream import connect
+from shared.events.topology import TOPOLOGY
+from shared.http import Check, make_app
+from shared.runtime import Background
+from shared.storage.s3 import S3Blobs
+
+SERVICE = "catalog"
+PROJECTORS = 4  # events at once, of different media: each holds a connection
+
+
+def create_app(settings: CatalogSettings) -> Litestar:
+    """The app, with everything that runs beside it in its lifespan. Starts also while Postgres, NATS or the store
+    are down, and is ready when they are there."""
+    registry = CollectorRegistry()
+    database, feed, metrics = Database(settings.database), Feed(), CatalogMetrics(registry)
+    consumer_metrics = ConsumerMetrics(registry)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        bus, blobs, background = await connect(settings.bus), S3Blobs(settings.store), Background()
+        app.state.update({"bus": bus, "blobs": blobs, "background": background})
+        with suppress(Unavailable):  # then it is made as soon as the broker is there
+            await bus.ensure(TOPOLOGY)
+        finding = duties.finding(database, settings.http.base_url)
+        try:
+            async with bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding):
+                _start(
+                    background,
+                    settings,
+                    database=database,
+                    bus=bus,
+                    feed=feed,
+                    metrics=metrics,
+                    consumer_metrics=consumer_metrics,
+                )
+                background.start("bucket", duties.have_bucket(blobs, background.stop))
+                yield
+                await background.close()
+        finally:
+            await background.close()
+            await bus.close()
+            await blobs.close()
+            await database.close()
+
+    app = make_app(
+        service=SERVICE,
+        title="Tripod catalog",
+        version=_version(),
+        settings=settings.http,
+        authenticator=Authenticator(settings.auth),
+        handlers=[
+            Router(
+                "/v1",
+                route_handlers=[*media.HANDLERS, *files.HANDLERS, *entities.HANDLERS, *live.HANDLERS],
+                dependencies=PARTS,
+            )
+        ],
+        lifespan=lifespan,
+        checks=_checks(lambda: app, database),
+        registry=registry,
+    )
+    app.state.update({"settings": settings, "database": database, "feed": feed, "metrics": metrics})
+    return app
+
+
+def _start(
+    background: Background,
+    settings: CatalogSettings,
+    *,
+    database: Database,
+    bus: Bus,
+    feed: Feed,
+    metrics: CatalogMetrics,
+    consumer_metrics: ConsumerMetrics,
+) -> None:
+    stop, base_url = background.stop, settings.http.base_url
+    background.start(
+        "projector",
+        consume(
+            bus,
+            TOPOLOGY.durable("catalog-projector"),
+            duties.projecting(database, bus, metrics, base_url),
+            stop=stop,
+            concurrency=min(PROJECTORS, settings.database.pool // 2),
+            batch=100,
+            metrics=consumer_metrics,
+        ),
+    )
+    background.start(
+        "registry",
+        consume(
+            bus,
+            TOPOLOGY.durable("catalog-registry"),
+            duties.registering(database, base_url),
+            stop=stop,
+            metrics=consumer_metrics,
+        ),
+    )
+    background.start("relay", relay(database, bus, stop, metrics))
+    background.start("live", feed.run(database, bus, stop))
+    background.start("heartbeat", duties.heartbeat(database, bus, stop))
+    background.start("numbers", duties.keep_counter(database, bus, stop))
+    background.start("reconciler", duties.keep_reconciling(database, settings.stale, base_url, stop))
+
+
+def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]:
+    async def nats() -> None:
+        if not app().state.bus.connected:
+            raise Unavailable("The message broker is not reachable.")
+
+    async def migrations() -> None:
+        async with database.reading() as connection:
+            found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+        newest = await asyncio.to_thread(head)
+        if found != newest:
+            raise Unavailable(f"The database is at revision {found}, this service needs {newest}.")
+
+    async def s3() -> None:
+        await app().state.blobs.check()
+
+    return {
+        "nats": nats,
+        "postgres": lambda: duties.alive(database),
+        "migrations": migrations,
+        "s3": s3,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("tripod")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"

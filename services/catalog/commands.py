@@ -1,0 +1,158 @@
+"""What changes a media at somebody's wish. Each is one transaction with the events that follow from it."""
+
+import uuid
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog import edits, outbox, queries, rows
+from services.catalog.conditions import etag_of, matches
+from services.catalog.database import Database, lock_media
+from services.catalog.models import early_results, marks, media, tombstones
+from services.catalog.models import outbox as outbox_rows
+from services.catalog.rows import Record
+from services.catalog.schemas import MediaPatch, Reprocessing
+from shared.auth import Caller
+from shared.errors import Forbidden, PreconditionFailed
+from shared.events.messages import MediaDeleted, ReprocessRequested
+from shared.ids import public_id
+from shared.media import Media
+from shared.storage import keys
+
+HIGHEST_NUMBER = "highest_number"
+"""The mark that keeps the number of deleted media from being given out again."""
+
+
+async def edit(
+    database: Database,
+    caller: Caller,
+    media_id: uuid.UUID,
+    patch: MediaPatch,
+    *,
+    if_match: str | None,
+    base_url: str,
+) -> Media:
+    """The media as it is afterwards. Raises NotFound, Forbidden, Invalid, PreconditionFailed."""
+    async with database.writing() as connection:
+        row = await _own(connection, caller, media_id)
+        before = rows.show(row, base_url)
+        if if_match is not None and not matches(if_match, etag_of(before)):
+            raise PreconditionFailed(
+                f"{public_id(media_id)} has changed since: its ETag is {etag_of(before)}, "
+                f"If-Match says {if_match[:200]}."
+            )
+        changed = edits.columns(patch, row)
+        if not changed:
+            return before
+        await connection.execute(
+            update(media).where(media.c.id == media_id).values(**changed, edited_at=datetime.now(UTC))
+        )
+        return await tell_updated(connection, media_id, base_url)
+
+
+async def remove(database: Database, caller: Caller, media_id: uuid.UUID) -> None:
+    """Raises NotFound, Forbidden."""
+    async with database.writing() as connection:
+        await bury(connection, await _own(connection, caller, media_id))
+
+
+async def reprocess(
+    database: Database, caller: Caller, media_id: uuid.UUID, *, base_url: str
+) -> Reprocessing:
+    """Run the pipeline again as the next generation. Raises NotFound, Forbidden."""
+    async with database.writing() as connection:
+        row = await _own(connection, caller, media_id)
+        now = datetime.now(UTC)
+        generation = row["generation"] + 1
+        await connection.execute(
+            update(media)
+            .where(media.c.id == media_id)
+            .values(
+                generation=generation, status="processing", status_at=now, error_code=None, error_detail=None
+            )
+        )
+        await outbox.reprocess_requested(connection, _request(row, generation, now))
+        return Reprocessing(media=await tell_updated(connection, media_id, base_url), generation=generation)
+
+
+async def announce_again(connection: AsyncConnection, row: Record, now: datetime) -> None:
+    """Ask once more for the generation that a row waits for."""
+    await connection.execute(update(media).where(media.c.id == row["id"]).values(announced_at=now))
+    await outbox.reprocess_requested(connection, _request(row, row["generation"], now))
+
+
+async def tell_updated(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> Media:
+    """The media as this transaction leaves it, which is told to others with it."""
+    shown = await rows.load(connection, media_id, base_url)
+    if shown is None:
+        raise queries.absent(str(media_id))
+    await outbox.updated(connection, shown)
+    return shown
+
+
+async def bury(connection: AsyncConnection, row: Record) -> None:
+    """Leave nothing of a locked media but a tombstone, and tell the erasers."""
+    media_id: uuid.UUID = row["id"]
+    now = datetime.now(UTC)
+    await _raise_mark(connection, row["number"])
+    await connection.execute(insert(tombstones).values(media_id=media_id, deleted_at=now))
+    await connection.execute(delete(early_results).where(early_results.c.media_id == media_id))
+    await connection.execute(delete(media).where(media.c.id == media_id))  # and its variants, by cascade
+    await _withdraw(connection, media_id)
+    await outbox.deleted(
+        connection,
+        MediaDeleted(
+            id=media_id,
+            number=row["number"],
+            owner=row["owner"],
+            media_type=row["media_type"],
+            key=row["key"],
+            variants=keys.variants(media_id),
+            deleted_at=now,
+        ),
+    )
+
+
+async def _withdraw(connection: AsyncConnection, media_id: uuid.UUID) -> None:
+    """Take back what was not told yet. What the relay holds in its hands is told, noted and then erased."""
+    untold = (
+        select(outbox_rows.c.position)
+        .where(outbox_rows.c.media_id == media_id)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    await connection.execute(delete(outbox_rows).where(outbox_rows.c.position.in_(untold)))
+
+
+async def _raise_mark(connection: AsyncConnection, number: int) -> None:
+    new = upsert(marks).values(name=HIGHEST_NUMBER, value=number)
+    await connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[marks.c.name], set_={"value": func.greatest(marks.c.value, new.excluded.value)}
+        )
+    )
+
+
+async def _own(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
+    """The row, locked. Raises NotFound where the caller may not read it, Forbidden where they may only read."""
+    await lock_media(connection, media_id)
+    row = await queries.row_to_change(connection, caller, media_id)
+    if not row["may_change"]:
+        raise Forbidden(f"You may see {public_id(media_id)} but not change it.")
+    return row
+
+
+def _request(row: Record, generation: int, now: datetime) -> ReprocessRequested:
+    return ReprocessRequested(
+        id=row["id"],
+        generation=generation,
+        owner=row["owner"],
+        key=row["key"],
+        size=row["size"],
+        mime_type=row["mime_type"],
+        media_type=row["media_type"],
+        recipe=row["recipe"],
+        requested_at=now,
+    )

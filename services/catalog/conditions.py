@@ -1,0 +1,93 @@
+"""Conditional requests and byte ranges (RFC 9110, 13 and 14): pure functions of headers and of what is there."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+
+import msgspec
+
+from shared.errors import RangeNotSatisfiable
+from shared.media import Media
+
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+
+
+def etag_of(media: Media) -> str:
+    """A strong tag of everything that the media object shows."""
+    return quoted(hashlib.sha256(msgspec.json.encode(media)).hexdigest()[:32])
+
+
+def quoted(value: str) -> str:
+    return f'"{value}"'
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether If-Match names this strong tag; weak ones never do."""
+    return header.strip() == "*" or etag in _ETAG.findall(header)
+
+
+def none_match(header: str, etag: str) -> bool:
+    """Whether If-None-Match fails, by weak comparison: what the client has is still good."""
+    return header.strip() == "*" or etag in (tag.removeprefix("W/") for tag in _ETAG.findall(header))
+
+
+def http_date(moment: datetime) -> str:
+    return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+
+
+def parse_date(header: str) -> datetime | None:
+    """None for what is no date: such a condition is ignored."""
+    try:
+        found = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """The conditional headers of one GET or HEAD."""
+
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_range: str | None = None
+    range: str | None = None
+
+    def not_modified(self, etag: str, modified: datetime) -> bool:
+        """Whether the answer is 304. If-None-Match decides alone where it is given."""
+        if self.if_none_match is not None:
+            return none_match(self.if_none_match, etag)
+        since = parse_date(self.if_modified_since) if self.if_modified_since else None
+        return since is not None and modified.replace(microsecond=0) <= since
+
+    def part(self, size: int, etag: str, modified: datetime) -> tuple[int, int] | None:
+        """Start and length of the one range that is asked for; None: answer with the whole.
+
+        Several ranges, another unit and what cannot be read get the whole, as RFC 9110 (14.2) allows.
+        Raises RangeNotSatisfiable.
+        """
+        if self.range is None or not self._range_applies(etag, modified):
+            return None
+        match = _RANGE.fullmatch(self.range)
+        if match is None or match.group(1) == match.group(2) == "":
+            return None
+        first, last = match.groups()
+        if first and last and int(first) > int(last):
+            return None
+        if first:
+            start, end = int(first), min(int(last) if last else size, size - 1)
+        else:
+            start, end = max(size - int(last), 0), size - 1
+        if start >= size or (not first and int(last) == 0):
+            raise RangeNotSatisfiable(
+                f"The range {self.range[:80]!r} lies outside of the {size} bytes.", size=size
+            )
+        return start, end - start + 1
+
+    def _range_applies(self, etag: str, modified: datetime) -> bool:
+        if self.if_range is None:
+            return True
+        if self.if_range.startswith(('"', "W/")):
+            return self.if_range == etag
+        return parse_date(self.if_range) == modified.replace(microsecond=0)

@@ -1,0 +1,196 @@
+"""Bytes on their way out: which file is meant, which headers it gets, and the stream from the store."""
+
+import mimetypes
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+import structlog
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import Receive, Scope, Send
+
+from services.catalog.conditions import Conditions, http_date, quoted
+from services.catalog.queries import Deliverable
+from services.catalog.schemas import Disposition
+from shared import problem
+from shared.errors import NotFound, RangeNotSatisfiable
+from shared.events.messages import VariantRef
+from shared.storage.blobs import BlobMissing, Blobs
+
+log = structlog.get_logger()
+
+_YEAR = 31_536_000
+_VERSION_DIGITS = 8
+INLINE = frozenset(
+    {
+        "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",
+        "video/mp4", "video/webm", "video/ogg", "video/quicktime",
+        "audio/mpeg", "audio/mp4", "audio/ogg", "audio/wav", "audio/x-wav", "audio/flac", "audio/aac", "audio/webm",
+    }
+)  # fmt: skip
+"""What a browser may show in place: nothing in it is active. SVG and HEIC are not here."""
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """One object as it is handed out. `version` in a URL promises that the bytes behind it never change."""
+
+    key: str
+    size: int
+    mime_type: str
+    filename: str
+    etag: str
+    version: str
+    modified: datetime
+    shown: Disposition
+    """How a browser takes it unless asked otherwise."""
+    is_public: bool
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How it is asked for; `until` is the end of a signed link in Unix seconds."""
+
+    conditions: Conditions
+    disposition: Disposition | None = None
+    version: str | None = None
+    until: int | None = None
+
+
+def original(found: Deliverable) -> File:
+    return File(
+        key=found.key,
+        size=found.size,
+        mime_type=found.mime_type,
+        filename=found.filename,
+        etag=quoted(found.sha256),
+        version=found.sha256[:_VERSION_DIGITS],
+        modified=found.created_at,
+        shown="attachment",
+        is_public=found.is_public,
+    )
+
+
+def variant(found: Deliverable, name: str) -> File | None:
+    """None while or because there is none of this name."""
+    ref = next((ref for ref in found.variants if ref.name == name), None)
+    if ref is None:
+        return None
+    return File(
+        key=ref.key,
+        size=ref.size,
+        mime_type=ref.mime_type,
+        filename=variant_filename(found.filename, ref),
+        etag=quoted(ref.spec),
+        version=ref.spec,
+        modified=found.made_at or found.created_at,
+        shown="inline",
+        is_public=found.is_public,
+    )
+
+
+def variant_filename(filename: str, ref: VariantRef) -> str:
+    stem = filename.rsplit(".", 1)[0] if "." in filename[1:] else filename
+    return f"{stem}-{ref.name}{mimetypes.guess_extension(ref.mime_type) or ''}"
+
+
+def headers(file: File, asked: Asked) -> dict[str, str]:
+    """What every answer about a file carries, also 304."""
+    return {
+        "ETag": file.etag,
+        "Last-Modified": http_date(file.modified),
+        "Cache-Control": cache_control(file, asked),
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": content_disposition(disposition(file, asked.disposition), file.filename),
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+
+
+def disposition(file: File, wanted: Disposition | None) -> Disposition:
+    """Inline only where it was asked for or is usual, and the type is harmless."""
+    return "inline" if (wanted or file.shown) == "inline" and file.mime_type in INLINE else "attachment"
+
+
+def content_disposition(kind: Disposition, filename: str) -> str:
+    """RFC 6266: the name in ASCII for old clients, and as it is in UTF-8."""
+    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\%' else "_" for c in filename)
+    # RFC 8187 allows these unescaped; `quote` adds the unreserved ones.
+    return (
+        f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='!#$&+^`|', errors='replace')}"
+    )
+
+
+def cache_control(file: File, asked: Asked) -> str:
+    """Public for what everybody may see. Without a version a cache asks again: a deleted file must vanish."""
+    scope = "public" if file.is_public else "private"
+    if asked.version == file.version:
+        return f"{scope}, max-age={_YEAR}, immutable"
+    if asked.until is not None:
+        return f"{scope}, max-age={max(asked.until - int(time.time()), 0)}"
+    return f"{scope}, no-cache"
+
+
+class Delivery:
+    """The answer to a GET or HEAD of a file, as an ASGI app: the store is asked before anything is sent, so that
+    its refusal is still a proper answer."""
+
+    def __init__(self, blobs: Blobs, file: File, asked: Asked) -> None:
+        self._blobs = blobs
+        self._file = file
+        self._asked = asked
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises NotFound when the row has no object behind it, Unavailable when the store does not answer."""
+        file, conditions = self._file, self._asked.conditions
+        fields = headers(file, self._asked)
+        if conditions.not_modified(file.etag, file.modified):
+            await _empty(304, fields)(scope, receive, send)
+            return
+        try:
+            part = conditions.part(file.size, file.etag, file.modified)
+        except RangeNotSatisfiable as error:
+            await _refuse(error, file.size)(scope, receive, send)
+            return
+        status = 200 if part is None else 206
+        start, length = part or (0, file.size)
+        fields |= {"Content-Type": file.mime_type, "Content-Length": str(length)}
+        if part is not None:
+            fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size}"
+        if scope.get("method") == "HEAD":
+            await _empty(status, fields)(scope, receive, send)
+            return
+        try:
+            async with self._blobs.get(file.key, start=start, length=length) as body:
+                await ASGIStreamingResponse(iterator=body, headers=fields, status_code=status)(
+                    scope, receive, send
+                )
+        except BlobMissing as error:
+            log.error("delivery.object_missing", key=file.key)  # noqa: TRY400 - the key says it all
+            raise NotFound("The file is not in the store.") from error
+
+
+def _empty(status: int, fields: dict[str, str]) -> ASGIStreamingResponse:
+    return ASGIStreamingResponse(
+        iterator=_pieces(), headers=fields, status_code=status, is_head_response=True
+    )
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def _refuse(error: RangeNotSatisfiable, size: int) -> ASGIStreamingResponse:
+    body = msgspec.json.encode(problem.document(error))
+    return ASGIStreamingResponse(
+        iterator=_pieces(body),
+        headers={
+            **problem.headers(error),
+            "Content-Type": problem.MEDIA_TYPE,
+            "Content-Range": f"bytes */{size}",
+            "Content-Length": str(len(body)),
+        },
+        status_code=error.status,
+    )

@@ -1,0 +1,186 @@
+"""What happens, as it happens: one feed per process from the broker to whoever listens and may see it."""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import structlog
+
+from services.catalog import registry, rights
+from services.catalog.database import Database
+from services.catalog.relay import SEQUENCE_HEADER
+from shared.auth import Caller
+from shared.entities import Entity
+from shared.errors import Malformed, Unavailable
+from shared.events import topology
+from shared.events.bus import Bus, Message
+from shared.events.messages import (
+    MediaCreated,
+    MediaDeleted,
+    MediaUpdated,
+    Progress,
+    decode,
+)
+from shared.trace import continue_from
+
+log = structlog.get_logger()
+
+QUEUE = 256  # messages that wait for one slow listener
+Shown: TypeAlias = MediaCreated | MediaUpdated | MediaDeleted | Progress
+Kind: TypeAlias = Literal["created", "updated", "deleted", "progress", "resync"]
+
+
+class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened. `sequence` is its place in the media stream; progress has none.
+
+    `resync`: messages were lost here, so what is shown should be asked for again.
+    """
+
+    type: Kind
+    id: uuid.UUID | None = None
+    sequence: int | None = None
+    trace_id: str | None = None
+    media: dict[str, Any] | None = None
+    stage: str | None = None
+    percent: int | None = None
+
+
+class Listener:
+    """One connection's messages. When it is too slow they are dropped and it is told so."""
+
+    def __init__(self, caller: Caller, limit: int = QUEUE) -> None:
+        self.caller = caller
+        self._limit = limit
+        self._waiting: deque[LiveMessage] = deque()
+        self._wake = asyncio.Event()
+
+    def put(self, message: LiveMessage) -> None:
+        if len(self._waiting) >= self._limit:
+            self.resync()
+        self._waiting.append(message)
+        self._wake.set()
+
+    def resync(self) -> None:
+        """Drop what waits and say so."""
+        self._waiting.clear()
+        self._waiting.append(LiveMessage(type="resync"))
+        self._wake.set()
+
+    async def next(self) -> LiveMessage:
+        while not self._waiting:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._waiting.popleft()
+
+
+class Feed:
+    """Hands each message of the broker to the listeners that may see it, and wakes who waits for a media."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+        self._watched: dict[uuid.UUID, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def listening(self, caller: Caller) -> Iterator[Listener]:
+        listener = Listener(caller)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    @contextmanager
+    def watching(self, media_id: uuid.UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever something happens to this media."""
+        event = asyncio.Event()
+        self._watched.setdefault(media_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            watchers = self._watched[media_id]
+            watchers.discard(event)
+            if not watchers:
+                del self._watched[media_id]
+
+    async def run(self, database: Database, bus: Bus, stop: asyncio.Event) -> None:
+        """Listen until `stop` is set."""
+        stories = [
+            asyncio.create_task(self._hear(database, bus, subject))
+            for subject in (topology.live("*"), topology.progress("*"))
+        ]
+        ending = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*stories, ending], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {ending}:
+                task.result()
+        finally:
+            for task in (*stories, ending):
+                task.cancel()
+            await asyncio.gather(*stories, ending, return_exceptions=True)
+
+    async def _hear(self, database: Database, bus: Bus, subject: str) -> None:
+        async with bus.listen(subject) as messages:
+            async for message in messages:
+                try:
+                    await self.take(database, message)
+                except Malformed as error:
+                    log.warning("live.unreadable", subject=message.subject, error=error.detail)
+
+    async def take(self, database: Database, message: Message) -> None:
+        """Hand one message on. Raises Malformed for bytes that are no event."""
+        envelope, event = decode(message.data)
+        if not isinstance(event, Shown):
+            return
+        for watcher in self._watched.get(event.id, ()):
+            watcher.set()
+        if not self._listeners:
+            return
+        sequence = message.headers.get(SEQUENCE_HEADER, "")
+        shown = msgspec.structs.replace(
+            _shown(event),
+            sequence=int(sequence) if sequence.isdecimal() else None,
+            trace_id=continue_from(envelope.traceparent).trace_id if envelope.traceparent else None,
+        )
+        await self._hand_out(database, shown, event.owner)
+
+    async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
+        media = shown.media or {}
+        public = bool(media.get("is_public")) and media.get("moderation") == "approved"
+        undecided = []
+        for listener in self._listeners:
+            if rights.may_see(listener.caller, owner=owner, public=public, entity=None):
+                listener.put(shown)
+            elif media.get("entity") and listener.caller.sub is not None:
+                undecided.append(listener)
+        if not undecided:
+            return
+        try:
+            entity = await _entity(database, media["entity"])
+        except Unavailable:
+            for listener in undecided:
+                listener.resync()
+            return
+        for listener in undecided:
+            if rights.may_see(listener.caller, owner=owner, public=public, entity=entity):
+                listener.put(shown)
+
+
+async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:
+    async with database.reading() as connection:
+        return await registry.find_entity(connection, str(link["type"]), str(link["id"]))
+
+
+def _shown(event: Shown) -> LiveMessage:
+    match event:
+        case MediaCreated():
+            return LiveMessage(type="created", id=event.id, media=event.media)
+        case MediaUpdated():
+            return LiveMessage(type="updated", id=event.id, media=event.media)
+        case MediaDeleted():
+            return LiveMessage(type="deleted", id=event.id)
+        case Progress():
+            return LiveMessage(type="progress", id=event.id, stage=event.stage, percent=event.percent)

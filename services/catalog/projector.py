@@ -1,0 +1,238 @@
+"""Turns what ingest and processor tell into rows. Any order and repetition of events ends in the same row.
+
+A row is the greatest of all that was told: its status that of the greatest (generation, rank, time), what was
+derived that of the greatest (generation, time). Taking a maximum asks for no order and minds no repetition.
+"""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog import outbox, rows
+from services.catalog.database import Database, lock_media
+from services.catalog.hashes import from_hex
+from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
+from services.catalog.rows import Record
+from shared.events import topology
+from shared.events.messages import (
+    EntityLink,
+    MediaDeleted,
+    MediaFailed,
+    MediaProcessed,
+    MediaUploaded,
+)
+from shared.media import Media
+from shared.storage import keys
+
+Result: TypeAlias = MediaProcessed | MediaFailed
+Told: TypeAlias = MediaUploaded | Result
+Outcome: TypeAlias = Literal["created", "updated", "early", "behind", "repeated", "buried"]
+
+RANKS = {"processing": 0, "failed": 1, "ready": 2}
+_RESULTS: dict[str, type[Result]] = {"processed": MediaProcessed, "failed": MediaFailed}
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+async def project(
+    database: Database, event: Told, *, sequence: int, base_url: str
+) -> tuple[Outcome, Media | None]:
+    """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
+
+    The media is the committed state, None where there is none. Raises Unavailable, then nothing has happened or
+    (when the commit's answer got lost) all of it: repeating is harmless.
+    """
+    event = without_nul(event)
+    async with database.writing() as connection:
+        await lock_media(connection, event.id)
+        await _note_stored(connection, event.id, sequence)
+        if await _is_deleted(connection, event.id):
+            await _bury_again(connection, event)
+            return "buried", None
+        if isinstance(event, MediaUploaded):
+            outcome = await _insert(connection, event)
+        else:
+            outcome = await _result(connection, event, sequence)
+        if outcome == "early":
+            return outcome, None
+        shown = await rows.load(connection, event.id, base_url)
+        if shown is not None and outcome == "created":
+            await outbox.created(connection, shown)
+        if shown is not None and outcome == "updated":
+            await outbox.updated(connection, shown)
+        return outcome, shown
+
+
+async def _insert(connection: AsyncConnection, event: MediaUploaded) -> Outcome:
+    entity = await _living(connection, event.entity)
+    new = upsert(media).values(_row(event, entity)).on_conflict_do_nothing(index_elements=[media.c.id])
+    if (await connection.execute(new.returning(media.c.id))).first() is None:
+        return "repeated"
+    early = delete(early_results).where(early_results.c.media_id == event.id).returning(early_results.c.event)
+    for told in (await connection.scalars(early)).all():
+        await _apply(connection, msgspec.convert(told["data"], _RESULTS[told["type"]]))
+    return "created"
+
+
+async def _result(connection: AsyncConnection, event: Result, sequence: int) -> Outcome:
+    known = await connection.scalar(select(exists().where(media.c.id == event.id)))
+    if known:
+        return "updated" if await _apply(connection, event) else "behind"
+    kind = "processed" if isinstance(event, MediaProcessed) else "failed"
+    told = {"type": kind, "data": msgspec.to_builtins(event)}
+    keep = upsert(early_results).values(media_id=event.id, sequence=sequence, event=told)
+    await connection.execute(keep.on_conflict_do_nothing())
+    return "early"
+
+
+async def _apply(connection: AsyncConnection, event: Result) -> bool:
+    """Whether the result was greater than what the row held, in any respect."""
+    row = (await connection.execute(select(media).where(media.c.id == event.id))).mappings().one()
+    values = {**status_part(row, event), **derived_part(row, event)}
+    if not values:
+        return False
+    await connection.execute(update(media).where(media.c.id == event.id).values(values))
+    if "derived_generation" in values and isinstance(event, MediaProcessed):
+        await connection.execute(delete(variants).where(variants.c.media_id == event.id))
+        if event.variants:
+            await connection.execute(insert(variants), variant_rows(event))
+    return True
+
+
+def status_part(row: Record, event: Result) -> dict[str, Any]:
+    """The columns that change when this result is the newest word on where the pipeline stands."""
+    processed = isinstance(event, MediaProcessed)
+    status = "ready" if processed else "failed"
+    at = event.processed_at if isinstance(event, MediaProcessed) else event.failed_at
+    if (event.generation, RANKS[status], at) <= (row["generation"], RANKS[row["status"]], row["status_at"]):
+        return {}
+    return {
+        "generation": event.generation,
+        "status": status,
+        "status_at": at,
+        "error_code": None if isinstance(event, MediaProcessed) else event.code,
+        "error_detail": None if isinstance(event, MediaProcessed) else event.detail,
+    }
+
+
+def derived_part(row: Record, event: Result) -> dict[str, Any]:
+    """The columns that change when this result holds the newest derived data. A later failure leaves those of
+    an earlier success as they are: their objects are still there."""
+    if isinstance(event, MediaFailed):
+        return {}
+    known = (row["derived_generation"], row["derived_at"] or _NEVER)
+    if (event.generation, event.processed_at) <= known:
+        return {}
+    return {
+        "derived_generation": event.generation,
+        "derived_at": event.processed_at,
+        "width": event.width,
+        "height": event.height,
+        "duration": event.duration,
+        "bitrate": event.bitrate,
+        "exif": event.exif,
+        "taken_at": event.taken_at,
+        "phash": from_hex(event.phash),
+        "dhash": from_hex(event.dhash),
+        "degenerate": event.degenerate,
+        "placeholder": event.placeholder,
+        "timings": event.timings,
+        "warnings": list(event.warnings),
+    }
+
+
+def variant_rows(event: MediaProcessed) -> list[dict[str, Any]]:
+    return [
+        {"media_id": event.id, "position": position, **msgspec.structs.asdict(ref)}
+        for position, ref in enumerate(event.variants)
+    ]
+
+
+def _row(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "number": event.number,
+        "generation": event.generation,
+        "status": "processing",
+        "status_at": event.created_at,
+        "owner": event.owner,
+        "owner_uid": event.owner_uid,
+        "owner_name": event.owner_name,
+        "profile": event.profile,
+        "recipe": event.recipe,
+        "key": event.key,
+        "filename": event.filename,
+        "mime_type": event.mime_type,
+        "media_type": event.media_type,
+        "size": event.size,
+        "sha256": event.sha256,
+        "is_public": event.is_public,
+        "entity_type": entity.type if entity else None,
+        "entity_id": entity.id if entity else None,
+        "entity_field": entity.field if entity else None,
+        "is_primary": entity.is_primary if entity else False,
+        "sort_order": entity.sort_order if entity else 0,
+        "description": event.description,
+        "alt_text": event.alt_text,
+        "caption": event.caption,
+        "tags": list(event.tags),
+        "metadata": event.metadata,
+        "created_at": event.created_at,
+    }
+
+
+async def _living(connection: AsyncConnection, entity: EntityLink | None) -> EntityLink | None:
+    """The entity, unless it went before the upload came here: then the media hangs on nothing, as it would have
+    after the other order."""
+    if entity is None:
+        return None
+    gone = select(
+        exists().where(entities.c.type == entity.type, entities.c.id == entity.id, entities.c.deleted)
+    )
+    return None if await connection.scalar(gone) else entity
+
+
+async def _note_stored(connection: AsyncConnection, media_id: uuid.UUID, sequence: int) -> None:
+    note = upsert(stored_events).values(stream=topology.MEDIA, sequence=sequence, media_id=media_id)
+    await connection.execute(note.on_conflict_do_nothing())
+
+
+async def _is_deleted(connection: AsyncConnection, media_id: uuid.UUID) -> bool:
+    return bool(await connection.scalar(select(exists().where(tombstones.c.media_id == media_id))))
+
+
+async def _bury_again(connection: AsyncConnection, event: Told) -> None:
+    """Objects may have been written after the erasers passed: send both again."""
+    await outbox.deleted(
+        connection,
+        MediaDeleted(
+            id=event.id,
+            number=event.number if isinstance(event, MediaUploaded) else None,
+            owner=event.owner,
+            media_type=event.media_type,
+            key=event.key if isinstance(event, MediaUploaded) else None,
+            variants=keys.variants(event.id),
+            deleted_at=datetime.now(UTC),
+        ),
+    )
+
+
+def without_nul(event: Told) -> Told:
+    """The event without NUL characters, which PostgreSQL cannot keep; hostile EXIF has them."""
+    if b"\\u0000" not in msgspec.json.encode(event):
+        return event
+    return msgspec.convert(_strip(msgspec.to_builtins(event)), type(event))
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {_strip(key): _strip(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strip(item) for item in value]
+    return value

@@ -1,0 +1,151 @@
+"""Entities: who owns and administers the things of other systems that media hang on."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog import commands, outbox, queries
+from services.catalog.database import Database, lock_media, lock_text
+from services.catalog.models import entities, media
+from shared.entities import Entity
+from shared.errors import NotFound
+
+BATCH = 100  # media in one transaction
+
+
+async def put_entity(database: Database, wanted: Entity) -> Entity:
+    """Make it so; the state with its version. Repeating the same changes nothing."""
+    async with database.writing() as connection:
+        known = await _locked(connection, wanted.type, wanted.id)
+        return await _store(connection, known, wanted)
+
+
+async def delete_entity(database: Database, entity_type: str, entity_id: str, *, base_url: str) -> bool:
+    """Whether there was one. Nobody has a right by it from here on, and its media hang on nothing any more.
+
+    The deleted state is kept, so that a late upload for it is not hung on it again.
+    """
+    async with database.writing() as connection:
+        known = await _locked(connection, entity_type, entity_id)
+        await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True))
+    await detach(database, entity_type, entity_id, base_url=base_url)
+    return known is not None and not known.deleted
+
+
+async def find_entity(connection: AsyncConnection, entity_type: str, entity_id: str) -> Entity | None:
+    """Deleted ones included."""
+    found = select(entities).where(entities.c.type == entity_type, entities.c.id == entity_id)
+    row = (await connection.execute(found)).mappings().first()
+    return None if row is None else _entity(row)
+
+
+async def get_entity(database: Database, entity_type: str, entity_id: str) -> Entity:
+    """Raises NotFound."""
+    async with database.reading() as connection:
+        found = await find_entity(connection, entity_type, entity_id)
+    if found is None or found.deleted:
+        raise no_entity(entity_type, entity_id)
+    return found
+
+
+def no_entity(entity_type: str, entity_id: str) -> NotFound:
+    return NotFound(f"There is no entity {entity_type}/{entity_id[:80]}.")
+
+
+async def detach(database: Database, entity_type: str, entity_id: str, *, base_url: str) -> int:
+    """Take all media off an entity; how many."""
+    count = 0
+    while True:
+        async with database.writing() as connection:
+            found = await queries.entity_media_ids(connection, entity_type, entity_id, BATCH)
+            for media_id in sorted(found):
+                count += await _detach_one(connection, media_id, entity_type, entity_id, base_url)
+        if len(found) < BATCH:
+            return count
+
+
+async def _detach_one(
+    connection: AsyncConnection, media_id: uuid.UUID, entity_type: str, entity_id: str, base_url: str
+) -> bool:
+    await lock_media(connection, media_id)
+    done = await connection.execute(
+        update(media)
+        .where(media.c.id == media_id, media.c.entity_type == entity_type, media.c.entity_id == entity_id)
+        .values(
+            entity_type=None, entity_id=None, entity_field=None, is_primary=False, sort_order=0,
+            edited_at=datetime.now(UTC),
+        )
+    )  # fmt: skip
+    if done.rowcount:
+        await commands.tell_updated(connection, media_id, base_url)
+    return bool(done.rowcount)
+
+
+async def delete_user(database: Database, sub: str) -> int:
+    """Delete all that a user owns, as each DELETE would; how many."""
+    count = 0
+    while True:
+        async with database.writing() as connection:
+            found = await queries.owner_media_ids(connection, sub, BATCH)
+            for media_id in sorted(found):
+                await lock_media(connection, media_id)
+                row = (
+                    (await connection.execute(select(media).where(media.c.id == media_id))).mappings().first()
+                )
+                if row is not None:
+                    await commands.bury(connection, row)
+                    count += 1
+        if len(found) < BATCH:
+            return count
+
+
+async def _locked(connection: AsyncConnection, entity_type: str, entity_id: str) -> Entity | None:
+    await lock_text(connection, f"entity {entity_type} {entity_id}")
+    return await find_entity(connection, entity_type, entity_id)
+
+
+async def _store(connection: AsyncConnection, known: Entity | None, wanted: Entity) -> Entity:
+    new = Entity(
+        type=wanted.type,
+        id=wanted.id,
+        owners=wanted.owners,
+        admins=wanted.admins,
+        display_id=wanted.display_id,
+        deleted=wanted.deleted,
+        version=known.version if known else 1,
+    )
+    if new == known:
+        return new
+    values: dict[str, Any] = {
+        "owners": list(new.owners),
+        "admins": list(new.admins),
+        "display_id": new.display_id,
+        "deleted": new.deleted,
+        "version": known.version + 1 if known else 1,
+        "updated_at": datetime.now(UTC),
+    }
+    stored = upsert(entities).values(type=new.type, id=new.id, **values)
+    row = await connection.execute(
+        stored.on_conflict_do_update(index_elements=[entities.c.type, entities.c.id], set_=values).returning(
+            entities
+        )
+    )
+    entity = _entity(row.mappings().one())
+    await outbox.registry(connection, entity)
+    return entity
+
+
+def _entity(row: RowMapping) -> Entity:
+    return Entity(
+        type=row["type"],
+        id=row["id"],
+        owners=tuple(row["owners"]),
+        admins=tuple(row["admins"]),
+        display_id=row["display_id"],
+        version=row["version"],
+        deleted=row["deleted"],
+    )

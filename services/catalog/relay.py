@@ -1,0 +1,192 @@
+"""Tells the outbox to the broker, and erases from the broker what described media that are deleted.
+
+One relay works at a time, by advisory lock: the rows of one media then leave in the order in which their
+transactions were committed (each held the media's lock while it took its position), whatever number of catalogs
+runs. Different media have no order among each other and go at once, so one process is fast enough.
+"""
+
+import asyncio
+import itertools
+import time
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import Row, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.catalog.database import ERASER, RELAY, Database, try_lock
+from services.catalog.models import outbox, stored_events, tombstones
+from services.catalog.outbox import REGISTRY
+from shared import trace
+from shared.entities import Entity
+from shared.errors import TripodError, Unavailable
+from shared.events import topology
+from shared.events.bus import Bus, KeyConflict
+
+log = structlog.get_logger()
+
+BATCH = 100
+LOOK_SECONDS = 0.25  # for rows that another process has written
+DOWN_SECONDS = 1.0  # between attempts while a part is down
+MEASURE_SECONDS = 5.0
+SEQUENCE_HEADER = "Tripod-Sequence"
+
+
+class Lag(Protocol):
+    """Where the relay reports how far behind it is."""
+
+    def report(self, *, rows: int, seconds: float) -> None: ...
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A row that the broker has acknowledged; `sequence` is 0 for a registry entry."""
+
+    row: Row[Any]
+    sequence: int
+
+
+async def relay(database: Database, bus: Bus, stop: asyncio.Event, lag: Lag) -> None:
+    """Tell and erase until `stop` is set; whatever is down is waited for."""
+    measured = 0.0
+    while not stop.is_set():
+        database.written.clear()
+        pause = LOOK_SECONDS
+        try:
+            if bus.connected:
+                while await tell_batch(database, bus) == BATCH or await erase_batch(database, bus) == BATCH:
+                    if stop.is_set():
+                        return
+            if time.monotonic() - measured > MEASURE_SECONDS:
+                await measure(database, lag)
+                measured = time.monotonic()
+        except Unavailable as error:
+            log.warning("outbox.waits", reason=error.detail)
+            pause = DOWN_SECONDS
+        await _pause(database.written, stop, pause)
+
+
+async def tell_batch(database: Database, bus: Bus) -> int:
+    """Tell up to BATCH rows and remove them; how many were there. What cannot be told stays, and so does
+    everything behind it in its line. Raises Unavailable when something could not."""
+    async with database.writing(tell=False) as connection:
+        if not await try_lock(connection, RELAY):
+            return 0
+        oldest = select(outbox).order_by(outbox.c.position).limit(BATCH).with_for_update(skip_locked=True)
+        found = (await connection.execute(oldest)).all()
+        if not found:
+            return 0
+        lines = [
+            list(line)
+            for _, line in itertools.groupby(
+                sorted(found, key=lambda r: (r.line, r.position)), lambda r: r.line
+            )
+        ]
+        failures: list[TripodError] = []
+        told = list(
+            itertools.chain(*await asyncio.gather(*(_tell_line(bus, line, failures) for line in lines)))
+        )
+        if told:
+            positions = [t.row.position for t in told]
+            await connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
+            await _note(connection, told)
+    if failures:
+        raise Unavailable(failures[0].detail) from failures[0]
+    return len(found)
+
+
+async def _tell_line(bus: Bus, line: list[Row[Any]], failures: list[TripodError]) -> list[Told]:
+    told = []
+    for row in line:
+        try:
+            told.append(Told(row, await _tell(bus, row)))
+        except TripodError as error:
+            # Also what the broker refuses for good stays: an event is never dropped, and the lag shows it.
+            log.warning("outbox.not_told", outbox_id=str(row.id), subject=row.subject, reason=error.detail)
+            failures.append(error)
+            break
+    return told
+
+
+async def _tell(bus: Bus, row: Row[Any]) -> int:
+    if row.kind == REGISTRY:
+        await register(bus, row.subject, bytes(row.data))
+        return 0
+    headers = {trace.HEADER: row.traceparent} if row.traceparent else {}
+    sequence = await bus.publish(row.subject, bytes(row.data), message_id=str(row.id), headers=headers)
+    # The live feeds of all replicas hear it with its place in the stream, by which a client asks for a replay.
+    await bus.broadcast(
+        topology.live(row.line), bytes(row.data), headers={**headers, SEQUENCE_HEADER: str(sequence)}
+    )
+    return sequence
+
+
+async def register(bus: Bus, key: str, data: bytes) -> None:
+    """Write an entity to the registry unless a newer state of it is there. Raises Unavailable."""
+    bucket = bus.kv(topology.ENTITIES)
+    ours = msgspec.json.decode(data, type=Entity)
+    while True:
+        entry = await bucket.get(key)
+        try:
+            if entry is None:
+                await bucket.create(key, data)
+            elif msgspec.json.decode(entry.value, type=Entity).version < ours.version:
+                await bucket.update(key, data, entry.revision)
+        except KeyConflict:
+            continue
+        return
+
+
+async def _note(connection: Any, told: list[Told]) -> None:
+    """Remember where events lie that will have to be erased with their media, and where the deletions lie."""
+    events = [t for t in told if t.row.media_id is not None]
+    deletions = [t for t in events if t.row.subject.startswith(topology.media_subject("deleted", ""))]
+    for t in deletions:
+        await connection.execute(
+            update(tombstones).where(tombstones.c.media_id == t.row.media_id).values(sequence=t.sequence)
+        )
+    rest = [
+        {"stream": topology.MEDIA, "sequence": t.sequence, "media_id": t.row.media_id}
+        for t in events
+        if t not in deletions
+    ]
+    if rest:
+        await connection.execute(upsert(stored_events).on_conflict_do_nothing(), rest)
+
+
+async def erase_batch(database: Database, bus: Bus) -> int:
+    """Erase up to BATCH stored events of deleted media from the broker; how many. Raises Unavailable."""
+    place = (stored_events.c.stream, stored_events.c.sequence)
+    async with database.writing(tell=False) as connection:
+        if not await try_lock(connection, ERASER):
+            return 0
+        condemned = (
+            select(*place).join(tombstones, tombstones.c.media_id == stored_events.c.media_id).limit(BATCH)
+        )
+        found = (await connection.execute(condemned)).all()
+        for stream, sequence in found:
+            await bus.erase(stream, sequence)
+        if found:
+            await connection.execute(
+                delete(stored_events).where(tuple_(*place).in_([tuple(f) for f in found]))
+            )
+    return len(found)
+
+
+async def measure(database: Database, lag: Lag) -> None:
+    """Report how many rows wait and for how long the oldest has."""
+    async with database.reading() as connection:
+        count, oldest = (
+            await connection.execute(select(func.count(), func.min(outbox.c.created_at)).select_from(outbox))
+        ).one()
+    lag.report(rows=count, seconds=(datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0)
+
+
+async def _pause(wake: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in (wake, stop)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

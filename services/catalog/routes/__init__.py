@@ -1,0 +1,1 @@
+"""The HTTP surface: requests in, one call of ours, answers out."""

@@ -1,0 +1,58 @@
+"""Entities: who owns and administers the things of other systems, told by those systems."""
+
+from litestar import delete, get, put
+
+from services.catalog import registry
+from services.catalog.database import Database
+from services.catalog.routes.common import TAG_ENTITIES, problems
+from services.catalog.schemas import EntityBody
+from services.catalog.settings import CatalogSettings
+from shared.auth import Caller
+from shared.entities import Entity, check_name
+from shared.errors import Forbidden, Invalid
+
+_PATH = "/entities/{entity_type:str}/{entity_id:str}"
+
+
+@put(_PATH, tags=[TAG_ENTITIES], summary="Register an entity", responses=problems(400, 401, 403, 422))
+async def put_entity(
+    entity_type: str, entity_id: str, data: EntityBody, caller: Caller, database: Database
+) -> Entity:
+    """Create it or replace what is known of it. Needs the role service or admin."""
+    _only_services(caller)
+    check_name(entity_type, entity_id)
+    if any("\0" in text for text in (*data.owners, *data.admins, data.display_id or "")):
+        raise Invalid(
+            "An owner, admin or display id contains a NUL character, which is not allowed.", field="owners"
+        )
+    wanted = Entity(
+        type=entity_type, id=entity_id, owners=data.owners, admins=data.admins, display_id=data.display_id
+    )
+    return await registry.put_entity(database, wanted)
+
+
+@get(_PATH, tags=[TAG_ENTITIES], summary="One entity", responses=problems(401, 403, 404, 422))
+async def get_entity(entity_type: str, entity_id: str, caller: Caller, database: Database) -> Entity:
+    """Needs the role service or admin."""
+    _only_services(caller)
+    check_name(entity_type, entity_id)
+    return await registry.get_entity(database, entity_type, entity_id)
+
+
+@delete(_PATH, tags=[TAG_ENTITIES], summary="Remove an entity", responses=problems(401, 403, 404, 422))
+async def delete_entity(
+    entity_type: str, entity_id: str, caller: Caller, database: Database, settings: CatalogSettings
+) -> None:
+    """Its media stay, and hang on nothing any more. Needs the role service or admin."""
+    _only_services(caller)
+    check_name(entity_type, entity_id)
+    if not await registry.delete_entity(database, entity_type, entity_id, base_url=settings.http.base_url):
+        raise registry.no_entity(entity_type, entity_id)
+
+
+def _only_services(caller: Caller) -> None:
+    if not caller.governs:
+        raise Forbidden("Entities are kept by other systems: the role service or admin is needed.")
+
+
+HANDLERS = (put_entity, get_entity, delete_entity)

@@ -1,0 +1,195 @@
+"""Bytes: originals, variants, and the links that show them without a token."""
+
+import asyncio
+import time
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from litestar import HttpMethod, Request, post, route
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from litestar.types import ASGIApp
+
+from services.catalog import delivery, queries
+from services.catalog.conditions import Conditions
+from services.catalog.database import Database
+from services.catalog.delivery import Asked, Delivery, File
+from services.catalog.live import Feed
+from services.catalog.measures import CatalogMetrics
+from services.catalog.queries import Deliverable
+from services.catalog.routes.common import TAG_FILES, media_id_of, problems
+from services.catalog.schemas import Disposition, Link, LinkRequest
+from services.catalog.settings import CatalogSettings
+from shared import links
+from shared.auth import Caller
+from shared.errors import NotFound
+from shared.ids import public_id
+from shared.storage.blobs import Blobs
+
+_LOOK_SECONDS = 1.0  # between looks at the row, should the news of it not reach us
+_FILE = ResponseSpec(
+    bytes,
+    generate_examples=False,
+    description="The bytes, or the range of them",
+    media_type="application/octet-stream",
+)
+_ANSWERS = {200: _FILE, 206: _FILE, **problems(400, 401, 403, 404, 416)}
+_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
+
+Version = Annotated[str | None, Parameter(query="v", description="The version that a URL of ours names")]
+Expires = Annotated[str | None, Parameter(description="Of a signed link: its end in Unix seconds")]
+Signature = Annotated[str | None, Parameter(description="Of a signed link; it replaces the token")]
+
+
+@route(
+    "/media/{ref:str}/download",
+    http_method=_METHODS,
+    tags=[TAG_FILES],
+    summary="The original",
+    responses=_ANSWERS,
+)
+async def download(
+    ref: str,
+    *,
+    request: Request[Any, Any, Any],
+    optional_caller: Caller,
+    database: Database,
+    blobs: Blobs,
+    settings: CatalogSettings,
+    metrics: CatalogMetrics,
+    v: Version = None,
+    disposition: Disposition | None = None,
+    expires: Expires = None,
+    signature: Signature = None,
+) -> ASGIApp:
+    """Exactly the bytes that were uploaded, with Range, If-Range, If-None-Match and If-Modified-Since. An attachment
+    unless `disposition=inline` and the type is harmless."""
+    media_id = media_id_of(ref)
+    until = check_link(settings, original_path(media_id), expires, disposition, signature)
+    async with database.reading() as connection:
+        found = await queries.deliverable(connection, None if until else optional_caller, media_id)
+    metrics.bytes_asked.labels("original").inc()
+    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=v, until=until)
+    return Delivery(blobs, delivery.original(found), asked)
+
+
+@route(
+    "/media/{ref:str}/variants/{name:str}",
+    http_method=_METHODS,
+    tags=[TAG_FILES],
+    summary="A variant",
+    responses=_ANSWERS,
+)
+async def variant(
+    ref: str,
+    name: str,
+    *,
+    request: Request[Any, Any, Any],
+    optional_caller: Caller,
+    database: Database,
+    blobs: Blobs,
+    feed: Feed,
+    settings: CatalogSettings,
+    metrics: CatalogMetrics,
+    v: Version = None,
+    disposition: Disposition | None = None,
+    expires: Expires = None,
+    signature: Signature = None,
+) -> ASGIApp:
+    """As the media object names it. While it is being made the answer waits for some seconds, then it is 404 with
+    Retry-After. With the `v` of our own URLs it may be cached for ever."""
+    media_id = media_id_of(ref)
+    until = check_link(settings, variant_path(media_id, name), expires, disposition, signature)
+    file = await find_variant(
+        database, feed, None if until else optional_caller, media_id, name, wait=settings.variant_wait
+    )
+    metrics.bytes_asked.labels("variant").inc()
+    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=v, until=until)
+    return Delivery(blobs, file, asked)
+
+
+@post(
+    "/media/{ref:str}/links",
+    tags=[TAG_FILES],
+    summary="A link that works without a token",
+    responses=problems(400, 401, 404, 422),
+)
+async def make_link(
+    ref: str, data: LinkRequest, caller: Caller, database: Database, settings: CatalogSettings
+) -> Link:
+    """For `<img>` and `<video>`: the right to this one address, for an hour unless asked otherwise. The end is rounded
+    up, so that one file has one URL for a while and caches work."""
+    media_id = media_id_of(ref)
+    async with database.reading() as connection:
+        found = await queries.deliverable(connection, caller, media_id)
+    path = original_path(media_id)
+    if data.variant is not None:
+        path = variant_path(media_id, data.variant)
+        if delivery.variant(found, data.variant) is None and found.status != "processing":
+            raise no_variant(found, data.variant)
+    signed, until = links.sign(settings.links, path, seconds=data.seconds, disposition=data.disposition or "")
+    return Link(url=f"{settings.http.base_url}{signed}", expires_at=datetime.fromtimestamp(until, UTC))
+
+
+def original_path(media_id: uuid.UUID) -> str:
+    """What a link to an original signs, however the media is referred to."""
+    return f"/v1/media/{media_id}/download"
+
+
+def variant_path(media_id: uuid.UUID, name: str) -> str:
+    """What a link to a variant signs."""
+    return f"/v1/media/{media_id}/variants/{name}"
+
+
+def check_link(
+    settings: CatalogSettings, path: str, expires: str | None, disposition: str | None, signature: str | None
+) -> int | None:
+    """The end of a link that holds, None where there is no link. Raises Forbidden for one that does not hold."""
+    if signature is None:
+        return None
+    links.check(
+        settings.links, path, expires=expires or "", disposition=disposition or "", signature=signature
+    )
+    return int(expires or 0)
+
+
+def conditions_of(request: Request[Any, Any, Any]) -> Conditions:
+    field = request.headers.get
+    return Conditions(
+        if_none_match=field("if-none-match"),
+        if_modified_since=field("if-modified-since"),
+        if_range=field("if-range"),
+        range=field("range"),
+    )
+
+
+async def find_variant(
+    database: Database, feed: Feed, caller: Caller | None, media_id: uuid.UUID, name: str, *, wait: float
+) -> File:
+    """Waits up to `wait` seconds for one that is being made. Raises NotFound, then with Retry-After."""
+    deadline = time.monotonic() + wait
+    with feed.watching(media_id) as news:
+        while True:
+            news.clear()
+            async with database.reading() as connection:
+                found = await queries.deliverable(connection, caller, media_id)
+            file = delivery.variant(found, name)
+            if file is not None:
+                return file
+            left = deadline - time.monotonic()
+            if found.status != "processing" or left <= 0:
+                raise no_variant(found, name)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), min(left, _LOOK_SECONDS))
+
+
+def no_variant(found: Deliverable, name: str) -> NotFound:
+    names = ", ".join(ref.name for ref in found.variants) or "none"
+    if found.status == "processing":
+        return NotFound(f"The variant {name[:64]!r} of {public_id(found.id)} is not made yet.", retry_after=2)
+    return NotFound(f"{public_id(found.id)} has no variant {name[:64]!r}; there are: {names}.")
+
+
+HANDLERS = (download, variant, make_link)

@@ -1,0 +1,81 @@
+"""WS /v1/live: what happens to the media that the caller may see."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import WebSocket, websocket
+from litestar.exceptions import WebSocketDisconnect
+
+from services.catalog.live import Feed, Listener
+from services.catalog.measures import CatalogMetrics
+from services.catalog.settings import CatalogSettings
+from shared.auth import Authenticator, Caller
+from shared.errors import TripodError, Unauthenticated
+
+POLICY = 1008  # RFC 6455, 7.4.1
+TRY_LATER = 1013
+_encoder = msgspec.json.Encoder()
+
+
+@websocket("/live")
+async def live(
+    socket: WebSocket[Any, Any, Any], feed: Feed, settings: CatalogSettings, metrics: CatalogMetrics
+) -> None:
+    """JSON messages of type created, updated, deleted, progress and resync, until the token expires.
+
+    The token comes as `?token=` or in the Authorization header; a browser's Origin must be an allowed one.
+    """
+    await socket.accept()
+    try:
+        caller = await _caller(socket, settings)
+    except TripodError as error:
+        await socket.close(code=POLICY if error.status < 500 else TRY_LATER, reason=error.detail[:120])
+        return
+    with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
+        await _converse(socket, caller, listener)
+
+
+async def _caller(socket: WebSocket[Any, Any, Any], settings: CatalogSettings) -> Caller:
+    origin, allowed = socket.headers.get("origin"), settings.http.cors_origins
+    if origin is not None and "*" not in allowed and origin.rstrip("/") not in allowed:
+        raise Unauthenticated(f"The origin {origin[:80]!r} is not allowed here.")
+    token = socket.query_params.get("token")
+    authenticator: Authenticator = socket.app.state.authenticator
+    caller = await (
+        authenticator.verify(token) if token else authenticator.caller(socket.headers.get("authorization"))
+    )
+    if caller.sub is None:
+        raise Unauthenticated("This needs a token: ?token= or an Authorization header.")
+    return caller
+
+
+async def _converse(socket: WebSocket[Any, Any, Any], caller: Caller, listener: Listener) -> None:
+    tasks = [asyncio.create_task(_tell(socket, listener)), asyncio.create_task(_until_left(socket))]
+    life = (caller.expires_at - datetime.now(UTC)).total_seconds() if caller.expires_at else None
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=life, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            await socket.close(code=POLICY, reason="The token has expired.")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tell(socket: WebSocket[Any, Any, Any], listener: Listener) -> None:
+    while True:
+        await socket.send_data(_encoder.encode(await listener.next()).decode(), mode="text")
+
+
+async def _until_left(socket: WebSocket[Any, Any, Any]) -> None:
+    """What the client says is not listened to; only that it leaves."""
+    try:
+        while True:
+            await socket.receive_data(mode="text")
+    except WebSocketDisconnect:
+        return
+
+
+HANDLERS = (live,)

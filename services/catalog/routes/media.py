@@ -1,0 +1,167 @@
+"""Reading and changing media: /v1/media and /v1/media/{ref}."""
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, delete, get, patch, post
+from litestar.params import Parameter
+
+from services.catalog import commands, cursors, queries
+from services.catalog.conditions import etag_of, none_match
+from services.catalog.database import Database
+from services.catalog.measures import CatalogMetrics
+from services.catalog.queries import Filters
+from services.catalog.routes.common import TAG_MEDIA, media_id_of, no_nul, problems
+from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbour, Reprocessing, Sort
+from services.catalog.settings import CatalogSettings
+from shared.auth import Caller
+from shared.events.messages import MediaType
+from shared.media import Media, Status
+
+_OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+
+@get("/media", tags=[TAG_MEDIA], summary="List what the caller may see", responses=problems(400, 401, 422))
+async def list_media(
+    request: Request[Any, Any, Any],
+    optional_caller: Caller,
+    database: Database,
+    settings: CatalogSettings,
+    metrics: CatalogMetrics,
+    *,
+    media_type: MediaType | None = None,
+    status: Status | None = None,
+    entity_type: str | None = None,
+    entity_id: str | None = None,
+    owner: str | None = None,
+    is_public: bool | None = None,
+    sort: Sort = "-created_at",
+    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+    count: CountKind | None = None,
+) -> Response[MediaPage]:
+    """Newest first unless `sort` says otherwise. `next_cursor`, also as `Link: <...>; rel="next"`, continues the
+    list where this page ends, whatever came or went meanwhile. Without a token: what is public."""
+    no_nul(entity_type=entity_type, entity_id=entity_id, owner=owner)
+    filters = Filters(
+        media_type=media_type,
+        status=status,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        owner=owner,
+        is_public=is_public,
+    )
+    secret = settings.links.secret
+    after = cursors.read(secret, cursor, sort=sort) if cursor else None
+    async with database.reading() as connection:
+        page = await queries.list_media(
+            connection,
+            optional_caller,
+            filters,
+            sort=sort,
+            limit=limit,
+            after=after,
+            base_url=settings.http.base_url,
+        )
+        counted = await queries.count_media(connection, optional_caller, filters, count) if count else None
+    metrics.rows_served.labels("list").inc(len(page.items))
+    following = cursors.write(secret, page.end) if page.end else None
+    return Response(
+        MediaPage(items=page.items, next_cursor=following, count=counted),
+        headers={**_OWN_ANSWER, **_next_link(request, settings.http.base_url, following)},
+    )
+
+
+def _next_link(request: Request[Any, Any, Any], base_url: str, cursor: str | None) -> dict[str, str]:
+    if cursor is None:
+        return {}
+    query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+    return {"Link": f'<{base_url}{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
+
+
+@get("/media/{ref:str}", tags=[TAG_MEDIA], summary="One media", responses=problems(401, 404))
+async def get_media(
+    ref: str,
+    optional_caller: Caller,
+    database: Database,
+    settings: CatalogSettings,
+    metrics: CatalogMetrics,
+    *,
+    if_none_match: Annotated[str | None, Parameter(header="If-None-Match")] = None,
+) -> Response[Media]:
+    """By UUID or `MED-...`. The ETag changes with anything that is shown; If-None-Match saves the body."""
+    media_id = media_id_of(ref)
+    async with database.reading() as connection:
+        media = await queries.get_media(connection, optional_caller, media_id, settings.http.base_url)
+    etag = etag_of(media)
+    headers = {**_OWN_ANSWER, "ETag": etag}
+    if if_none_match is not None and none_match(if_none_match, etag):
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type] # has no body
+    metrics.rows_served.labels("get").inc()
+    return Response(media, headers=headers)
+
+
+@patch(
+    "/media/{ref:str}",
+    tags=[TAG_MEDIA],
+    summary="Change a media",
+    responses=problems(400, 401, 403, 404, 412, 422),
+)
+async def patch_media(
+    ref: str,
+    data: MediaPatch,
+    caller: Caller,
+    database: Database,
+    settings: CatalogSettings,
+    *,
+    if_match: Annotated[str | None, Parameter(header="If-Match")] = None,
+) -> Response[Media]:
+    """What the body leaves out stays as it is. With If-Match only if nobody was faster."""
+    media = await commands.edit(
+        database, caller, media_id_of(ref), data, if_match=if_match, base_url=settings.http.base_url
+    )
+    return Response(media, headers={**_OWN_ANSWER, "ETag": etag_of(media)})
+
+
+@delete("/media/{ref:str}", tags=[TAG_MEDIA], summary="Delete a media", responses=problems(401, 403, 404))
+async def delete_media(ref: str, caller: Caller, database: Database) -> None:
+    """It is gone at once; its files follow within moments. What remains is a tombstone of id and time."""
+    await commands.remove(database, caller, media_id_of(ref))
+
+
+@post(
+    "/media/{ref:str}/reprocess",
+    status_code=202,
+    tags=[TAG_MEDIA],
+    summary="Run the pipeline again",
+    responses=problems(401, 403, 404),
+)
+async def reprocess(ref: str, caller: Caller, database: Database, settings: CatalogSettings) -> Reprocessing:
+    """Variants and metadata are derived anew from the original, as the next generation."""
+    return await commands.reprocess(database, caller, media_id_of(ref), base_url=settings.http.base_url)
+
+
+@get(
+    "/media/{ref:str}/similar",
+    tags=[TAG_MEDIA],
+    summary="What looks alike",
+    responses=problems(400, 401, 404),
+)
+async def similar(
+    ref: str,
+    optional_caller: Caller,
+    database: Database,
+    settings: CatalogSettings,
+    *,
+    max_distance: Annotated[int, Parameter(ge=0, le=10)] = 10,
+) -> list[Neighbour]:
+    """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
+    0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
+    media_id = media_id_of(ref)
+    async with database.reading() as connection:
+        return await queries.similar_media(
+            connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
+        )
+
+
+HANDLERS = (list_media, get_media, patch_media, delete_media, reprocess, similar)

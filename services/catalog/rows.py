@@ -1,0 +1,115 @@
+"""How a row becomes the media object that everybody sees."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, RowMapping, Select, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog.hashes import to_hex
+from services.catalog.models import media, variants
+from shared.events.messages import EntityLink, VariantRef
+from shared.ids import public_id
+from shared.media import Media, MediaError, media_url, show_variants
+
+THUMBNAIL = "thumbnail"
+Shaped: TypeAlias = Select[Any]
+Record: TypeAlias = RowMapping | Mapping[str, Any]
+
+_pairs: list[ColumnElement[Any]] = []
+for _name in VariantRef.__struct_fields__:
+    _pairs += [literal_column(f"'{_name}'"), variants.c[_name]]
+_one_variant = func.jsonb_build_object(*_pairs)
+_variants: ColumnElement[Any] = (
+    select(func.jsonb_agg(aggregate_order_by(_one_variant, variants.c.position), type_=JSONB))
+    .where(variants.c.media_id == media.c.id)
+    .correlate(media)
+    .scalar_subquery()
+    .label("variants")
+)
+
+
+def shaped(*extra: ColumnElement[Any]) -> Shaped:
+    """A select of everything that `show` needs, and of `extra`."""
+    return select(media, _variants, *extra)
+
+
+def refs(row: Record) -> tuple[VariantRef, ...]:
+    """The variants of a shaped row, in the order of the recipe."""
+    return tuple(VariantRef(**found) for found in row["variants"] or ())
+
+
+def show(row: Record, base_url: str) -> Media:
+    """The media object of a shaped row."""
+    media_id: uuid.UUID = row["id"]
+    url = media_url(base_url, media_id)
+    shown = show_variants(base_url, media_id, refs(row))
+    return Media(
+        id=media_id,
+        public_id=public_id(media_id),
+        number=row["number"],
+        status=row["status"],
+        error=_error(row),
+        media_type=row["media_type"],
+        mime_type=row["mime_type"],
+        filename=row["filename"],
+        size=row["size"],
+        sha256=row["sha256"],
+        width=row["width"],
+        height=row["height"],
+        duration=row["duration"],
+        bitrate=row["bitrate"],
+        description=row["description"],
+        alt_text=row["alt_text"],
+        caption=row["caption"],
+        tags=tuple(row["tags"]),
+        metadata=row["metadata"],
+        exif=row["exif"],
+        taken_at=row["taken_at"],
+        phash=to_hex(row["phash"]),
+        dhash=to_hex(row["dhash"]),
+        placeholder=row["placeholder"],
+        timings=row["timings"],
+        warnings=tuple(row["warnings"]),
+        is_public=row["is_public"],
+        moderation=row["moderation"],
+        profile=row["profile"],
+        entity=_entity(row),
+        owner=row["owner"],
+        url=url,
+        download_url=f"{url}/download",
+        thumbnail_url=next((v.url for v in shown if v.name == THUMBNAIL), None),
+        variants=shown,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _error(row: Record) -> MediaError | None:
+    if row["error_code"] is None:
+        return None
+    return MediaError(code=row["error_code"], detail=row["error_detail"])
+
+
+def _entity(row: Record) -> EntityLink | None:
+    if row["entity_type"] is None:
+        return None
+    return EntityLink(
+        type=row["entity_type"],
+        id=row["entity_id"],
+        field=row["entity_field"] or "",
+        is_primary=row["is_primary"],
+        sort_order=row["sort_order"],
+    )
+
+
+async def load(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> Media | None:
+    """A media by its id, whoever asks: for events, never for an answer to a caller."""
+    row = (await connection.execute(shaped().where(media.c.id == media_id))).mappings().first()
+    return None if row is None else show(row, base_url)
+
+
+def show_all(rows: Iterable[Record], base_url: str) -> list[Media]:
+    return [show(row, base_url) for row in rows]

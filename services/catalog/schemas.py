@@ -1,0 +1,91 @@
+"""What the catalog's routes take and give, as their OpenAPI document shows it."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.media import Media
+
+CountKind: TypeAlias = Literal["exact", "capped", "estimated"]
+Sort: TypeAlias = Literal["-created_at", "created_at"]
+Disposition: TypeAlias = Literal["attachment", "inline"]
+Label: TypeAlias = Literal["identical", "very_similar", "similar"]
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True):
+    """How many media match. `kind` says how it was found; of a capped one, `value` is a lower bound when it is
+    the cap."""
+
+    value: int
+    kind: CountKind
+
+
+class MediaPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of a list; `next_cursor` is null on the last one."""
+
+    items: list[Media]
+    next_cursor: str | None
+    count: Count | None = None
+
+
+class MediaPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change; what is left out stays. Null removes a text. `metadata` is merged (RFC 7396): a null in
+    it removes that member."""
+
+    description: Annotated[str, Meta(max_length=5000)] | UnsetType | None = UNSET
+    alt_text: Annotated[str, Meta(max_length=1000)] | UnsetType | None = UNSET
+    caption: Annotated[str, Meta(max_length=2000)] | UnsetType | None = UNSET
+    filename: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    tags: (
+        Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=50)]
+        | UnsetType
+        | None
+    ) = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+    is_public: bool | UnsetType = UNSET
+    is_primary: bool | UnsetType = UNSET
+    sort_order: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType = UNSET
+
+
+class LinkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many seconds, for which variant (the original without), and how a browser is to take it."""
+
+    seconds: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] | None = None
+    variant: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    disposition: Disposition | None = None
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL that works without a token until `expires_at`."""
+
+    url: str
+    expires_at: datetime
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """A media that looks alike; `distance` is in bits of the perceptual hash."""
+
+    distance: int
+    label: Label
+    media: Media
+
+
+class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
+    """The pipeline runs again, as this generation."""
+
+    media: Media
+    generation: int
+
+
+class EntityBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who owns and who administers a thing of another system, by the `sub` of their tokens."""
+
+    owners: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...], Meta(max_length=1000)
+    ] = ()
+    admins: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...], Meta(max_length=1000)
+    ] = ()
+    display_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
