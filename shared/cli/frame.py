@@ -1,0 +1,67 @@
+"""What the commands share: settings from the environment, a bus, output in both forms, errors in one line."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from shared import log
+from shared.env import Env
+from shared.errors import TripodError, Unavailable
+from shared.events.bus import Bus
+from shared.events.jetstream import connect
+from shared.events.jetstream_connection import BusSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5.0
+PIPE_WIDTH = 240
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
+
+
+def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an asynchronous command; a TripodError ends it with one line on stderr and status 1."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            log.configure(log.LogSettings(level="error", format="console"), "cli")
+            asyncio.run(work(*args, **kwargs))
+        except TripodError as error:
+            click.echo(f"tripod: {error.detail}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+async def with_bus(work: Callable[[Bus], Awaitable[T]]) -> T:
+    """What `work` gives with a connection to the broker. Raises Unavailable when there is none in 5 s."""
+    env = Env(os.environ)
+    settings = BusSettings.from_env(env, "tripod-cli")
+    env.check()
+    bus = await connect(settings, wait=CONNECT_SECONDS)
+    try:
+        if not bus.connected:
+            raise Unavailable(f"The broker does not answer within {CONNECT_SECONDS:g} s (TRIPOD_NATS_URL).")
+        return await work(bus)
+    finally:
+        await bus.close()
+
+
+def print_table(table: Table) -> None:
+    """The table as wide as the terminal; in a file or a pipe as wide as it needs to be read by a search."""
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+
+
+def print_json(value: Any) -> None:
+    """The value as indented JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)))
