@@ -1,0 +1,136 @@
+"""The app of ingest: what it is made of, and the tasks that run beside its requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import msgspec
+import structlog
+from litestar import Litestar
+from prometheus_client import CollectorRegistry
+
+from services.ingest import dialects
+from services.ingest.context import Ingest, make
+from services.ingest.erase import keep_erasing
+from services.ingest.hearing import PROGRESS_SUBJECT, hear
+from services.ingest.metrics import IngestMetrics
+from services.ingest.recover import keep_sweeping
+from services.ingest.routes import ROUTES
+from services.ingest.settings import IngestSettings
+from shared.auth import Authenticator
+from shared.errors import TripodError, Unavailable
+from shared.events import jetstream, topology
+from shared.events.bus import Bus
+from shared.events.consumer import ConsumerMetrics, unless
+from shared.http import make_app
+from shared.runtime import Background
+from shared.storage.blobs import Blobs
+from shared.storage.s3 import S3Blobs
+
+log = structlog.get_logger()
+
+_ENSURE_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+
+
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the broker and the store; tests put the in-memory ones here."""
+
+    bus: Callable[[IngestSettings], Awaitable[Bus]]
+    blobs: Callable[[IngestSettings], Blobs]
+
+
+async def _connect(settings: IngestSettings) -> Bus:
+    return await jetstream.connect(settings.bus)
+
+
+REAL = Outside(bus=_connect, blobs=lambda settings: S3Blobs(settings.s3))
+
+
+class Readiness:
+    """What must be there before uploads can be taken."""
+
+    def __init__(self) -> None:
+        self.ingest: Ingest | None = None
+        self.ensured = False
+
+    def _parts(self) -> Ingest:
+        if self.ingest is None:
+            raise Unavailable("The service is starting.")
+        return self.ingest
+
+    async def nats(self) -> None:
+        if not self._parts().bus.connected:
+            raise Unavailable("The message broker is not reachable.")
+        if not self.ensured:
+            raise Unavailable("Streams, consumers and buckets are not made yet.")
+
+    async def s3(self) -> None:
+        await self._parts().store.look()
+
+    async def counter(self) -> None:
+        await self._parts().numbers.check()
+
+
+def create_app(settings: IngestSettings, outside: Outside = REAL) -> Litestar:
+    """The app with its own lifespan. It comes up while broker and store are down, and is ready once they are."""
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry)
+    consumer_metrics = ConsumerMetrics(registry)
+    readiness = Readiness()
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        bus = await outside.bus(settings)
+        blobs = outside.blobs(settings)
+        ingest = readiness.ingest = make(settings, bus, blobs, metrics)
+        background = Background()
+        app.state.ingest = ingest
+        app.state.background = background
+        _start(ingest, background, readiness, consumer_metrics)
+        try:
+            yield
+        finally:
+            await background.close()
+            await bus.close()
+            await blobs.close()
+
+    return make_app(
+        service="ingest",
+        title="Tripod ingest",
+        version=version("tripod"),
+        settings=settings.http,
+        authenticator=Authenticator(settings.auth),
+        handlers=[*ROUTES, *(route for routes in dialects.MOUNTED for route in routes)],
+        lifespan=lifespan,
+        checks={"nats": readiness.nats, "s3": readiness.s3, "counter": readiness.counter},
+        registry=registry,
+    )
+
+
+def _start(ingest: Ingest, background: Background, readiness: Readiness, metrics: ConsumerMetrics) -> None:
+    stop = background.stop
+    background.start("ensure", _keep_ensured(ingest, readiness, stop))
+    background.start("sweep", keep_sweeping(ingest, stop))
+    background.start("eraser", keep_erasing(ingest, stop, metrics))
+    background.start("heartbeat", hear(ingest.bus, topology.CATALOG_HEARTBEAT, ingest.heartbeat.beat, stop))
+    background.start("progress", hear(ingest.bus, PROGRESS_SUBJECT, ingest.progress.note, stop))
+
+
+async def _keep_ensured(ingest: Ingest, readiness: Readiness, stop: asyncio.Event) -> None:
+    """Make what must exist, as often as it takes; then look at the store now and then."""
+    bucket_made = False
+    while not stop.is_set():
+        try:
+            if not readiness.ensured:
+                await ingest.bus.ensure(topology.TOPOLOGY)
+                readiness.ensured = True
+            if not bucket_made:
+                await ingest.blobs.ensure_bucket()
+                bucket_made = True
+            await ingest.store.look()
+        except TripodError as error:
+            log.info("ingest.waiting", error=error.detail)
+        done = readiness.ensured and bucket_made
+        await unless(stop, asyncio.sleep(_LOOK_SECONDS if done else _ENSURE_SECONDS))

@@ -1,0 +1,43 @@
+"""The eraser: when a media is deleted, what ingest has written of it goes."""
+
+import asyncio
+
+from services.ingest import records
+from services.ingest.context import Ingest
+from shared.events import topology
+from shared.events.consumer import ConsumerMetrics, EventContext, consume
+from shared.events.messages import MediaDeleted
+
+DURABLE = "ingest-eraser"
+_AT_ONCE = 8
+
+
+async def erase(ingest: Ingest, context: EventContext) -> None:
+    """Absence is success, so it may be repeated. Raises Unavailable."""
+    event = context.event
+    if not isinstance(event, MediaDeleted):
+        return
+    key = str(event.id)
+    record = await records.find(ingest, event.id)
+    if event.key:
+        await ingest.blobs.delete(event.key)
+    if record is not None and record.idempotency:
+        await ingest.idempotency.delete(record.idempotency)
+    await ingest.intents.delete(key)
+    await ingest.uploads.delete(key)
+
+
+async def keep_erasing(ingest: Ingest, stop: asyncio.Event, metrics: ConsumerMetrics) -> None:
+    """Follow the deletes until `stop` is set."""
+
+    async def handle(context: EventContext) -> None:
+        await erase(ingest, context)
+
+    await consume(
+        ingest.bus,
+        topology.TOPOLOGY.durable(DURABLE),
+        handle,
+        stop=stop,
+        concurrency=_AT_ONCE,
+        metrics=metrics,
+    )

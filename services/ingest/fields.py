@@ -1,0 +1,217 @@
+"""What an upload says beside its bytes: the form's fields, or the query of a raw upload, as checked options."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.ingest import limits
+from services.ingest.limits import bytes_text
+from shared import entities
+from shared.errors import Invalid
+from shared.events.messages import EntityLink
+
+_TRUE = {"true", "1", "yes", "on"}
+_FALSE = {"false", "0", "no", "off"}
+_FIELD = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_INTEGER = re.compile(r"-?[0-9]{1,10}")
+_MOST = 2**31 - 1
+_PROFILE = "default"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an upload may say of its file. `is_public` None: as the profile has it."""
+
+    profile: str = _PROFILE
+    entity: EntityLink | None = None
+    description: str | None = None
+    alt_text: str | None = None
+    caption: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    is_public: bool | None = None
+    on_duplicate: str = "allow"
+
+
+def parse(fields: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
+    """Options from fields by name. An empty value is as good as none. Unless `complete`, more fields may follow.
+
+    Raises Invalid that names the field, its value and what is allowed; for an unknown field likewise, because a
+    misspelt one would lose what it says.
+    """
+    unknown = [name for name in fields if name not in NAMES]
+    if unknown:
+        raise Invalid(
+            f"The field {unknown[0][:80]!r} is unknown; there are file, {', '.join(NAMES)}.",
+            field=unknown[0][:80],
+        )
+    single = {name: _single(name, values) for name, values in fields.items() if name != "tags"}
+
+    def of(name: str) -> str | None:
+        return single.get(name) or None
+
+    return Options(
+        profile=of("profile") or _PROFILE,
+        entity=_entity(of, complete=complete),
+        description=_text("description", of("description"), limits.DESCRIPTION_CHARS),
+        alt_text=_text("alt_text", of("alt_text"), limits.ALT_TEXT_CHARS),
+        caption=_text("caption", of("caption"), limits.CAPTION_CHARS),
+        tags=_tags(fields.get("tags", ())),
+        metadata=_metadata(of("metadata")),
+        is_public=_boolean("is_public", of("is_public")),
+        on_duplicate=_on_duplicate(of("on_duplicate")),
+    )
+
+
+def _single(name: str, values: Sequence[str]) -> str:
+    if len(values) > 1:
+        raise Invalid(f"The field {name!r} is given {len(values)} times; once is allowed.", field=name)
+    return values[0].strip()
+
+
+def _entity(of: Callable[[str], str | None], *, complete: bool) -> EntityLink | None:
+    entity_type, entity_id = of("entity_type"), of("entity_id")
+    field = of("entity_field") or ""
+    if not complete and (entity_type is None or entity_id is None):
+        return None
+    if entity_type is None and entity_id is None:
+        for name in ("entity_field", "is_primary", "sort_order"):
+            if of(name) is not None:
+                raise Invalid(f"{name} says how a media hangs on an entity; entity_type and entity_id are missing.",
+                              field=name)  # fmt: skip
+        return None
+    if entity_type is None or entity_id is None:
+        missing = "entity_type" if entity_type is None else "entity_id"
+        raise Invalid(f"entity_type and entity_id go together; {missing} is missing.", field=missing)
+    entities.check_name(entity_type, entity_id)
+    if field and not _FIELD.fullmatch(field):
+        raise Invalid(
+            f"The entity_field {field[:80]!r} is not valid; allowed are 1 to 64 of a-z, 0-9, '-' and '_', "
+            "the first a letter.",
+            field="entity_field",
+        )
+    return EntityLink(
+        type=entity_type,
+        id=entity_id,
+        field=field,
+        is_primary=_boolean("is_primary", of("is_primary")) or False,
+        sort_order=_integer("sort_order", of("sort_order")) or 0,
+    )
+
+
+def _text(name: str, value: str | None, most: int) -> str | None:
+    if value is None:
+        return None
+    if len(value) > most:
+        raise Invalid(
+            f"{name} has {len(value)} characters; at most {most} are allowed.", field=name, limit=most
+        )
+    return _clean(name, value)
+
+
+def _clean(name: str, value: str) -> str:
+    """Postgres refuses NUL, and no other control character belongs into a text either."""
+    for c in value:
+        if (c < " " and c not in "\t\r\n") or c == "\x7f":
+            raise Invalid(
+                f"{name} contains the control character U+{ord(c):04X}, which is not allowed.", field=name
+            )
+    return value
+
+
+def _tags(values: Sequence[str]) -> tuple[str, ...]:
+    """Tags by comma or by repeating the field; each once, in the order given."""
+    tags = dict.fromkeys(
+        _clean("tags", t) for value in values for tag in value.split(",") if (t := tag.strip())
+    )
+    if len(tags) > limits.TAGS:
+        raise Invalid(
+            f"There are {len(tags)} tags; at most {limits.TAGS} are allowed.", field="tags", limit=limits.TAGS
+        )
+    for tag in tags:
+        if len(tag) > limits.TAG_CHARS:
+            raise Invalid(
+                f"The tag {tag[:80]!r} has {len(tag)} characters; at most {limits.TAG_CHARS} are allowed.",
+                field="tags",
+                limit=limits.TAG_CHARS,
+            )
+    return tuple(tags)
+
+
+def _metadata(value: str | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    size = len(value.encode())
+    if size > limits.METADATA_BYTES:
+        raise Invalid(
+            f"metadata is {size} bytes long; at most {bytes_text(limits.METADATA_BYTES)} are allowed.",
+            field="metadata",
+            limit=limits.METADATA_BYTES,
+        )
+    try:
+        found = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"metadata is not JSON: {error}.", field="metadata") from error
+    if not isinstance(found, dict):
+        raise Invalid(f"metadata must be a JSON object, not {_json_type(found)}.", field="metadata")
+    for key_or_text in _strings(found, 1):
+        _clean("metadata", key_or_text)
+    return found
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    """All keys and texts below `value`. Raises Invalid where it nests too deep or a number is too large."""
+    if depth > limits.METADATA_DEPTH and isinstance(value, (dict, list)):
+        raise Invalid(
+            f"metadata nests deeper than {limits.METADATA_DEPTH} levels, which is the most allowed.",
+            field="metadata",
+            limit=limits.METADATA_DEPTH,
+        )
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield key
+            yield from _strings(below, depth + 1)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _strings(below, depth + 1)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Invalid("metadata holds a whole number beyond 64 bits; write it as a text.", field="metadata")
+
+
+def _json_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a text", bool: "a boolean"}.get(type(value), "a number")
+
+
+def _boolean(name: str, value: str | None) -> bool | None:
+    if value is None:
+        return None
+    if value.lower() in _TRUE | _FALSE:
+        return value.lower() in _TRUE
+    raise Invalid(f"{name} is {value[:40]!r}; allowed are true and false.", field=name)
+
+
+def _integer(name: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not _INTEGER.fullmatch(value) or abs(int(value)) > _MOST:
+        raise Invalid(
+            f"{name} is {value[:40]!r}; allowed is a whole number from -{_MOST} to {_MOST}.", field=name
+        )
+    return int(value)
+
+
+def _on_duplicate(value: str | None) -> str:
+    if value not in {None, "allow"}:
+        raise Invalid(f"on_duplicate is {str(value)[:40]!r}; allowed is 'allow'.", field="on_duplicate")
+    return "allow"
+
+
+NAMES = (
+    "profile", "entity_type", "entity_id", "entity_field", "description", "alt_text", "caption", "tags", "metadata",
+    "is_public", "is_primary", "sort_order", "on_duplicate",
+)  # fmt: skip

@@ -1,0 +1,184 @@
+"""A multipart form, read as it arrives: fields into memory, the file's bytes handed on, nothing kept."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import unquote
+
+import msgspec
+from multipart import (  # type: ignore[import-untyped]
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
+
+from services.ingest import limits
+from services.ingest.body import Read
+from services.ingest.limits import bytes_text
+from shared.errors import Invalid, Malformed, TooLarge, TripodError, UnsupportedType
+
+FILE = "file"
+_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")  # RFC 2046, 5.1.1
+_OPTION = re.compile(r""";\s*boundary\s*=\s*(?:"([^"]*)"|([^\s;"]*))""", re.IGNORECASE)
+_EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8''([^;\s]+)", re.IGNORECASE)
+
+
+class FilePart(msgspec.Struct, frozen=True, kw_only=True):
+    """The file part's own headers; its name and type are claims."""
+
+    filename: str
+    declared: str
+
+
+def boundary_of(content_type: str) -> str:
+    """The boundary that a Content-Type names. Raises UnsupportedType where it is no form, Malformed where it
+    has no usable boundary."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise UnsupportedType(
+            f"The Content-Type is {kind!r}; this takes multipart/form-data with a part named {FILE!r}. "
+            "To send a file as the whole body, use PUT /v1/uploads/raw/{filename}."
+        )
+    match = _OPTION.search(content_type)
+    found = (match.group(1) or match.group(2) or "") if match else ""
+    if not found:
+        raise Malformed(
+            "The Content-Type has no boundary; let the HTTP client make the header, it must read "
+            "'multipart/form-data; boundary=...'."
+        )
+    if not _BOUNDARY.fullmatch(found):
+        raise Malformed(f"The boundary {found[:80]!r} is not one that RFC 2046 allows (1 to 70 characters).")
+    return found
+
+
+class Form:
+    """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` grows meanwhile.
+
+    Raises Malformed for what is no form, TooLarge and Invalid for what goes beyond the limits.
+    """
+
+    def __init__(self, read: Read, boundary: str) -> None:
+        self.fields: dict[str, list[str]] = {}
+        self._read = read
+        self._boundary = boundary
+        self._parser = PushMultipartParser(
+            boundary,
+            max_header_size=limits.PART_HEADER_BYTES,
+            max_header_count=limits.PART_HEADERS,
+            max_segment_count=limits.FORM_PARTS,
+        )
+        self._events: Iterator[MultipartSegment | bytes | None] = iter(())
+        self._received = 0
+        self._parts = 0
+        self._field_bytes = 0
+        self._ended = False
+
+    async def file(self) -> FilePart:
+        """The file part, after the fields before it were read. Raises Malformed where the form has none."""
+        part = await self._fields()
+        if part is None:
+            raise Malformed(
+                f"The form has no part named {FILE!r}; it has {_listed(self.fields)}.", field=FILE
+            )
+        return part
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes of the file part, in the pieces in which they come."""
+        while (event := await self._event()) is not None:
+            if isinstance(event, bytes):
+                yield event
+
+    async def rest(self) -> None:
+        """Read the fields after the file up to the form's end. Raises Invalid for a second file."""
+        if await self._fields() is not None:
+            raise Invalid(f"The form has more than one part named {FILE!r}; send one file.", field=FILE)
+
+    async def _fields(self) -> FilePart | None:
+        """Read fields until a file part begins; None at the end of the form."""
+        while not self._ended:
+            segment = await self._event()
+            if not isinstance(segment, MultipartSegment):
+                continue
+            name = segment.name or ""
+            if name == FILE:
+                return FilePart(filename=_filename(segment), declared=segment.content_type or "")
+            if segment.filename is not None:
+                raise Invalid(
+                    f"The part {name[:80]!r} carries a file; the file's part must be named {FILE!r}.",
+                    field=FILE,
+                )
+            await self._field(name)
+        return None
+
+    async def _field(self, name: str) -> None:
+        value = bytearray()
+        async for piece in self.chunks():
+            value += piece
+            self._field_bytes += len(piece)
+            if len(value) > limits.FORM_FIELD_BYTES:
+                raise TooLarge(
+                    f"The field {name[:80]!r} is longer than {bytes_text(limits.FORM_FIELD_BYTES)}.",
+                    limit=limits.FORM_FIELD_BYTES,
+                )
+            if self._field_bytes > limits.FORM_FIELDS_BYTES:
+                raise TooLarge(
+                    f"The fields are together longer than {bytes_text(limits.FORM_FIELDS_BYTES)}.",
+                    limit=limits.FORM_FIELDS_BYTES,
+                )
+        try:
+            text = value.decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(f"The field {name[:80]!r} is not UTF-8 at byte {error.start}.") from error
+        self.fields.setdefault(name, []).append(text)
+
+    async def _event(self) -> MultipartSegment | bytes | None:
+        """The next thing the parser sees: a part's headers, bytes, or None at the end of a part or of all."""
+        try:
+            while True:
+                for event in self._events:
+                    self._parts += isinstance(event, MultipartSegment)
+                    return event
+                if self._ended:
+                    return None
+                piece = await self._read()
+                self._received += len(piece)
+                if self._parts == 0 and self._received > limits.PREAMBLE_BYTES + len(piece):
+                    raise self._no_boundary()
+                self._ended = not piece
+                self._events = self._parser.parse(piece)
+        except MultipartError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: MultipartError) -> TripodError:
+        if self._received == 0:
+            return Malformed("The body is empty; it must be a form with a part named 'file'.")
+        if isinstance(error, ParserLimitReached):
+            return Malformed(
+                f"The form goes beyond a limit: {error}. Allowed are {limits.FORM_PARTS} parts with "
+                f"{limits.PART_HEADERS} headers of {limits.PART_HEADER_BYTES} bytes each."
+            )
+        if self._ended:
+            return self._cut_off() if self._parts else self._no_boundary()
+        return Malformed(f"The form cannot be read: {error}.")
+
+    def _cut_off(self) -> Malformed:
+        return Malformed(
+            f"The form ends after {self._received} bytes without its closing boundary '--{self._boundary}--'."
+        )
+
+    def _no_boundary(self) -> Malformed:
+        return Malformed(
+            f"The boundary {self._boundary!r} of the Content-Type does not begin the body; both must be the same."
+        )
+
+
+def _filename(segment: MultipartSegment) -> str:
+    """RFC 7578 wants the name plain; some clients send only the extended form, which the parser leaves out."""
+    if segment.filename is not None:
+        return str(segment.filename)
+    match = _EXTENDED_NAME.search(segment.header("Content-Disposition") or "")
+    return unquote(match.group(1), errors="replace") if match else ""
+
+
+def _listed(fields: dict[str, list[str]]) -> str:
+    return ", ".join(repr(name[:40]) for name in list(fields)[:20]) or "no parts"

@@ -1,0 +1,45 @@
+"""The limits of an upload's request, apart from what the profiles say; sizes in bytes, times in seconds."""
+
+from shared.errors import TripodError
+
+FORM_PARTS = 100
+FORM_FIELD_BYTES = 64 * 1024
+FORM_FIELDS_BYTES = 256 * 1024  # all fields together
+PART_HEADER_BYTES = 4 * 1024  # one header line of a part, where the file name is
+PART_HEADERS = 8
+PREAMBLE_BYTES = 40 * 1024  # the first part must begin within these, its headers included
+FORM_OVERHEAD_BYTES = FORM_FIELDS_BYTES + FORM_PARTS * (PART_HEADER_BYTES + 1024)
+
+DESCRIPTION_CHARS = 5000
+ALT_TEXT_CHARS = 1000
+CAPTION_CHARS = 2000
+TAGS = 50
+TAG_CHARS = 64
+METADATA_BYTES = 16 * 1024
+METADATA_DEPTH = 8
+
+RETRY_SECONDS = 2  # what a 503 of ours tells clients to wait
+
+
+class TooSlow(TripodError):
+    """The client sends nothing, and others want the place."""
+
+    status = 408
+    code = "too_slow"
+    title = "Request timeout"
+
+
+class ClientGone(TripodError):
+    """The client went away in the middle; nobody reads this answer."""
+
+    status = 400
+    code = "client_gone"
+    title = "Connection lost"
+
+
+def bytes_text(size: int) -> str:
+    """A size for a person, exact where it is a limit: `104857600 bytes (100 MiB)`."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size} bytes ({size / unit:.4g} {name})"
+    return f"{size} bytes"

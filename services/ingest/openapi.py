@@ -1,0 +1,177 @@
+"""How the upload routes show in the OpenAPI document: their bodies are read by hand, so they are described by hand."""
+
+from dataclasses import dataclass
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
+
+from services.ingest import limits
+from services.ingest.schemas import UploadStatus
+from shared import errors
+from shared.errors import TripodError
+from shared.media import Media
+from shared.problem import MEDIA_TYPE, Problem
+
+_TEXT = OpenAPIType.STRING
+_FIELDS: dict[str, Schema] = {
+    "profile": Schema(type=_TEXT, default="default", description="The rule set to upload under."),
+    "entity_type": Schema(type=_TEXT, description="What the media hangs on; goes with entity_id."),
+    "entity_id": Schema(type=_TEXT, max_length=255),
+    "entity_field": Schema(
+        type=_TEXT, max_length=64, description="Which field of the entity, avatar for example."
+    ),
+    "description": Schema(type=_TEXT, max_length=limits.DESCRIPTION_CHARS),
+    "alt_text": Schema(type=_TEXT, max_length=limits.ALT_TEXT_CHARS),
+    "caption": Schema(type=_TEXT, max_length=limits.CAPTION_CHARS),
+    "tags": Schema(
+        type=_TEXT,
+        description=f"At most {limits.TAGS}, separated by commas, or the field given several times.",
+    ),
+    "metadata": Schema(type=_TEXT, description="A JSON object of your own.", examples=['{"camera": "left"}']),
+    "is_public": Schema(type=OpenAPIType.BOOLEAN, description="Unless given, as the profile has it."),
+    "is_primary": Schema(type=OpenAPIType.BOOLEAN, default=False),
+    "sort_order": Schema(type=OpenAPIType.INTEGER, default=0),
+    "on_duplicate": Schema(type=_TEXT, enum=["allow"], default="allow"),
+}
+_HEADERS = (
+    Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        description="1 to 255 visible ASCII characters. The same key gives the same media and answer for 24 hours; "
+        "a refused request frees it.",
+        schema=Schema(type=_TEXT, max_length=255),
+    ),
+    Parameter(
+        name="Prefer",
+        param_in="header",
+        description="`respond-async`: do not wait for the catalog, answer 202.",
+        schema=Schema(type=_TEXT),
+    ),
+)
+_FILE = Schema(
+    type=_TEXT,
+    format=OpenAPIFormat.BINARY,
+    content_media_type="application/octet-stream",
+    description="Fields may come before or after it; exactly one is allowed.",
+)
+
+
+@dataclass
+class FormOperation(Operation):
+    """`POST /v1/uploads`."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(type=OpenAPIType.OBJECT, properties={"file": _FILE, **_FIELDS}, required=["file"])
+        self.request_body = RequestBody(
+            content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
+        )
+        self.parameters = [*(self.parameters or ()), *_HEADERS]
+        self.operation_id = "uploadForm"
+
+
+@dataclass
+class RawOperation(Operation):
+    """`PUT /v1/uploads/raw/{filename}`."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(type=_TEXT, format=OpenAPIFormat.BINARY)
+        self.request_body = RequestBody(
+            content={"application/octet-stream": OpenAPIMediaType(schema=schema)}, required=True
+        )
+        query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in _FIELDS.items()]
+        self.parameters = [*(self.parameters or ()), *query, *_HEADERS]
+        self.operation_id = "uploadRaw"
+
+
+@dataclass
+class StatusOperation(Operation):
+    """`GET /v1/uploads/{ref}`."""
+
+    def __post_init__(self) -> None:
+        self.operation_id = "uploadStatus"
+
+
+def _problem(error: type[TripodError], description: str, detail: str) -> ResponseSpec:
+    example = Problem(
+        type=f"urn:tripod:problem:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=detail,
+        code=error.code,
+    )
+    return ResponseSpec(
+        data_container=Problem,
+        generate_examples=False,
+        description=description,
+        media_type=MEDIA_TYPE,
+        examples=[Example(summary=error.title, value=example)],
+    )
+
+
+def _shown(container: type, description: str) -> ResponseSpec:
+    return ResponseSpec(data_container=container, generate_examples=False, description=description)
+
+
+_UNAUTHENTICATED = _problem(
+    errors.Unauthenticated, "No token", "This needs a token: send 'Authorization: Bearer <token>'."
+)
+_UNAVAILABLE = _problem(
+    errors.Unavailable,
+    "Broker or store down; ask again after `Retry-After`",
+    "The message broker is not reachable, so nothing can be accepted now.",
+)
+
+RESPONSES: dict[int, ResponseSpec] = {
+    201: _shown(Media, "Stored, announced and catalogued"),
+    202: _shown(Media, "Stored and announced; the catalog will have it"),
+    400: _problem(
+        errors.Malformed, "Not readable", "The body is empty; it must be a form with a part named 'file'."
+    ),
+    401: _UNAUTHENTICATED,
+    403: _problem(
+        errors.Forbidden,
+        "Not yours to attach to",
+        "Only owners and admins of post '7' may attach media to it.",
+    ),
+    404: _problem(errors.NotFound, "Unknown entity", "There is no post with the id '7'."),
+    408: _problem(
+        limits.TooSlow, "Too slow", "Nothing was received for 60 seconds; the upload was given up."
+    ),
+    409: _problem(
+        errors.Conflict,
+        "The same request is running",
+        "A request with this Idempotency-Key is still running; ask again for its answer.",
+    ),
+    413: _problem(
+        errors.TooLarge,
+        "Over a limit",
+        "The file is larger than 104857600 bytes (100 MiB), the most that image in profile 'default' may have.",
+    ),
+    415: _problem(
+        errors.UnsupportedType,
+        "Not what it claims, or not taken here",
+        "The name 'photo.jpg' says image/jpeg, but the bytes are plain text.",
+    ),
+    422: _problem(
+        errors.Invalid, "A value is not acceptable", "sort_order is 'first'; allowed is a whole number."
+    ),
+    503: _UNAVAILABLE,
+}
+
+STATUS_RESPONSES: dict[int, ResponseSpec] = {
+    200: _shown(UploadStatus, "Where it stands"),
+    401: _UNAUTHENTICATED,
+    404: _problem(
+        errors.NotFound, "Absent, or not yours", "There is no upload MED-01J0000000000000000000000."
+    ),
+    503: _UNAVAILABLE,
+}

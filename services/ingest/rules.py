@@ -1,0 +1,94 @@
+"""Whether an upload may be: the profile's types, sizes and sides, and who may upload to what."""
+
+import io
+
+import imagesize
+import msgspec
+
+from services.ingest.formats import Format
+from services.ingest.limits import bytes_text
+from shared import entities
+from shared.auth import Caller
+from shared.entities import Entity
+from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
+from shared.events.bus import KeyValue
+from shared.events.messages import EntityLink
+from shared.profiles import Profile, Profiles
+
+_EARLY_SIDES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
+
+
+def check_caller(caller: Caller, profile: Profile, name: str) -> None:
+    """Raises Forbidden where this profile is not for the caller."""
+    if profile.who == "service" and not caller.governs:
+        raise Forbidden(f"The profile {name!r} is for the service role; your token does not have it.")
+
+
+async def check_entity(registry: KeyValue, caller: Caller, link: EntityLink) -> None:
+    """Raises NotFound for an entity that is not registered, Forbidden where the caller may not attach to it."""
+    entry = await registry.get(entities.key(link.type, link.id))
+    entity = msgspec.json.decode(entry.value, type=Entity) if entry else None
+    if entity is None or entity.deleted:
+        raise NotFound(
+            f"There is no {link.type} with the id {link.id!r}; the system that owns it registers it first."
+        )
+    if not entities.may_attach(caller, entity):
+        raise Forbidden(f"Only owners and admins of {link.type} {link.id!r} may attach media to it.")
+
+
+def limit_of(profile: Profile, name: str, found: Format) -> int:
+    """The most bytes that the profile takes of this format. Raises UnsupportedType where it takes none."""
+    limit = profile.max_bytes.get(found.media_type)
+    if limit is None:
+        raise UnsupportedType(
+            f"The profile {name!r} does not take {found.mime}; it takes {', '.join(profile.max_bytes)}.",
+            allowed=list(profile.max_bytes),
+        )
+    return limit
+
+
+def widest_limit(profiles: Profiles, found: Format) -> int:
+    """The most bytes of this format that any profile takes: the limit while the profile is not known yet."""
+    limits = [p.max_bytes[found.media_type] for p in profiles.values() if found.media_type in p.max_bytes]
+    if not limits:
+        raise UnsupportedType(f"No profile takes {found.mime}.")
+    return max(limits)
+
+
+def too_large(limit: int, what: str) -> TooLarge:
+    return TooLarge(
+        f"The file is larger than {bytes_text(limit)}, the most that {what} may have.", limit=limit
+    )
+
+
+def check_size(size: int, profile: Profile, name: str, found: Format) -> None:
+    """Raises TooLarge, UnsupportedType."""
+    limit = limit_of(profile, name, found)
+    if size > limit:
+        raise too_large(limit, f"{found.media_type} in profile {name!r}")
+
+
+def sides(found: Format, head: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels where the format has them early and they are in the head."""
+    if found.mime not in _EARLY_SIDES:
+        return None
+    width, height = imagesize.get(io.BytesIO(head), exif_rotation=False)
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def check_pixels(size: tuple[int, int] | None, most: int) -> None:
+    """Raises Invalid that names sides, pixels and limit. None passes: the processor will see."""
+    if size is not None and size[0] * size[1] > most:
+        width, height = size
+        raise Invalid(
+            f"The picture is {width} x {height} = {width * height} pixels ({width * height / 1e6:.4g} megapixels); "
+            f"at most {most} ({most / 1e6:.4g} megapixels) are allowed.",
+            width=width,
+            height=height,
+            limit=most,
+        )
+
+
+def most_pixels(profiles: Profiles) -> int:
+    """The widest pixel limit of all profiles."""
+    return max(p.max_pixels for p in profiles.values())

@@ -1,0 +1,66 @@
+"""The settings of ingest, read once at start."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from shared import profiles
+from shared.auth import AuthSettings
+from shared.env import Env
+from shared.events.jetstream import BusSettings
+from shared.http import HttpSettings
+from shared.log import LogSettings
+from shared.profiles import Profiles
+from shared.storage.s3 import S3Settings
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds. A lease is renewed every `renew` and taken over when it is `lease` old; `reply`: how long an
+    upload waits for the catalog; `idle`: how long a client may send nothing."""
+
+    lease: float = 45
+    renew: float = 10
+    sweep: float = 60
+    reply: float = 0.3
+    heartbeat: float = 3
+    idle: float = 60
+
+    @classmethod
+    def from_env(cls, env: Env) -> "Timing":
+        lease = env.seconds("TRIPOD_INGEST_LEASE", cls().lease, least=0.5, most=3600)
+        return cls(
+            lease=lease,
+            renew=lease / 4.5,
+            sweep=env.seconds("TRIPOD_INGEST_SWEEP", cls().sweep, least=0.2, most=3600),
+            idle=env.seconds("TRIPOD_INGEST_IDLE", cls().idle, least=1, most=3600),
+        )
+
+
+class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them. `bulk_above`: from how many uploads a minute on an owner's events go the bulk lane."""
+
+    http: HttpSettings
+    auth: AuthSettings
+    bus: BusSettings
+    s3: S3Settings
+    profiles: Profiles
+    log: LogSettings = LogSettings()
+    timing: Timing = Timing()
+    bulk_above: int = 60
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "IngestSettings":
+        """Raises SettingsError that names every wrong variable."""
+        env = Env(environ)
+        found = cls(
+            http=HttpSettings.from_env(env, port=8001),
+            auth=AuthSettings.from_env(env),
+            bus=BusSettings.from_env(env),
+            s3=S3Settings.from_env(env),
+            profiles=profiles.load(env),
+            log=LogSettings.from_env(env),
+            timing=Timing.from_env(env),
+            bulk_above=env.integer("TRIPOD_INGEST_BULK_ABOVE", 60, least=1, most=1_000_000),
+        )
+        env.check()
+        return found

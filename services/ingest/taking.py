@@ -1,0 +1,284 @@
+"""One file from its first byte to its acknowledged event: intent, store, announcement, and what undoes it."""
+
+import secrets
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from services.ingest import announce, claims, intents, records, rules
+from services.ingest.answers import answer_to, await_commit
+from services.ingest.context import Ingest
+from services.ingest.fields import Options
+from services.ingest.formats import Format
+from services.ingest.idempotency import Answer, Asked
+from services.ingest.intents import Announcement, Intent
+from services.ingest.leases import Lease, Lost, now_plus, renewed
+from services.ingest.limits import RETRY_SECONDS, ClientGone, TooSlow
+from services.ingest.source import Source
+from services.ingest.transfer import Head, Transfer, read_head
+from shared import profiles
+from shared.auth import Caller
+from shared.errors import Conflict, TooLarge, TripodError, Unavailable
+from shared.events.messages import MediaRejected, MediaUploaded
+from shared.ids import id_time
+from shared.profiles import Profiles
+from shared.storage import keys
+
+log = structlog.get_logger()
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks for beside its bytes. `wait`: the client would rather hear of the catalog's commit."""
+
+    caller: Caller
+    asked: Asked
+    key: str | None
+    wait: bool
+
+    @property
+    def owner(self) -> str:
+        return self.caller.sub or ""
+
+
+class Attempt:
+    """One try at one upload. `begun`: the intent is ours; `stored`: it can only go forward from here."""
+
+    def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
+        self.id = media_id
+        self.number = number
+        self.where = where
+        self.transfer = Transfer()
+        self.begun = False
+        self.stored = False
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that has been looked at; its rest is still to come. `limit` is the most bytes to take of it, `of`
+    says of what that is the limit."""
+
+    source: Source
+    head: Head
+    found: Format
+    sides: tuple[int, int] | None
+    limit: int
+    of: str
+
+    def too_large(self) -> TooLarge:
+        return rules.too_large(self.limit, self.of)
+
+
+async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Answer:
+    """Raises the TripodError that refuses the file; what it has left is undone."""
+    await _check_early(ingest, wish.caller, source)
+    head = await read_head(source.chunks)
+    found = None
+    try:
+        found = claims.recognise(
+            head.data, whole=head.whole, filename=source.filename, declared=source.declared
+        )
+        file = _looked_at(ingest.settings.profiles, source, head, found)
+        return await _store_and_announce(ingest, wish, attempt, file)
+    except TripodError as error:
+        if error.status < 500 and not isinstance(error, (ClientGone, TooSlow, Conflict)):
+            rejection = _rejection(wish, source, found, error, media_id=attempt.id)
+            await announce.reject(ingest, rejection)
+        raise
+
+
+async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> None:
+    """What the fields before the file say is checked before the file is taken."""
+    if source.profile_known:
+        profile = profiles.find(ingest.settings.profiles, source.early.profile)
+        rules.check_caller(caller, profile, source.early.profile)
+    if source.early.entity is not None:
+        await rules.check_entity(ingest.entities, caller, source.early.entity)
+
+
+def _looked_at(known: Profiles, source: Source, head: Head, found: Format) -> File:
+    """Raises what can be told of the file's beginning: a type, an announced size or sides that are not allowed."""
+    name = source.early.profile
+    if source.profile_known:
+        limit, of = rules.limit_of(known[name], name, found), f"{found.media_type} in profile {name!r}"
+        pixels = known[name].max_pixels
+    else:
+        limit, of, pixels = (
+            rules.widest_limit(known, found),
+            found.media_type,
+            rules.most_pixels(known),
+        )
+    sides = rules.sides(found, head.data)
+    rules.check_pixels(sides, pixels)
+    file = File(source=source, head=head, found=found, sides=sides, limit=limit, of=of)
+    if source.size is not None and source.size > limit:
+        raise file.too_large()
+    return file
+
+
+async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Answer:
+    timing = ingest.settings.timing
+    lease, former = await intents.begin(ingest.intents, _intent(ingest, wish, attempt, file))
+    attempt.begun = True
+    try:
+        async with renewed(
+            lease,
+            every=timing.renew,
+            lasting=timing.lease,
+            changes=lambda: {"received": attempt.transfer.received},
+        ):
+            if former is not None and former.key != lease.record.key:
+                await ingest.blobs.delete(former.key)
+            await _into_store(ingest, lease.record, attempt, file)
+            options = await file.source.finish()
+            await _check_all(ingest, wish.caller, attempt, file, options=options)
+            event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
+            announcement = announce.prepare(event, ingest.lanes.of(wish.owner))
+            await lease.change(
+                state="stored",
+                size=event.size,
+                received=event.size,
+                until=now_plus(timing.lease),
+                announcement=announcement,
+            )
+            attempt.stored = True
+            return await _announced(ingest, wish, lease, event, announcement)
+    except BaseException as error:
+        if not attempt.stored:
+            await _undo(ingest, lease, error)
+        if isinstance(error, Lost):
+            raise Conflict(
+                "This upload was taken over by a later request for the same.", retry_after=1
+            ) from error
+        raise
+
+
+async def _into_store(ingest: Ingest, intent: Intent, attempt: Attempt, file: File) -> None:
+    body = attempt.transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
+    try:
+        await ingest.blobs.put(intent.key, body, size=file.source.size, content_type=intent.mime_type)
+    except Unavailable as error:
+        ingest.store.failed(error)
+        raise Unavailable(error.detail, retry_after=RETRY_SECONDS) from error
+    except ValueError as error:
+        # The server holds a body to its Content-Length, so this is a body that lost its end.
+        raise ClientGone(f"The body ended after {attempt.transfer.received} bytes.") from error
+
+
+async def _check_all(
+    ingest: Ingest, caller: Caller, attempt: Attempt, file: File, *, options: Options
+) -> None:
+    """Raises the TripodError that refuses the upload, now that all that it says is known."""
+    name = options.profile
+    profile = profiles.find(ingest.settings.profiles, name)
+    rules.check_caller(caller, profile, name)
+    rules.check_size(attempt.transfer.received, profile, name, file.found)
+    rules.check_pixels(file.sides, profile.max_pixels)
+    if options.entity is not None and options.entity != file.source.early.entity:
+        await rules.check_entity(ingest.entities, caller, options.entity)
+
+
+async def _event(
+    ingest: Ingest, wish: Wish, attempt: Attempt, file: File, *, options: Options, key: str
+) -> MediaUploaded:
+    profile = ingest.settings.profiles[options.profile]
+    return MediaUploaded(
+        id=attempt.id,
+        number=attempt.number,
+        owner=wish.owner,
+        owner_uid=wish.caller.uid,
+        owner_name=wish.caller.name,
+        profile=options.profile,
+        recipe=profile.recipe,
+        key=key,
+        filename=file.source.filename,
+        mime_type=file.found.mime,
+        media_type=file.found.media_type,
+        size=attempt.transfer.received,
+        sha256=await attempt.transfer.digest.hexdigest(),
+        is_public=profile.public if options.is_public is None else options.is_public,
+        entity=options.entity,
+        description=options.description,
+        alt_text=options.alt_text,
+        caption=options.caption,
+        tags=options.tags,
+        metadata=options.metadata,
+        created_at=id_time(attempt.id),
+    )
+
+
+async def _announced(
+    ingest: Ingest, wish: Wish, lease: Lease[Intent], event: MediaUploaded, announcement: Announcement
+) -> Answer:
+    """Publish, note, and wait a moment for the catalog. From the acknowledgement on the answer is a 2xx."""
+
+    async def publish(reply: str | None) -> None:
+        await announce.publish(ingest, announcement, reply)
+        log.info(
+            "media.uploaded",
+            media_id=str(event.id),
+            number=event.number,
+            owner=event.owner,
+            key=event.key,
+            size=event.size,
+            mime_type=event.mime_type,
+        )
+
+    committed = await await_commit(
+        ingest, publish, lambda: records.settle(ingest, lease), wait=wish.wait and ingest.heartbeat.alive
+    )
+    return answer_to(ingest, event, committed=committed)
+
+
+async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException) -> None:
+    """Erase what there may be. Whoever took the intent over owns the object, unless it was taken to be erased."""
+    try:
+        if isinstance(error, Lost):
+            entry = await ingest.intents.get(lease.key)
+            if entry is not None and intents.decode(entry.value).state != "erasing":
+                return
+        await ingest.blobs.delete(lease.record.key)
+        await lease.delete()
+    except Unavailable as failure:
+        log.warning("upload.left_to_sweep", media_id=lease.key, error=failure.detail)
+
+
+def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:
+    name = file.source.early.profile
+    key = keys.original(
+        ingest.settings.profiles[name].key,
+        media_id=attempt.id,
+        filename=file.source.filename,
+        extension=file.found.extension,
+    )
+    return Intent(
+        holder=secrets.token_hex(8),
+        until=now_plus(ingest.settings.timing.lease),
+        id=attempt.id,
+        number=attempt.number,
+        owner=wish.owner,
+        profile=name,
+        filename=file.source.filename,
+        mime_type=file.found.mime,
+        media_type=file.found.media_type,
+        key=key,
+        state="receiving",
+        size=file.source.size,
+        started_at=datetime.now(UTC),
+        idempotency=attempt.where,
+    )
+
+
+def _rejection(
+    wish: Wish, source: Source, found: Format | None, error: TripodError, *, media_id: uuid.UUID
+) -> MediaRejected:
+    return MediaRejected(
+        id=media_id,
+        owner=wish.owner,
+        profile=source.early.profile,
+        filename=source.filename,
+        media_type=found.media_type if found else "other",
+        code=error.code,
+        detail=error.detail,
+        rejected_at=datetime.now(UTC),
+    )
