@@ -3,6 +3,8 @@
 from typing import Any
 
 from litestar import Request, Response, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from services.ingest import fields, rules
 from services.ingest.body import Read, answer_early, reader
@@ -30,7 +32,7 @@ AnyRequest = Request[Any, Any, Any]
     responses=RESPONSES,
     tags=["uploads"],
 )
-async def post_upload(request: AnyRequest, caller: Caller) -> Response[bytes]:
+async def post_upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
     """Upload one file as a multipart form."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""))
@@ -49,7 +51,9 @@ async def post_upload(request: AnyRequest, caller: Caller) -> Response[bytes]:
     responses=RESPONSES,
     tags=["uploads"],
 )
-async def put_raw(request: AnyRequest, caller: Caller, filename: str) -> Response[bytes]:
+async def put_raw(
+    request: AnyRequest, caller: NamedDependency[Caller], filename: FromPath[str]
+) -> Response[bytes]:
     """Upload one file as the body."""
     ingest: Ingest = request.app.state.ingest
     query = request.query_params
@@ -71,7 +75,9 @@ async def put_raw(request: AnyRequest, caller: Caller, filename: str) -> Respons
     responses=STATUS_RESPONSES,
     tags=["uploads"],
 )
-async def get_upload(request: AnyRequest, caller: Caller, ref: str) -> Response[UploadStatus]:
+async def get_upload(
+    request: AnyRequest, caller: NamedDependency[Caller], ref: FromPath[str]
+) -> Response[UploadStatus]:
     """Where an upload stands."""
     found = await status_of(request.app.state.ingest, caller, ref)
     return Response(found, headers={"Cache-Control": "no-store"})
