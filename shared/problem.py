@@ -66,6 +66,8 @@ def _answer_ours(_request: Request[Any, Any, Any], error: TripodError) -> Respon
 def _answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What the framework refuses before our code runs: unknown path, wrong method, unreadable query or body."""
     status = error.status_code
+    if status >= 500:
+        return _answer_fault(request, error)
     detail = _framework_detail(request, error)
     members: dict[str, Any] = {
         "type": f"urn:tripod:problem:http_{status}",
