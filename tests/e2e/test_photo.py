@@ -42,7 +42,7 @@ def test_a_photo_becomes_ready_with_all_that_is_known_about_it(ann: Client) -> N
     assert not media["is_public"]
 
     exif = media["exif"]
-    assert (exif["make"], exif["model"], exif["iso"]) == ("Tripod Works", "Model 3", 400)
+    assert (exif["camera_make"], exif["camera_model"], exif["iso"]) == ("Tripod Works", "Model 3", 400)
     assert exif["exposure_time"] == pytest.approx(1 / 250)
     assert exif["f_number"] == pytest.approx(2.8)
     assert exif["gps"]["latitude"] == pytest.approx(48.858222, abs=1e-5)
