@@ -7,6 +7,7 @@ distance are looked up, and what is found is measured (Norouzi, Punjani, Fleet: 
 Multi-Index Hashing, 2012).
 """
 
+import re
 from functools import cache
 from itertools import combinations
 
@@ -14,6 +15,7 @@ from services.catalog.models import BAND_BITS, BANDS
 from shared.errors import Malformed
 
 _BITS = BAND_BITS * BANDS
+_DIGITS = re.compile(r"[0-9a-fA-F]{16}")
 _BAND_MASK = 2**BAND_BITS - 1
 
 
@@ -21,12 +23,9 @@ def from_hex(digits: str | None) -> int | None:
     """16 hex digits as the signed integer that PostgreSQL keeps. Raises Malformed."""
     if digits is None:
         return None
-    try:
-        value = int(digits, 16)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**_BITS or len(digits) != _BITS // 4:
+    if not _DIGITS.fullmatch(digits):
         raise Malformed(f"The perceptual hash {digits[:40]!r} is not 16 hex digits.")
+    value = int(digits, 16)
     return value - 2**_BITS if value >= 2 ** (_BITS - 1) else value
 
 

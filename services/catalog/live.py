@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 QUEUE = 256  # messages that wait for one slow listener
 Shown: TypeAlias = MediaCreated | MediaUpdated | MediaDeleted | Progress
-Kind: TypeAlias = Literal["created", "updated", "deleted", "progress", "resync"]
+Kind: TypeAlias = Literal["media.created", "media.updated", "media.deleted", "progress", "resync"]
 
 
 class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -177,10 +177,10 @@ async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:
 def _shown(event: Shown) -> LiveMessage:
     match event:
         case MediaCreated():
-            return LiveMessage(type="created", id=event.id, media=event.media)
+            return LiveMessage(type="media.created", id=event.id, media=event.media)
         case MediaUpdated():
-            return LiveMessage(type="updated", id=event.id, media=event.media)
+            return LiveMessage(type="media.updated", id=event.id, media=event.media)
         case MediaDeleted():
-            return LiveMessage(type="deleted", id=event.id)
+            return LiveMessage(type="media.deleted", id=event.id)
         case Progress():
             return LiveMessage(type="progress", id=event.id, stage=event.stage, percent=event.percent)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BIGINT,
     ColumnElement,
     Integer,
+    any_,
     bindparam,
     cast,
     func,
@@ -195,8 +196,7 @@ def near(phash: int, distance: int) -> Any:
     bits = func.bit_count(differing, type_=Integer).label("distance")
     tries = [
         select(media.c.id, bits).where(
-            literal_column(band_sql(band), BIGINT)
-            == func.any(bindparam(f"band_{band}", values, ARRAY(BIGINT))),
+            literal_column(band_sql(band), BIGINT) == any_(bindparam(f"band_{band}", values, ARRAY(BIGINT))),
             SIMILAR,
             bits <= distance,
         )

@@ -1,6 +1,6 @@
 """Who may see and change what: the one place that turns a caller into a predicate. Every read uses it."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, any_, exists, false, literal, or_, select, true
 
 from services.catalog.models import entities, media
 from shared.auth import Caller
@@ -32,12 +32,13 @@ def changeable(caller: Caller) -> ColumnElement[bool]:
 
 
 def _governs_entity(sub: str) -> ColumnElement[bool]:
+    who = literal(sub, Text)
     return exists(
         select(entities.c.id).where(
             entities.c.type == media.c.entity_type,
             entities.c.id == media.c.entity_id,
             ~entities.c.deleted,
-            or_(entities.c.owners.any(sub), entities.c.admins.any(sub)),
+            or_(who == any_(entities.c.owners), who == any_(entities.c.admins)),
         )
     )
 

@@ -72,6 +72,12 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     media: Media
 
 
+class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
+    """What looks like one media, nearest first."""
+
+    items: list[Neighbour]
+
+
 class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
     """The pipeline runs again, as this generation."""
 

@@ -23,7 +23,7 @@ _encoder = msgspec.json.Encoder()
 async def live(
     socket: WebSocket[Any, Any, Any], feed: Feed, settings: CatalogSettings, metrics: CatalogMetrics
 ) -> None:
-    """JSON messages of type created, updated, deleted, progress and resync, until the token expires.
+    """JSON messages of type media.created, media.updated, media.deleted, progress and resync, until the token expires.
 
     The token comes as `?token=` or in the Authorization header; a browser's Origin must be an allowed one.
     """

@@ -12,7 +12,7 @@ from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
 from services.catalog.queries import Filters
 from services.catalog.routes.common import TAG_MEDIA, media_id_of, no_nul, problems
-from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbour, Reprocessing, Sort
+from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbours, Reprocessing, Sort
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.events.messages import MediaType
@@ -154,14 +154,15 @@ async def similar(
     settings: CatalogSettings,
     *,
     max_distance: Annotated[int, Parameter(ge=0, le=10)] = 10,
-) -> list[Neighbour]:
+) -> Neighbours:
     """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
     0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
     media_id = media_id_of(ref)
     async with database.reading() as connection:
-        return await queries.similar_media(
+        found = await queries.similar_media(
             connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
         )
+    return Neighbours(items=found)
 
 
 HANDLERS = (list_media, get_media, patch_media, delete_media, reprocess, similar)

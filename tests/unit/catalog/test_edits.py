@@ -1,0 +1,117 @@
+"""What people may change: limits, merge patch, names."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.catalog.edits import columns, filename, merged
+from services.catalog.schemas import MediaPatch
+from shared.errors import Invalid
+
+ROW: dict[str, Any] = {
+    "description": "old",
+    "alt_text": None,
+    "caption": None,
+    "filename": "a.jpg",
+    "tags": ["x"],
+    "metadata": {"a": 1},
+    "is_public": False,
+    "is_primary": False,
+    "sort_order": 0,
+    "entity_type": "post",
+}
+
+
+def patch(body: str) -> dict[str, Any]:
+    return columns(msgspec.json.decode(body, type=MediaPatch), ROW)
+
+
+@pytest.mark.parametrize(
+    ("target", "change", "result"),
+    [  # the examples of RFC 7396, appendix A
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_metadata_is_merged_as_rfc_7396_says(target: Any, change: Any, result: Any) -> None:
+    assert merged(target, change) == result
+
+
+def test_only_what_differs_is_changed() -> None:
+    assert patch('{"description": "old", "caption": "new", "tags": ["x", "x"]}') == {"caption": "new"}
+
+
+def test_null_removes_a_text_and_empties_tags_and_metadata() -> None:
+    assert patch('{"description": null, "tags": null, "metadata": null}') == {
+        "description": None,
+        "tags": [],
+        "metadata": {},
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"description": "%s"}' % ("x" * 5001),
+        '{"alt_text": "%s"}' % ("x" * 1001),
+        '{"caption": "%s"}' % ("x" * 2001),
+        '{"tags": ["%s"]}' % ("x" * 65),
+        '{"tags": [' + ",".join(f'"{n}"' for n in range(51)) + "]}",
+        '{"tags": [""]}',
+        '{"sort_order": 3000000000}',
+        '{"owner": "me"}',
+        '{"filename": null}',
+    ],
+)
+def test_a_value_beyond_its_limit_is_not_decoded(body: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        patch(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"description": "a\\u0000b"}', "description"),
+        ('{"tags": ["a\\u0000"]}', "tags"),
+        ('{"metadata": {"a": {"b": ["x\\u0000"]}}}', "metadata"),
+        ('{"metadata": {"a\\u0000": 1}}', "metadata"),
+        ('{"metadata": {"b": "%s"}}' % ("x" * 16384), "metadata"),
+        ('{"filename": "../x"}', "filename"),
+    ],
+)
+def test_a_refusal_names_its_field(body: str, field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        patch(body)
+    assert refusal.value.extra["field"] == field
+
+
+def test_a_backslash_and_u0000_written_out_are_no_nul() -> None:
+    assert patch('{"metadata": {"a": "\\\\u0000"}}') == {"metadata": {"a": "\\u0000"}}
+
+
+def test_the_place_within_an_entity_needs_one() -> None:
+    with pytest.raises(Invalid, match="no entity"):
+        columns(MediaPatch(is_primary=True), ROW | {"entity_type": None})
+
+
+@pytest.mark.parametrize("name", [".hidden", "a/b", "a\\b", "a\nb", "a\u202eb", " ", "ä" * 128])
+def test_a_name_that_could_mislead_is_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        filename(name)
+
+
+def test_a_name_is_kept_in_nfc() -> None:
+    assert filename("Ko\u0308ln.jpg") == "Köln.jpg"

@@ -1,0 +1,49 @@
+"""The predicate of each kind of caller, as SQL."""
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects import postgresql
+
+from services.catalog import rights
+from shared.auth import ANONYMOUS, Caller
+from shared.entities import Entity
+
+
+def sql(expression: ColumnElement[bool]) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    compiled = expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return " ".join(str(compiled).split())
+
+
+def test_without_a_token_only_what_is_public_and_approved() -> None:
+    assert sql(rights.readable(ANONYMOUS)) == "media.is_public AND media.moderation = 'approved'"
+
+
+def test_a_user_sees_their_own_the_public_and_that_of_their_entities() -> None:
+    text = sql(rights.readable(Caller(sub="ann")))
+    assert text.startswith(
+        "media.owner = 'ann' OR media.is_public AND media.moderation = 'approved' OR (EXISTS"
+    )
+    assert (
+        "entities.type = media.entity_type AND entities.id = media.entity_id AND NOT entities.deleted" in text
+    )
+    assert "'ann' = ANY (entities.owners) OR 'ann' = ANY (entities.admins)" in text
+
+
+def test_roles_see_all_and_a_moderator_changes_nothing_by_role() -> None:
+    for role in ("admin", "moderator", "service"):
+        assert sql(rights.readable(Caller(sub="x", roles=frozenset({role})))) == "true"
+    assert "media.owner = 'x'" in sql(rights.changeable(Caller(sub="x", roles=frozenset({"moderator"}))))
+    assert sql(rights.changeable(Caller(sub="x", roles=frozenset({"service"})))) == "true"
+
+
+def test_without_a_token_nothing_is_changed() -> None:
+    assert sql(rights.changeable(ANONYMOUS)) == "false"
+
+
+def test_a_deleted_entity_gives_no_right_to_a_live_message() -> None:
+    entity = Entity(type="post", id="1", owners=("ann",))
+    gone = Entity(type="post", id="1", owners=("ann",), deleted=True)
+    ann = Caller(sub="ann")
+    assert rights.may_see(ann, owner="bob", public=False, entity=entity)
+    assert not rights.may_see(ann, owner="bob", public=False, entity=gone)
+    assert not rights.may_see(ANONYMOUS, owner=None, public=False, entity=entity)
