@@ -26,6 +26,13 @@ class Client:
         )
         return self.http.post("/v1/uploads", files={"file": (name, data, kind)}, data=fields)
 
+    def mine(self) -> list[dict[str, Any]]:
+        """What this caller owns, newest first; the list itself also shows what others made public."""
+        answer = self.http.get("/v1/media", params={"owner": self.sub})
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
     def final(self, media_id: str, seconds: float = 30) -> dict[str, Any]:
         """The media once it is ready or failed."""
 

@@ -124,7 +124,7 @@ def test_with_the_store_down_uploads_are_503_and_nothing_pretends_to_be_stored(
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["retry-after"]) >= 1
     assert ann.uploaded(photo(seed=35))["status"] == "ready"
-    assert len(ann.http.get("/v1/media").json()["items"]) == 1
+    assert len(ann.mine()) == 1
 
 
 def test_with_the_processor_down_uploads_wait_and_are_processed_when_it_is_back(
@@ -149,7 +149,7 @@ def test_a_killed_ingest_loses_no_acknowledged_upload_and_keeps_no_half_one(
     with half_an_upload(stack.ports.ingest, ann), down(stack, "ingest"):
         pass
     assert ann.final(acknowledged.json()["id"])["status"] == "ready"
-    assert len(ann.http.get("/v1/media").json()["items"]) == 1
+    assert len(ann.mine()) == 1
 
 
 @contextmanager

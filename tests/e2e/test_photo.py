@@ -132,7 +132,7 @@ def test_a_resized_copy_is_found_as_a_near_duplicate_and_a_stranger_is_not(ann: 
 def test_the_list_shows_the_newest_first_and_pages_by_cursor(ann: Client) -> None:
     made = [ann.uploaded(encoded(picture(64, 64, seed=n), "PNG"), f"{n}.png")["id"] for n in range(5)]
     seen: list[str] = []
-    page = ann.http.get("/v1/media", params={"limit": 2})
+    page = ann.http.get("/v1/media", params={"limit": 2, "owner": ann.sub})
     while True:
         assert page.status_code == 200, page.text
         seen += [item["id"] for item in page.json()["items"]]

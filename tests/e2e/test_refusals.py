@@ -41,7 +41,7 @@ def test_text_that_calls_itself_a_picture_is_415(ann: Client, stack: EmbeddedSta
     before = stored(stack)
     assert_problem(ann.upload(b"I am only a text file.\n" * 50, "photo.jpg"), 415, "image/jpeg")
     assert stored(stack) == before
-    assert ann.http.get("/v1/media").json()["items"] == []
+    assert ann.mine() == []
 
 
 def test_a_png_of_gigapixels_is_refused_with_sides_and_limit(ann: Client, stack: EmbeddedStack) -> None:
@@ -167,7 +167,7 @@ def test_invariant_10_nobody_sees_what_is_not_theirs(ann: Client, bob: Client, n
             assert texts[0] == texts[1], (method, tail)
         bare = nobody.request(method, f"/v1/media/{media['id']}{tail}", **body)
         assert bare.status_code in {401, 404}, (method, tail, bare.text)
-    assert [item["id"] for item in bob.http.get("/v1/media").json()["items"]] == [twin["id"]]
+    assert [item["id"] for item in bob.mine()] == [twin["id"]]
     assert bob.http.get("/v1/media", params={"owner": ann.sub}).json()["items"] == []
     assert bob.http.get(f"/v1/media/{twin['id']}/similar").json()["items"] == []
     assert ann.http.get(f"/v1/media/{media['id']}").json()["status"] == "ready"
