@@ -341,7 +341,7 @@ ATTEMPTS = """
     import ctypes, os, socket, sys
     from pathlib import Path
     worker, port = int(sys.argv[1]), int(sys.argv[2])
-    from services.processor import guards
+    from services.processor import guards, landlock, seccomp
     from services.processor.frames import Limits
     libc = ctypes.CDLL(None, use_errno=True)
     def clone():
@@ -353,13 +353,18 @@ ATTEMPTS = """
         "unix": lambda: socket.socketpair(),
         "read": lambda: Path("/etc/hostname").read_text(),
         "environ": lambda: Path(f"/proc/{worker}/environ").read_bytes(),
-        "write": lambda: Path("/tmp/tripod-escape").write_text("x"),
+        "write": lambda: Path(f"/tmp/tripod-escape-{worker}").write_text("x"),
         "list": lambda: os.listdir("/"),
         "fork": os.fork,
         "clone": clone,
         "execute": lambda: os.execv("/bin/true", ["true"]),
         "signal": lambda: os.kill(worker, 0),
     }
+    def refuse(*_):
+        raise OSError(1, "refused by this kernel")
+    for name in sys.argv[3:]:
+        module, function = name.split(".")
+        setattr({"guards": guards, "landlock": landlock, "seccomp": seccomp}[module], function, refuse)
     missing = guards.apply(Limits(), parent=os.getppid())
     for name, attempt in attempts.items():
         try:
@@ -376,25 +381,43 @@ ATTEMPTS = """
 """
 
 
-def test_behind_the_guards_nothing_outside_can_be_reached() -> None:
+def attempts(*without: str) -> tuple[dict[str, str], str]:
+    """What became of each attempt behind the guards, and which guards were reported missing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                textwrap.dedent(ATTEMPTS),
-                str(os.getpid()),
-                str(listener.getsockname()[1]),
-            ],
+            [sys.executable, "-c", textwrap.dedent(ATTEMPTS), str(os.getpid()), port, *without],
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
         )
+    Path(f"/tmp/tripod-escape-{os.getpid()}").unlink(missing_ok=True)
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
-    assert said.pop("missing") == "[]", done.stderr
+    missing = said.pop("missing", done.stderr)
+    assert len(said) == 12, done.stderr
+    return said, missing
+
+
+def test_behind_the_guards_nothing_outside_can_be_reached() -> None:
+    said, missing = attempts()
+    assert missing == "[]"
     assert set(said.values()) == {"refused"}, said
-    assert len(said) == 12
+
+
+@pytest.mark.parametrize(
+    ("without", "name", "open_then"),
+    [
+        ("guards._leave_namespaces", "user namespace", set()),
+        ("seccomp.shut", "seccomp", {"udp", "unix", "fork", "clone"}),
+        ("landlock.shut", "landlock", {"read", "write", "list"}),
+    ],
+)
+def test_a_missing_guard_is_named_and_the_others_hold(without: str, name: str, open_then: set[str]) -> None:
+    # Containers often refuse user namespaces; then Landlock and seccomp are what keeps a child in.
+    said, missing = attempts(without)
+    assert missing == f"['{name} (refused by this kernel)']"
+    assert {attempt for attempt, result in said.items() if result == "done"} == open_then
 
 
 WORKER = """

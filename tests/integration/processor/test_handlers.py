@@ -1,0 +1,352 @@
+"""The handlers with a real sandbox; broker and store are the twins in memory, so that both can go down."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.processor import handlers, recipes
+from services.processor.failures import Failure, crashed, interrupted, timed_out
+from services.processor.frames import Job, Limits
+from services.processor.handlers import Deps, Interrupted, UnknownRecipe
+from services.processor.metrics import JobMetrics
+from services.processor.places import Places
+from services.processor.recipes import STANDARD
+from services.processor.sandbox import OnStep, Outcome, Sandbox
+from shared import trace
+from shared.errors import Unavailable
+from shared.events import topology
+from shared.events.consumer import EventContext
+from shared.events.memory import MemoryBus
+from shared.events.messages import (
+    Envelope,
+    Event,
+    MediaDeleted,
+    MediaFailed,
+    MediaProcessed,
+    MediaUploaded,
+    Progress,
+    ReprocessRequested,
+    decode,
+)
+from shared.ids import new_id
+from shared.storage import keys
+from shared.storage.memory import MemoryBlobs
+from tests.fixtures.pictures import encoded, photo, picture
+
+TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+
+
+class Parts:
+    """A processor without its consumer loop, and what it said and stored."""
+
+    def __init__(self, bus: MemoryBus, blobs: MemoryBlobs, sandbox: Any) -> None:
+        self.bus, self.blobs, self.registry = bus, blobs, CollectorRegistry()
+        self.deps = Deps(
+            bus=bus,
+            blobs=blobs,
+            sandbox=sandbox,
+            places=Places(2),
+            metrics=JobMetrics(self.registry),
+            limits=Limits(),
+            original_bytes=4 * 2**20,
+        )
+
+    async def store(self, data: bytes) -> str:
+        key = f"originals/{uuid.uuid4()}"
+        await self.blobs.put_bytes(key, data, content_type="image/jpeg")
+        return key
+
+    def variants(self, media_id: uuid.UUID) -> dict[str, bytes]:
+        return {k: o.body for k, o in self.blobs.objects.items() if k.startswith(keys.variants(media_id))}
+
+    async def events(self) -> list[Event]:
+        last = await self.bus.last_sequence(topology.MEDIA)
+        found = [await self.bus.read(topology.MEDIA, n) for n in range(1, last + 1)]
+        return [decode(message.data)[1] for message in found if message is not None]
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    bus = MemoryBus()
+    await bus.ensure(topology.TOPOLOGY)
+    return bus
+
+
+@pytest.fixture
+async def blobs() -> MemoryBlobs:
+    blobs = MemoryBlobs()
+    await blobs.ensure_bucket()
+    return blobs
+
+
+@pytest.fixture
+async def parts(bus: MemoryBus, blobs: MemoryBlobs) -> AsyncIterator[Parts]:
+    async with Sandbox() as sandbox:
+        yield Parts(bus, blobs, sandbox)
+
+
+def uploaded(key: str, **changes: Any) -> MediaUploaded:
+    event = MediaUploaded(
+        id=new_id(),
+        number=1,
+        owner="ann",
+        profile="default",
+        recipe="standard",
+        key=key,
+        filename="photo.jpg",
+        mime_type="image/jpeg",
+        media_type="image",
+        size=1,
+        sha256="0" * 64,
+        is_public=False,
+        created_at=datetime.now(UTC),
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+def context(event: Event, *, delivered: int = 1, lane: str = "fresh") -> EventContext:
+    envelope = Envelope(id="e", source="/test", type="t", subject="s", time=datetime.now(UTC), data=None)
+    return EventContext(
+        envelope=envelope,
+        event=event,
+        subject=topology.uploaded("image", lane),
+        sequence=1,
+        delivered=delivered,
+        headers={},
+        trace=trace.continue_from(TRACEPARENT),
+    )
+
+
+async def process(parts: Parts, event: Event, **options: Any) -> None:
+    with trace.use(TRACEPARENT):
+        await handlers.process(context(event, **options), parts.deps)
+
+
+async def test_an_upload_ends_as_processed_with_all_variants_stored(parts: Parts) -> None:
+    event = uploaded(await parts.store(photo(1200, 900)))
+    await process(parts, event)
+    (done,) = await parts.events()
+    assert isinstance(done, MediaProcessed)
+    assert (done.id, done.generation, done.owner, done.recipe) == (event.id, 1, "ann", "standard")
+    assert (done.width, done.height, done.taken_at) == (1200, 900, "2024-05-17T14:03:22+02:00")
+    assert done.exif["camera_model"] == "Model 3"
+    assert [v.name for v in done.variants] == [spec.name for spec in STANDARD.variants]
+    stored = parts.variants(event.id)
+    assert {v.key: v.size for v in done.variants} == {key: len(body) for key, body in stored.items()}
+    assert all(v.spec in v.key for v in done.variants)
+    assert set(done.timings) == {
+        *("fetch", "wait", "decode", "orient", "variants", "fingerprint", "exif", "store"),
+    }
+
+
+async def test_the_event_and_the_progress_belong_to_the_trace_of_the_upload(
+    parts: Parts, bus: MemoryBus
+) -> None:
+    event = uploaded(await parts.store(photo(600, 400)))
+    async with bus.listen(topology.progress(str(event.id))) as messages:
+        await process(parts, event)
+        seen: list[Progress] = []
+        async for message in messages:
+            envelope, progress = decode(message.data)
+            assert isinstance(progress, Progress)
+            assert envelope.traceparent is not None
+            assert "0123456789abcdef0123456789abcdef" in envelope.traceparent
+            seen.append(progress)
+            if progress.stage == "store":
+                break
+    assert [p.stage for p in seen] == [
+        "fetch",
+        "decode",
+        "orient",
+        "variants",
+        "fingerprint",
+        "exif",
+        "store",
+    ]
+    assert [p.percent for p in seen] == sorted(p.percent for p in seen)
+    stored = await bus.read(topology.MEDIA, 1)
+    assert stored is not None
+    assert "0123456789abcdef0123456789abcdef" in str(decode(stored.data)[0].traceparent)
+
+
+async def test_a_rerun_writes_nothing_new(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = uploaded(await parts.store(photo(600, 400)))
+    await process(parts, event)
+    before = parts.variants(event.id)
+    puts: list[str] = []
+    put_bytes = parts.blobs.put_bytes
+
+    async def counted(key: str, body: bytes, *, content_type: str) -> Any:
+        puts.append(key)
+        return await put_bytes(key, body, content_type=content_type)
+
+    monkeypatch.setattr(parts.blobs, "put_bytes", counted)
+    again = ReprocessRequested(
+        id=event.id,
+        generation=2,
+        owner=event.owner,
+        key=event.key,
+        size=1,
+        mime_type=event.mime_type,
+        media_type="image",
+        recipe="standard",
+        requested_at=datetime.now(UTC),
+    )
+    await process(parts, again)
+    assert puts == []
+    # A recipe with one variant changed makes that one only.
+    wider = msgspec.structs.replace(STANDARD.variants[1], width=300)
+    changed = msgspec.structs.replace(
+        STANDARD, variants=(STANDARD.variants[0], wider, *STANDARD.variants[2:])
+    )
+    monkeypatch.setitem(recipes.RECIPES, "standard", changed)
+    await process(parts, msgspec.structs.replace(again, generation=3))
+    assert puts == [keys.variant(event.id, spec=wider.hash, name="small", extension="jpg")]
+    first, second, third = await parts.events()
+    assert isinstance(first, MediaProcessed)
+    assert isinstance(second, MediaProcessed)
+    assert isinstance(third, MediaProcessed)
+    assert first.variants == second.variants
+    assert before.items() <= parts.variants(event.id).items()
+    assert [a == b for a, b in zip(second.variants, third.variants, strict=True)] == [
+        True,
+        False,
+        *[True] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (photo(600, 400)[:9000], "truncated"),
+        (b"not a picture at all", "corrupt"),
+        (b"", "truncated"),
+        (encoded(picture(4000, 4000), "BMP"), "too_large"),
+    ],
+)
+async def test_a_file_at_fault_ends_as_failed_with_its_code(parts: Parts, data: bytes, code: str) -> None:
+    event = uploaded(await parts.store(data))
+    await process(parts, event)
+    (done,) = await parts.events()
+    assert isinstance(done, MediaFailed)
+    assert (done.id, done.generation, done.code) == (event.id, 1, code)
+    assert done.detail.endswith(".")
+    assert parts.variants(event.id) == {}
+    assert parts.registry.get_sample_value("tripod_jobs_total", {"media_type": "image", "code": code}) == 1
+
+
+async def test_an_original_that_is_gone_ends_as_failed(parts: Parts) -> None:
+    await process(parts, uploaded("nowhere/to-be-found"))
+    (done,) = await parts.events()
+    assert isinstance(done, MediaFailed)
+    assert done.code == "missing"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"media_type": "video", "mime_type": "video/mp4"},
+        {"media_type": "audio", "mime_type": "audio/mpeg"},
+        {"media_type": "document", "mime_type": "application/pdf"},
+        {"media_type": "other", "mime_type": "application/zip"},
+        {"mime_type": "image/svg+xml"},
+    ],
+)
+async def test_types_without_a_pipeline_are_ready_as_they_are(parts: Parts, changes: dict[str, str]) -> None:
+    await process(parts, uploaded("never-fetched", **changes))
+    (done,) = await parts.events()
+    assert isinstance(done, MediaProcessed)
+    assert (done.variants, done.width, done.phash) == ((), None, None)
+
+
+async def test_a_store_that_is_down_is_not_the_fault_of_the_file(parts: Parts) -> None:
+    event = uploaded(await parts.store(photo(300, 200)))
+    parts.blobs.stop()
+    with pytest.raises(Unavailable):
+        await process(parts, event)
+    parts.blobs.start()
+    assert await parts.events() == []
+    await process(parts, event, delivered=2)
+    (done,) = await parts.events()
+    assert isinstance(done, MediaProcessed)
+
+
+async def test_a_recipe_that_is_unknown_here_is_tried_again_elsewhere(parts: Parts) -> None:
+    with pytest.raises(UnknownRecipe, match="no recipe 'fancy'") as caught:
+        await process(parts, uploaded("x", recipe="fancy"))
+    assert caught.value.retryable
+
+
+class Scripted:
+    """A sandbox whose verdicts are given."""
+
+    def __init__(self, *verdicts: Failure) -> None:
+        self.verdicts = list(verdicts)
+
+    async def run(self, job: Job, original: int, on_step: OnStep) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+        return Outcome(verdict=self.verdicts.pop(0))
+
+
+@pytest.mark.parametrize("failure", [crashed("signal 11"), timed_out(90)])
+async def test_a_crash_or_timeout_gets_one_more_child_and_then_fails(
+    bus: MemoryBus, blobs: MemoryBlobs, failure: Failure
+) -> None:
+    sandbox = Scripted(failure, failure)
+    parts = Parts(bus, blobs, sandbox)
+    await process(parts, uploaded(await parts.store(b"x")))
+    (done,) = await parts.events()
+    assert isinstance(done, MediaFailed)
+    assert (done.code, done.detail) == (failure.code, failure.detail)
+    assert sandbox.verdicts == []
+
+
+async def test_an_interrupted_job_is_handed_out_again_and_fails_in_the_end(
+    bus: MemoryBus, blobs: MemoryBlobs
+) -> None:
+    parts = Parts(bus, blobs, Scripted(interrupted("gone"), interrupted("gone")))
+    event = uploaded(await parts.store(b"x"))
+    with pytest.raises(Interrupted) as caught:
+        await process(parts, event)
+    assert await parts.events() == []
+    await handlers.give_up(context(event), caught.value, parts.deps)
+    (done,) = await parts.events()
+    assert isinstance(done, MediaFailed)
+    assert done.code == "interrupted"
+
+
+def deleted(event: MediaUploaded) -> MediaDeleted:
+    return MediaDeleted(
+        id=event.id,
+        number=1,
+        owner="ann",
+        media_type="image",
+        key=event.key,
+        variants=keys.variants(event.id),
+        deleted_at=datetime.now(UTC),
+    )
+
+
+async def test_a_deletion_erases_all_variants_and_nothing_else_and_may_be_repeated(parts: Parts) -> None:
+    mine, other = uploaded(await parts.store(photo(300, 200))), uploaded(await parts.store(photo(300, 300)))
+    await asyncio.gather(process(parts, mine), process(parts, other))
+    assert len(parts.variants(mine.id)) == len(parts.variants(other.id)) == 6
+    for _ in range(2):
+        await handlers.erase(context(deleted(mine)), parts.deps)
+        assert parts.variants(mine.id) == {}
+    assert len(parts.variants(other.id)) == 6
+    assert await parts.blobs.head(mine.key) is not None
+
+
+async def test_a_deletion_names_no_prefix_but_its_own(parts: Parts) -> None:
+    event = uploaded(await parts.store(photo(300, 200)))
+    await process(parts, event)
+    # An event that names another prefix, by mistake or malice, reaches nothing but its own media's variants.
+    foreign = msgspec.structs.replace(deleted(uploaded("x")), variants="")
+    await handlers.erase(context(foreign), parts.deps)
+    assert len(parts.variants(event.id)) == 6

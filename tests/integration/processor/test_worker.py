@@ -1,0 +1,340 @@
+"""The processor as its own process between a real broker and a real object store."""
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from PIL import Image
+
+from deploy.ports import free_port
+from shared.events import jetstream, topology
+from shared.events.jetstream import BusSettings, JetStreamBus
+from shared.events.messages import (
+    Event,
+    MediaDeleted,
+    MediaFailed,
+    MediaProcessed,
+    MediaUploaded,
+    decode,
+    encode,
+)
+from shared.ids import new_id
+from shared.storage import keys
+from shared.storage.s3 import S3Blobs, S3Settings
+from tests.fixtures.pictures import photo
+from tests.fixtures.servers import Broker, ObjectStore
+from tests.fixtures.waiting import eventually
+
+T = TypeVar("T")
+CLEAN = {0, -signal.SIGTERM}  # the HTTP server passes the signal on once it has shut down
+
+
+class Processor:
+    """`python -m services.processor`, started and stopped by a test."""
+
+    def __init__(self, environ: dict[str, str], log: Path) -> None:
+        self.port = free_port(set())
+        self._environ = environ | {"TRIPOD_HTTP_PORT": str(self.port)}
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.processor"], env=self._environ, stdout=out, stderr=out
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    async def ready(self) -> None:
+        await until(lambda: asyncio.to_thread(self._is_ready), "the processor to be ready", tell=self.said)
+
+    def _is_ready(self) -> bool:
+        return self.get("/health/ready")[0] == 200
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        found = [msgspec.json.decode(line) for line in self.said().splitlines() if line.startswith("{")]
+        return [line for line in found if line.get("event") == event]
+
+
+async def until(
+    look: Callable[[], Awaitable[T]], what: str, seconds: float = 30, tell: Callable[[], str] = str
+) -> T:
+    deadline = time.monotonic() + seconds
+    while not (found := await look()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{tell()}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[JetStreamBus]:
+    bus = await jetstream.connect(BusSettings(url=nats_url, reconnect_wait=0.1), wait=10)
+    await bus.ensure(topology.TOPOLOGY)
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def blobs(object_store: ObjectStore) -> AsyncIterator[S3Blobs]:
+    blobs = S3Blobs(
+        S3Settings(
+            endpoint=object_store.endpoint,
+            region=object_store.region,
+            bucket=object_store.bucket,
+            access_key=object_store.access_key,
+            secret_key=object_store.secret_key,
+        )
+    )
+    yield blobs
+    await blobs.close()
+
+
+@pytest.fixture
+async def processor(nats_url: str, object_store: ObjectStore, tmp_path: Path) -> AsyncIterator[Processor]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "TRIPOD_NATS_URL": nats_url,
+        "TRIPOD_NATS_RECONNECT_WAIT": "0.1",
+        "TRIPOD_S3_ENDPOINT": object_store.endpoint,
+        "TRIPOD_S3_REGION": object_store.region,
+        "TRIPOD_S3_BUCKET": object_store.bucket,
+        "TRIPOD_S3_ACCESS_KEY": object_store.access_key,
+        "TRIPOD_S3_SECRET_KEY": object_store.secret_key,
+        "TRIPOD_PROCESSOR_JOBS": "2",
+    }
+    running = Processor(environ, tmp_path / "processor.log")
+    running.start()
+    await running.ready()
+    yield running
+    assert running.process is not None
+    if running.process.poll() is None:
+        assert running.stop() in CLEAN, running.said()
+
+
+async def upload(
+    bus: JetStreamBus,
+    blobs: S3Blobs,
+    data: bytes,
+    *,
+    lane: str = "fresh",
+    trace_id: str = "a" * 32,
+    **changes: Any,
+) -> MediaUploaded:
+    media_id = new_id()
+    key = f"originals/{media_id}.jpg"
+    await blobs.put_bytes(key, data, content_type="image/jpeg")
+    event = MediaUploaded(
+        id=media_id,
+        number=1,
+        owner="ann",
+        profile="default",
+        recipe="standard",
+        key=key,
+        filename="photo.jpg",
+        mime_type="image/jpeg",
+        media_type="image",
+        size=len(data),
+        sha256="0" * 64,
+        is_public=False,
+        created_at=datetime.now(UTC),
+    )
+    event = msgspec.structs.replace(event, **changes)
+    await publish(bus, topology.uploaded(event.media_type, lane), event, trace_id)
+    return event
+
+
+async def publish(bus: JetStreamBus, subject: str, event: Event, trace_id: str = "a" * 32) -> None:
+    message_id = uuid.uuid4().hex
+    data = encode(
+        event,
+        source="test",
+        event_id=message_id,
+        subject="test",
+        time=datetime.now(UTC),
+        traceparent=f"00-{trace_id}-{'b' * 16}-01",
+    )
+    await bus.publish(subject, data, message_id=message_id)
+
+
+async def endings(bus: JetStreamBus) -> dict[uuid.UUID, MediaProcessed | MediaFailed]:
+    last = await bus.last_sequence(topology.MEDIA)
+    found = [await bus.read(topology.MEDIA, sequence) for sequence in range(1, last + 1)]
+    events = [decode(message.data)[1] for message in found if message is not None]
+    return {event.id: event for event in events if isinstance(event, MediaProcessed | MediaFailed)}
+
+
+async def ended(
+    bus: JetStreamBus, processor: Processor, *events: MediaUploaded
+) -> list[MediaProcessed | MediaFailed]:
+    async def look() -> list[MediaProcessed | MediaFailed]:
+        found = await endings(bus)
+        return [found[event.id] for event in events] if all(event.id in found for event in events) else []
+
+    return await until(look, "every media to end", tell=processor.said)
+
+
+async def test_a_photo_is_processed_between_real_servers(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    event = await upload(bus, blobs, photo(1200, 900), trace_id="c" * 32)
+    (done,) = await ended(bus, processor, event)
+    assert isinstance(done, MediaProcessed)
+    stored = {info.key: info.size async for info in blobs.list(keys.variants(event.id))}
+    assert stored == {variant.key: variant.size for variant in done.variants}
+    for variant in done.variants:
+        async with blobs.get(variant.key) as chunks:
+            body = b"".join([chunk async for chunk in chunks])
+        assert Image.open(io.BytesIO(body)).size == (variant.width, variant.height)
+    (line,) = processor.lines("media.processed")
+    assert (line["media_id"], line["trace_id"]) == (str(event.id), "c" * 32)
+    status, metrics = processor.get("/metrics")
+    assert status == 200
+    assert 'tripod_jobs_total{code="ready",media_type="image"} 1.0' in metrics
+    assert "tripod_child_cpu_seconds_count 1.0" in metrics
+
+
+async def test_every_lane_is_worked_on(bus: JetStreamBus, blobs: S3Blobs, processor: Processor) -> None:
+    events = [
+        await upload(bus, blobs, photo(300, 200), lane=lane, media_type=media_type)
+        for media_type in topology.MEDIA_TYPES
+        for lane in topology.LANES
+    ]
+    found = await ended(bus, processor, *events)
+    assert [type(done) for done in found] == [MediaProcessed] * 10
+    assert [len(done.variants) for done in found if isinstance(done, MediaProcessed)] == [6, 6] + [0] * 8
+
+
+async def test_a_bad_file_fails_and_the_next_one_does_not(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    bad = await upload(bus, blobs, photo(600, 400)[:9000])
+    good = await upload(bus, blobs, photo(600, 400))
+    failed, processed = await ended(bus, processor, bad, good)
+    assert isinstance(failed, MediaFailed)
+    assert failed.code == "truncated"
+    assert isinstance(processed, MediaProcessed)
+
+
+async def test_a_deletion_erases_the_variants(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    event = await upload(bus, blobs, photo(300, 200))
+    await ended(bus, processor, event)
+    deleted = MediaDeleted(
+        id=event.id,
+        number=1,
+        owner="ann",
+        media_type="image",
+        key=event.key,
+        variants=keys.variants(event.id),
+        deleted_at=datetime.now(UTC),
+    )
+    await publish(bus, topology.media_subject("deleted", "image"), deleted)
+
+    async def gone() -> bool:
+        return [info async for info in blobs.list(keys.variants(event.id))] == []
+
+    await until(gone, "the variants to be gone", tell=processor.said)
+    assert await blobs.head(event.key) is not None
+
+
+@pytest.mark.parametrize("expected", [24, pytest.param(30, marks=pytest.mark.long)])
+async def test_a_killed_worker_loses_no_job_and_leaves_no_process(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor, expected: int
+) -> None:
+    data = photo(2400, 1800)
+    for _ in range(30):
+        await upload(bus, blobs, data)
+
+    async def started() -> bool:
+        return bool(processor.lines("job.done"))
+
+    await until(started, "the first job to be done", tell=processor.said)
+    (ready,) = processor.lines("sandbox.ready")
+    assert processor.stop(signal.SIGKILL) == -signal.SIGKILL
+    eventually(lambda: not Path(f"/proc/{ready['pid']}").exists(), "the fork server to be gone")
+    processor.start()
+    await processor.ready()
+
+    async def done() -> bool:
+        return len(await endings(bus)) >= expected
+
+    # What was in hand, at most 4, is handed out again only after the ack wait of a minute; the rest at once.
+    await until(done, f"{expected} of 30 media to end", seconds=110, tell=processor.said)
+
+
+async def test_a_broker_that_comes_back_is_worked_for_again(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor, broker: Broker
+) -> None:
+    broker.stop()
+
+    async def red() -> bool:
+        status, body = await asyncio.to_thread(processor.get, "/health/ready")
+        return status == 503 and "broker is not connected" in body
+
+    await until(red, "health to be red", tell=processor.said)
+    assert processor.get("/health/live")[0] == 200
+    broker.start()
+    await processor.ready()
+    assert await bus.wait_connected(20)
+    event = await upload(bus, blobs, photo(300, 200))
+    (done,) = await ended(bus, processor, event)
+    assert isinstance(done, MediaProcessed)
+
+
+async def test_a_signal_ends_the_worker_cleanly_and_soon(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    for seed in range(6):
+        await upload(bus, blobs, photo(2400, 1800, seed))
+    (ready,) = processor.lines("sandbox.ready")
+    began = time.monotonic()
+    assert await asyncio.to_thread(processor.stop) in CLEAN
+    assert time.monotonic() - began < 10
+    eventually(lambda: not Path(f"/proc/{ready['pid']}").exists(), "the fork server to be gone")
+    assert "Application shutdown complete" in processor.said()
+    assert processor.lines("task.died") == []
+
+
+async def test_missing_settings_are_named_in_one_line() -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "services.processor"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "TRIPOD_S3_ACCESS_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
