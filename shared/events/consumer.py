@@ -58,7 +58,7 @@ async def consume(
         places=asyncio.Semaphore(concurrency),
         metrics=metrics or ConsumerMetrics(CollectorRegistry()),
     )
-    capacity = max(batch or 0, concurrency)
+    capacity = min(max(batch or 0, concurrency), durable.max_ack_pending)
     low = max(concurrency - 1, capacity // 2)
     jobs = _Jobs(policy)
     try:

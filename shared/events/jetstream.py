@@ -99,16 +99,15 @@ class JetStreamBus:
         idle = self._pullers.setdefault(durable.name, [])
         puller = idle.pop() if idle else await self._new_puller(durable)
         try:
-            deliveries = await puller.fetch(batch, wait)
-        except Unavailable:
-            idle.append(puller)
-            raise
-        except BaseException:
-            # Cancelled: nobody may come back for what the broker sends to this request.
+            return list(await puller.fetch(batch, wait))
+        except asyncio.CancelledError:
+            # Nobody may come back for what the broker sends to this request.
+            puller.spent = True
             self._spawn(self._retire(puller))
             raise
-        idle.append(puller)
-        return list(deliveries)
+        finally:
+            if not puller.spent:
+                idle.append(puller)
 
     async def _new_puller(self, durable: Durable) -> Puller:
         puller = Puller(self._connection, durable.stream, durable.name, self._fresh("p"))

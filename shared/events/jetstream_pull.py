@@ -12,6 +12,8 @@ from shared.events.jetstream_connection import CALL_SECONDS, Connection, Feed
 
 HEARTBEAT_SECONDS = 2.0
 """How often the broker says that it still knows of our request; silence for twice as long means it does not."""
+QUIET_SECONDS = 0.05
+"""How long after a message the next one, or the word that there is none, may take."""
 HEARTBEAT_STATUS = "100"
 ENDS_WELL = ("404", "408")  # no messages, time is up
 
@@ -63,6 +65,8 @@ class Puller:
         self._requests = 0
         self._reply = ""
         self._end = ""
+        self.spent = False
+        """A request was left open; another puller must do the next fetch."""
         self.feed = Feed(f"{inbox}.*", "", self._take)
 
     def _take(self, message: Msg) -> None:
@@ -104,13 +108,23 @@ class Puller:
             await client.publish(verb, json.dumps(request).encode(), reply=self._reply)
             while not self._end and len(self._arrived) < batch:
                 self._wake.clear()
+                patience = QUIET_SECONDS if self._arrived else 2 * beat + 1
                 try:
-                    await asyncio.wait_for(self._wake.wait(), 2 * beat + 1)
+                    await asyncio.wait_for(self._wake.wait(), patience)
                 except TimeoutError:
-                    # The request is forgotten at the other end, e.g. by a restart that we did not see.
-                    raise Unavailable(f"The message broker has fallen silent: {what}.") from None
+                    if not self._arrived:
+                        # The request is forgotten at the other end, e.g. by a restart that we did not see.
+                        raise Unavailable(f"The message broker has fallen silent: {what}.") from None
+                    await self._leave_request()
+                    return
         if not self._arrived and not self._end.startswith(ENDS_WELL):
             raise Unavailable(f"The message broker ended the request ({self._end}): {what}.")
+
+    async def _leave_request(self) -> None:
+        """There may be more but the consumer has its most events pending, so the broker would keep us waiting.
+        What it still sends before it knows that we left is taken, too."""
+        self.spent = True
+        await self._connection.unsubscribe(self.feed, drain=True)
 
     async def give_back(self) -> None:
         """Let others have at once what has arrived here and nobody will fetch."""

@@ -32,7 +32,7 @@ def stream_config(stream: Stream) -> dict[str, Any]:
         "discard": "new",
         "max_age": _nanoseconds(stream.max_age),
         "max_bytes": stream.max_bytes,
-        "max_msg_size": stream.max_message_bytes,
+        "max_msg_size": stream.max_stored_bytes,
         "max_msgs": -1,
         "max_msgs_per_subject": -1,
         "max_consumers": -1,

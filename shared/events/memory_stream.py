@@ -19,7 +19,12 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        return len(self.subject) + len(self.data)
+        return len(self.data) + sum(len(name) + len(value) for name, value in self.headers.items())
+
+    @property
+    def kept(self) -> int:
+        """With what the broker keeps beside it."""
+        return self.size + len(self.subject) + 22
 
 
 class MemoryStream:
@@ -38,22 +43,22 @@ class MemoryStream:
         known = self._ids.get(message_id)
         if known is not None and now - known[1] < window:
             return known[0]
-        if len(event.data) > self.stream.max_message_bytes:
+        if event.size > self.stream.max_stored_bytes:
             raise Malformed(
                 f"The broker refuses the {len(event.data)} bytes of {message_id} on {event.subject}: "
-                f"at most {self.stream.max_message_bytes} are allowed."
+                f"at most {self.stream.max_stored_bytes} are allowed, headers included."
             )
-        if self._size + event.size > self.stream.max_bytes:
+        if self._size + event.kept > self.stream.max_bytes:
             raise Unavailable(f"Stream {self.stream.name} is full: publish {event.subject}.")
         self.last += 1
-        self._size += event.size
+        self._size += event.kept
         self.events[self.last] = event
         self._ids[message_id] = (self.last, now)
         return self.last
 
     def erase(self, sequence: int) -> None:
         event = self.events.pop(sequence, None)
-        self._size -= event.size if event else 0
+        self._size -= event.kept if event else 0
 
 
 class _Pending(msgspec.Struct, kw_only=True):

@@ -6,6 +6,7 @@ import msgspec
 
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
+HEADER_BYTES = 4096
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     max_age: timedelta = timedelta(0)  # 0: for ever; a rebuild replays the whole history
     duplicate_window: timedelta = timedelta(minutes=2)
     replicas: int = 1
+
+    @property
+    def max_stored_bytes(self) -> int:
+        """The broker counts headers, too: the message id, a reply inbox, the broker's own."""
+        return self.max_message_bytes + HEADER_BYTES
 
 
 class Durable(msgspec.Struct, frozen=True, kw_only=True):
