@@ -55,8 +55,19 @@ def configure(settings: LogSettings, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level)
-    for chatty in ("nats", "aiohttp.access", "urllib3", "httpcore", "httpx", "uvicorn.access"):
+    # Libraries tell whole requests at debug, tokens included: they never go below info, some not below warning.
+    root.setLevel(max(level, logging.INFO))
+    for ours in ("services", "shared", "deploy"):
+        logging.getLogger(ours).setLevel(level)
+    for chatty in (
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "websockets",
+        "nats",
+        "aiohttp.access",
+        "urllib3",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -47,8 +47,8 @@ def test_invariant_12_one_trace_id_goes_from_the_request_to_the_live_message(
         found = eventually(lambda service=service: lines(stack, service, trace_id), f"a line of {service}")  # type: ignore[misc]
         assert any(media_id in json.dumps(line) for line in found), found
         assert all(line["service"] == service for line in found)
-    child = [line for line in lines(stack, "processor", trace_id) if "child" in line["event"]]
-    assert child, "the child process left no line with the trace id"
+    steps = [line for line in lines(stack, "processor", trace_id) if line["event"] == "job.step"]
+    assert {line["child_trace"] for line in steps} == {trace_id}  # as the child itself told it
 
 
 def test_no_log_holds_a_token_or_a_signed_link(
@@ -59,6 +59,8 @@ def test_no_log_holds_a_token_or_a_signed_link(
     assert nobody.get(url).status_code == 200
     signature = url.rsplit("signature=", 1)[1][:64]
     token = ann.http.headers["authorization"].removeprefix("Bearer ")
+    with connect(stack.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}"):
+        pass
     for log in stack.folder.logs.glob("*.log"):
         text = log.read_text(errors="replace")
         assert signature not in text, log.name
