@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 BIN := .venv/bin
 READY := .venv/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 DATA ?= data
 # How many tests run beside each other.
 JOBS ?= 2
@@ -18,19 +19,19 @@ help: ## show this menu
 	@echo '  ARGS="..." is passed on, e.g. make run ARGS="--port 8080", make test ARGS="-k photo"'
 
 run: $(READY) ## start everything and print how to use it; Ctrl-C stops it
-	@$(BIN)/python -m deploy run --data "$(DATA)" $(ARGS)
+	@exec $(BIN)/python -m deploy run --data "$(DATA)" $(ARGS)
 
 servers: $(READY) ## start PostgreSQL, NATS and the S3 store only, and print the services' environment
-	@$(BIN)/python -m deploy run --servers-only --data "$(DATA)" $(ARGS)
+	@exec $(BIN)/python -m deploy run --servers-only --data "$(DATA)" $(ARGS)
 
 demo: $(READY) ## send a picture through the system and show what came out (FILE=photo.jpg)
-	@$(BIN)/python -m deploy demo --data "$(DATA)" $(ARGS) $(if $(FILE),"$(FILE)")
+	@exec $(BIN)/python -m deploy demo --data "$(DATA)" $(ARGS) $(if $(FILE),"$(FILE)")
 
 test: $(READY) ## all tests but the long ones, on real servers
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
 
 test-long: $(READY) ## the tests that take minutes
-	@$(BIN)/python -m pytest -m long $(ARGS)
+	@exec $(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(READY) ## style and formatting
 	@$(BIN)/ruff check .
@@ -49,8 +50,11 @@ format: $(READY) ## repair style and formatting
 	@$(BIN)/ruff format .
 
 lock: $(READY) ## resolve the dependencies anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-emit-index-url --no-header \
-		--python-version 3.11 pyproject.toml -o requirements.lock
+	@$(LOCK) --all-extras pyproject.toml -o requirements.lock
+	@# An image installs one extra, at the versions of the whole.
+	@for extra in ingest processor catalog edge; do \
+		$(LOCK) --extra $$extra --constraint requirements.lock pyproject.toml -o deploy/requirements/$$extra.lock; done
+	@echo hatchling | $(LOCK) --constraint requirements.lock - -o deploy/requirements/build.lock
 
 clean: ## remove .venv and caches, never data
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist *.egg-info

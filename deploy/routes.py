@@ -68,9 +68,13 @@ def nginx_map(routes: tuple[Route, ...] = ROUTES) -> str:
     """
     lines = [f'    "~{route.request_pattern}" {route.service};' for route in routes]
     preflight = [
+        "map $http_access_control_request_method $tripod_asked {",
+        "    default $http_access_control_request_method;",
+        '    "" $request_method;',
+        "}",
         "map $request_method $tripod_method {",
         "    default $request_method;",
-        "    OPTIONS $http_access_control_request_method;",
+        "    OPTIONS $tripod_asked;",
         "}",
     ]
     return "\n".join(
