@@ -72,7 +72,7 @@ def _iso(head: bytes) -> str | None:
 
 def _quicktime(head: bytes) -> str | None:
     """QuickTime older than the ftyp box begins with one of these atoms, after its length; text may look so, too."""
-    return None if head[:4].isascii() and head[:4].decode().isprintable() else "video/quicktime"
+    return None if is_text(head[:4096], whole=False) else "video/quicktime"
 
 
 def _ebml(head: bytes) -> str | None:
