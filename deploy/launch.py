@@ -5,6 +5,7 @@ fork and exec is unsafe in a process with threads. Only the standard library is 
 every child, before any dependency is needed.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -51,6 +54,10 @@ def drop_root(uid: int, gid: int, reach: list[str]) -> None:
     needed = not reachable(uid, gid, reach)
     if needed:
         prctl(PR_SET_KEEPCAPS, 1)
+        # initdb and postgres look at their own files by access(2), which counts capabilities only under this
+        # bit. Where it may not be set, the data folder may still lie behind a closed one, but not the programs.
+        with contextlib.suppress(OSError):
+            prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

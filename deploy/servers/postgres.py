@@ -76,7 +76,8 @@ def initdb(folder: Path, run_as: RunAs | None, admin_password: str, *, durable: 
         secret = Path(scratch, "password")
         secret.write_text(admin_password)
         if run_as is not None:
-            os.chown(scratch, run_as.uid, run_as.gid)
+            Path(scratch).chmod(0o711)
+            secret.chmod(0o400)
             os.chown(secret, run_as.uid, run_as.gid)
             run_as = msgspec.structs.replace(run_as, reach=(*run_as.reach, scratch))
         command = [
