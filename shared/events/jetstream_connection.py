@@ -65,6 +65,7 @@ class Connection:
         self._on_connect = on_connect
         self._client: Client | None = None
         self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
         self._feeds: dict[Feed, Subscription | None] = {}
         self._calls: set[asyncio.Timeout] = set()
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +86,11 @@ class Connection:
     async def wait_connected(self, timeout: float) -> bool:
         """Whether it is connected within that many seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._ready.wait()
+                while not self.connected:  # lost, and that is noticed in a moment
+                    await asyncio.sleep(POLL_SECONDS / 10)
+                    await self._ready.wait()
         return self.connected
 
     async def close(self) -> None:
@@ -183,6 +188,7 @@ class Connection:
         while True:
             started = asyncio.get_running_loop().time()
             client = Client()
+            self._lost.clear()
             try:
                 await self._open(client)
                 await self._on_open(client)
@@ -213,6 +219,7 @@ class Connection:
             reconnect_time_wait=settings.reconnect_wait,  # type: ignore[arg-type] # a float works
             ping_interval=PING_SECONDS,
             error_cb=self._on_error,
+            closed_cb=self._on_closed,
         )
 
     async def _on_open(self, client: Client) -> None:
@@ -227,8 +234,9 @@ class Connection:
         self.failed_attempts = 0
 
     async def _until_lost(self, client: Client) -> None:
-        while client.is_connected:  # noqa: ASYNC110 - nats-py has no event for it
-            await asyncio.sleep(POLL_SECONDS)
+        while client.is_connected:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), POLL_SECONDS)
 
     def _forget(self) -> None:
         """No call may wait for an answer that cannot come any more."""
@@ -238,6 +246,9 @@ class Connection:
         for limit in self._calls:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
+
+    async def _on_closed(self) -> None:
+        self._lost.set()
 
     async def _on_error(self, error: Exception) -> None:
         if self._ready.is_set():
