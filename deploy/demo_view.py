@@ -8,6 +8,8 @@ from rich.table import Table
 
 from deploy.demo import Story
 
+PIPELINE = ("wait", "fetch", "decode", "orient", "variants", "fingerprint", "exif", "store")
+
 
 def show(story: Story, console: Console) -> None:
     """Print the whole story."""
@@ -47,12 +49,17 @@ def times(story: Story) -> Table:
     table.add_column("stage of the processor")
     table.add_column("ms", justify="right")
     seen = list(story.milestones.items())
-    stages = list((story.media.get("timings") or {}).items())
+    stages = sorted((story.media.get("timings") or {}).items(), key=lambda stage: turn(stage[0]))
     for row in range(max(len(seen), len(stages))):
         left = (seen[row][0], f"{seen[row][1]:.0f}") if row < len(seen) else ("", "")
         right = (stages[row][0], f"{stages[row][1]:.1f}") if row < len(stages) else ("", "")
         table.add_row(*left, *right)
     return table
+
+
+def turn(stage: str) -> int:
+    """Where a stage stands in the pipeline; one that is new here comes last."""
+    return PIPELINE.index(stage) if stage in PIPELINE else len(PIPELINE)
 
 
 def variants(media: dict[str, Any]) -> Table:

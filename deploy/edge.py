@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
 from litestar import Litestar
 
 from deploy.asgi import App, fetch
+from deploy.child import never
 from deploy.origin import Origin
 from deploy.proxy import Proxy
 from shared.env import Env
@@ -58,18 +59,19 @@ def embedded(settings: EdgeSettings, environ: Mapping[str, str]) -> tuple[Origin
     """The origin over both services in this process, and whether one of their background tasks has died."""
     # Imported here, so that a proxying origin needs neither service.
     from services.catalog.app import create_app as create_catalog  # noqa: PLC0415
-    from services.ingest.app import create_app as create_ingest  # noqa: PLC0415
-
     from services.catalog.settings import CatalogSettings  # noqa: PLC0415
-    from services.ingest.settings import Settings as IngestSettings  # noqa: PLC0415
+    from services.ingest.app import create_app as create_ingest  # noqa: PLC0415
+    from services.ingest.settings import IngestSettings  # noqa: PLC0415
 
     apps = {
         # The catalog first: ingest waits for the counter that only the catalog makes.
         "catalog": create_catalog(CatalogSettings.from_env(environ)),
-        "ingest": create_ingest(IngestSettings.from_env(Env(environ))),
+        "ingest": create_ingest(IngestSettings.from_env(environ)),
     }
     processor = Proxy("processor", settings.processor_url)
-    metrics = metrics_listener(settings.http.host, settings.metrics_port, apps)
+    # The framework names the same ASGI types differently.
+    plain = {name: cast("App", app) for name, app in apps.items()}
+    metrics = metrics_listener(settings.http.host, settings.metrics_port, plain)
     contexts: list[AbstractAsyncContextManager[Any]] = [
         processor,
         *(app.lifespan() for app in apps.values()),
@@ -79,7 +81,7 @@ def embedded(settings: EdgeSettings, environ: Mapping[str, str]) -> tuple[Origin
     def failed() -> bool:
         return any(has_failed(app) for app in apps.values())
 
-    return Origin(apps, watched={"processor": processor}, contexts=contexts), failed
+    return Origin(plain, watched={"processor": processor}, contexts=contexts), failed
 
 
 def has_failed(app: Litestar) -> bool:
@@ -117,7 +119,7 @@ def main() -> None:
         settings = EdgeSettings.from_env(os.environ)
         configure(settings.log, "origin")
         if settings.ingest_url and settings.catalog_url:
-            origin, failed = proxied(settings), lambda: False
+            origin, failed = proxied(settings), never
         else:
             origin, failed = embedded(settings, os.environ)
     except SettingsError as error:

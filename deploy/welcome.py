@@ -3,7 +3,6 @@
 import shlex
 
 from rich.console import Console
-from rich.table import Table
 
 from deploy import seed, services
 from deploy.stack import EmbeddedStack
@@ -23,11 +22,16 @@ def welcome(stack: EmbeddedStack, console: Console, seconds: float) -> None:
     console.print(
         f"\n[bold green]Tripod is ready[/] at [bold]{url}[/] after {seconds:.1f} s", highlight=False
     )
-    places = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    places.add_row("try it", f"{url}/docs", "reference", f"{url}/redoc")
-    places.add_row("health", f"{url}/health/ready", "metrics", metrics(stack))
-    places.add_row("data", str(stack.folder.root), "logs", str(stack.folder.logs))
-    console.print(places, highlight=False)
+    places = {
+        "try it": f"{url}/docs",
+        "reference": f"{url}/redoc",
+        "health": f"{url}/health/ready",
+        "metrics": metrics(stack),
+        "data": str(stack.folder.root),
+        "logs": str(stack.folder.logs),
+    }
+    for name, place in places.items():
+        console.out(f"  {name:<10} {place}", highlight=False)
     console.print("\n[bold]Tokens[/] (30 days)", highlight=False)
     for who, sub, roles in CALLERS:
         console.print(f"{who}, sub {sub!r}:", style="dim", highlight=False)
