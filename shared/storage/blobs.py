@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -21,6 +21,7 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
     modified: datetime
 
 
+@runtime_checkable  # the HTTP framework checks what it injects
 class Blobs(Protocol):
     """One bucket. Every call raises Unavailable when the store does not answer."""
 
