@@ -1,6 +1,8 @@
 """Entities: who owns and administers the things of other systems, told by those systems."""
 
 from litestar import delete, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from services.catalog import registry
 from services.catalog.database import Database
@@ -16,7 +18,11 @@ _PATH = "/entities/{entity_type:str}/{entity_id:str}"
 
 @put(_PATH, tags=[TAG_ENTITIES], summary="Register an entity", responses=problems(400, 401, 403, 422))
 async def put_entity(
-    entity_type: str, entity_id: str, data: EntityBody, caller: Caller, database: Database
+    entity_type: FromPath[str],
+    entity_id: FromPath[str],
+    data: JSONBody[EntityBody],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
 ) -> Entity:
     """Create it or replace what is known of it. Needs the role service or admin."""
     _only_services(caller)
@@ -32,7 +38,12 @@ async def put_entity(
 
 
 @get(_PATH, tags=[TAG_ENTITIES], summary="One entity", responses=problems(401, 403, 404, 422))
-async def get_entity(entity_type: str, entity_id: str, caller: Caller, database: Database) -> Entity:
+async def get_entity(
+    entity_type: FromPath[str],
+    entity_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+) -> Entity:
     """Needs the role service or admin."""
     _only_services(caller)
     check_name(entity_type, entity_id)
@@ -41,7 +52,11 @@ async def get_entity(entity_type: str, entity_id: str, caller: Caller, database:
 
 @delete(_PATH, tags=[TAG_ENTITIES], summary="Remove an entity", responses=problems(401, 403, 404, 422))
 async def delete_entity(
-    entity_type: str, entity_id: str, caller: Caller, database: Database, settings: CatalogSettings
+    entity_type: FromPath[str],
+    entity_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
 ) -> None:
     """Its media stay, and hang on nothing any more. Needs the role service or admin."""
     _only_services(caller)

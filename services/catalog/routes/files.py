@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from litestar import HttpMethod, Request, post, route
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 
 from services.catalog import delivery, queries
@@ -38,9 +39,9 @@ _FILE = ResponseSpec(
 _ANSWERS = {200: _FILE, 206: _FILE, **problems(400, 401, 403, 404, 416)}
 _METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 
-Version = Annotated[str | None, Parameter(query="v", description="The version that a URL of ours names")]
-Expires = Annotated[str | None, Parameter(description="Of a signed link: its end in Unix seconds")]
-Signature = Annotated[str | None, Parameter(description="Of a signed link; it replaces the token")]
+Version = Annotated[str | None, QueryParameter(description="The version that a URL of ours names")]
+Expires = Annotated[str | None, QueryParameter(description="Of a signed link: its end in Unix seconds")]
+Signature = Annotated[str | None, QueryParameter(description="Of a signed link; it replaces the token")]
 
 
 @route(
@@ -51,16 +52,16 @@ Signature = Annotated[str | None, Parameter(description="Of a signed link; it re
     responses=_ANSWERS,
 )
 async def download(
-    ref: str,
+    ref: FromPath[str],
     *,
     request: Request[Any, Any, Any],
-    optional_caller: Caller,
-    database: Database,
-    blobs: Blobs,
-    settings: CatalogSettings,
-    metrics: CatalogMetrics,
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    blobs: NamedDependency[Blobs],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
     v: Version = None,
-    disposition: Disposition | None = None,
+    disposition: FromQuery[Disposition | None] = None,
     expires: Expires = None,
     signature: Signature = None,
 ) -> ASGIApp:
@@ -83,18 +84,18 @@ async def download(
     responses=_ANSWERS,
 )
 async def variant(
-    ref: str,
-    name: str,
+    ref: FromPath[str],
+    name: FromPath[str],
     *,
     request: Request[Any, Any, Any],
-    optional_caller: Caller,
-    database: Database,
-    blobs: Blobs,
-    feed: Feed,
-    settings: CatalogSettings,
-    metrics: CatalogMetrics,
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    blobs: NamedDependency[Blobs],
+    feed: NamedDependency[Feed],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
     v: Version = None,
-    disposition: Disposition | None = None,
+    disposition: FromQuery[Disposition | None] = None,
     expires: Expires = None,
     signature: Signature = None,
 ) -> ASGIApp:
@@ -117,7 +118,11 @@ async def variant(
     responses=problems(400, 401, 404, 422),
 )
 async def make_link(
-    ref: str, data: LinkRequest, caller: Caller, database: Database, settings: CatalogSettings
+    ref: FromPath[str],
+    data: JSONBody[LinkRequest],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
 ) -> Link:
     """For `<img>` and `<video>`: the right to this one address, for an hour unless asked otherwise. The end is rounded
     up, so that one file has one URL for a while and caches work."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 
 from services.catalog.live import Feed, Listener
@@ -21,7 +22,10 @@ _encoder = msgspec.json.Encoder()
 
 @websocket("/live")
 async def live(
-    socket: WebSocket[Any, Any, Any], feed: Feed, settings: CatalogSettings, metrics: CatalogMetrics
+    socket: WebSocket[Any, Any, Any],
+    feed: NamedDependency[Feed],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
 ) -> None:
     """JSON messages of type media.created, media.updated, media.deleted, progress and resync, until the token expires.
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from litestar import Request, Response, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from services.catalog import commands, cursors, queries
 from services.catalog.conditions import etag_of, none_match
@@ -24,21 +25,21 @@ _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 @get("/media", tags=[TAG_MEDIA], summary="List what the caller may see", responses=problems(400, 401, 422))
 async def list_media(
     request: Request[Any, Any, Any],
-    optional_caller: Caller,
-    database: Database,
-    settings: CatalogSettings,
-    metrics: CatalogMetrics,
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
     *,
-    media_type: MediaType | None = None,
-    status: Status | None = None,
-    entity_type: str | None = None,
-    entity_id: str | None = None,
-    owner: str | None = None,
-    is_public: bool | None = None,
-    sort: Sort = "-created_at",
-    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    cursor: str | None = None,
-    count: CountKind | None = None,
+    media_type: FromQuery[MediaType | None] = None,
+    status: FromQuery[Status | None] = None,
+    entity_type: FromQuery[str | None] = None,
+    entity_id: FromQuery[str | None] = None,
+    owner: FromQuery[str | None] = None,
+    is_public: FromQuery[bool | None] = None,
+    sort: FromQuery[Sort] = "-created_at",
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    cursor: FromQuery[str | None] = None,
+    count: FromQuery[CountKind | None] = None,
 ) -> Response[MediaPage]:
     """Newest first unless `sort` says otherwise. `next_cursor`, also as `Link: <...>; rel="next"`, continues the
     list where this page ends, whatever came or went meanwhile. Without a token: what is public."""
@@ -81,13 +82,13 @@ def _next_link(request: Request[Any, Any, Any], base_url: str, cursor: str | Non
 
 @get("/media/{ref:str}", tags=[TAG_MEDIA], summary="One media", responses=problems(401, 404))
 async def get_media(
-    ref: str,
-    optional_caller: Caller,
-    database: Database,
-    settings: CatalogSettings,
-    metrics: CatalogMetrics,
+    ref: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
     *,
-    if_none_match: Annotated[str | None, Parameter(header="If-None-Match")] = None,
+    if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
 ) -> Response[Media]:
     """By UUID or `MED-...`. The ETag changes with anything that is shown; If-None-Match saves the body."""
     media_id = media_id_of(ref)
@@ -108,13 +109,13 @@ async def get_media(
     responses=problems(400, 401, 403, 404, 412, 422),
 )
 async def patch_media(
-    ref: str,
-    data: MediaPatch,
-    caller: Caller,
-    database: Database,
-    settings: CatalogSettings,
+    ref: FromPath[str],
+    data: JSONBody[MediaPatch],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
     *,
-    if_match: Annotated[str | None, Parameter(header="If-Match")] = None,
+    if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
 ) -> Response[Media]:
     """What the body leaves out stays as it is. With If-Match only if nobody was faster."""
     media = await commands.edit(
@@ -124,7 +125,9 @@ async def patch_media(
 
 
 @delete("/media/{ref:str}", tags=[TAG_MEDIA], summary="Delete a media", responses=problems(401, 403, 404))
-async def delete_media(ref: str, caller: Caller, database: Database) -> None:
+async def delete_media(
+    ref: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> None:
     """It is gone at once; its files follow within moments. What remains is a tombstone of id and time."""
     await commands.remove(database, caller, media_id_of(ref))
 
@@ -136,7 +139,12 @@ async def delete_media(ref: str, caller: Caller, database: Database) -> None:
     summary="Run the pipeline again",
     responses=problems(401, 403, 404),
 )
-async def reprocess(ref: str, caller: Caller, database: Database, settings: CatalogSettings) -> Reprocessing:
+async def reprocess(
+    ref: FromPath[str],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> Reprocessing:
     """Variants and metadata are derived anew from the original, as the next generation."""
     return await commands.reprocess(database, caller, media_id_of(ref), base_url=settings.http.base_url)
 
@@ -148,12 +156,12 @@ async def reprocess(ref: str, caller: Caller, database: Database, settings: Cata
     responses=problems(400, 401, 404),
 )
 async def similar(
-    ref: str,
-    optional_caller: Caller,
-    database: Database,
-    settings: CatalogSettings,
+    ref: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
     *,
-    max_distance: Annotated[int, Parameter(ge=0, le=10)] = 10,
+    max_distance: Annotated[int, QueryParameter(ge=0, le=10)] = 10,
 ) -> Neighbours:
     """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
     0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""

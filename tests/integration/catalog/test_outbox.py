@@ -1,0 +1,212 @@
+"""Invariant 5: what is committed is told, once each in the order of its media; what is not committed is not."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from services.catalog import commands, outbox, registry, relay
+from services.catalog.database import Database
+from services.catalog.projector import project
+from services.catalog.schemas import MediaPatch
+from shared import entities
+from shared.auth import Caller
+from shared.entities import Entity
+from shared.errors import Unavailable
+from shared.events import messages, topology
+from shared.events.bus import Bus
+from shared.events.memory import MemoryBus
+from shared.events.messages import MediaCreated, MediaUpdated
+from shared.events.topology import TOPOLOGY
+from tests.fixtures.servers import Broker
+from tests.fixtures.waiting import eventually_async
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import all_rows
+
+BASE = "http://origin.test"
+ANN = Caller(sub="ann")
+_sequences = itertools.count(1)
+
+
+async def take(database: Database, event: Any) -> None:
+    await project(database, event, sequence=next(_sequences), base_url=BASE)
+
+
+async def tell_all(database: Database, bus: Bus) -> None:
+    while await relay.tell_batch(database, bus):
+        pass
+
+
+async def captions(bus: Bus, media_id: uuid.UUID) -> list[str | None]:
+    """What each stored state of a media has as its caption, in the order of the stream."""
+    found = []
+    for sequence in range(1, await bus.last_sequence(topology.MEDIA) + 1):
+        message = await bus.read(topology.MEDIA, sequence)
+        assert message is not None
+        event = messages.decode(message.data)[1]
+        if isinstance(event, MediaCreated | MediaUpdated) and event.id == media_id:
+            found.append(event.media["caption"])
+    return found
+
+
+def dying(kill: Callable[..., Awaitable[None]], *, after: bool) -> Callable[..., Awaitable[None]]:
+    """The outbox's `created`, in a process that loses its database at that very moment."""
+    real = outbox.created
+
+    async def created(connection: Any, media: Any) -> None:
+        if after:
+            await real(connection, media)
+        await kill(connection)
+
+    return created
+
+
+async def lose_connection(connection: Any) -> None:
+    await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_invariant_5_a_row_and_its_event_commit_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    upload = stories.uploaded()
+    with monkeypatch.context() as broken:
+        broken.setattr(outbox, "created", dying(lose_connection, after=after))
+        with pytest.raises(Unavailable):
+            await take(database, upload)
+    assert await all_rows(database, "media") == []
+    assert await all_rows(database, "outbox") == []
+
+    await take(database, upload)
+    assert len(await all_rows(database, "media")) == len(await all_rows(database, "outbox")) == 1
+
+
+async def test_a_relay_that_dies_after_telling_tells_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = MemoryBus()
+    await bus.ensure(TOPOLOGY)
+    upload = stories.uploaded()
+    await take(database, upload)
+
+    async def lose(connection: Any, _told: Any) -> None:
+        await lose_connection(connection)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(relay, "_note", lose)
+        with pytest.raises(Unavailable):
+            await relay.tell_batch(database, bus)
+    assert len(await all_rows(database, "outbox")) == 1
+    await tell_all(database, bus)
+    assert await all_rows(database, "outbox") == []
+    assert await captions(bus, upload.id) == [None]
+
+
+async def test_two_relays_at_once_keep_the_order_of_each_media(database: Database, bus: Bus) -> None:
+    uploads = [stories.uploaded() for _ in range(3)]
+    for upload in uploads:
+        await take(database, upload)
+    stop = asyncio.Event()
+
+    async def tell() -> None:
+        while not stop.is_set() or await all_rows(database, "outbox"):
+            await relay.tell_batch(database, bus)
+
+    relays = [asyncio.create_task(tell()) for _ in range(2)]
+    for n in range(20):
+        for upload in uploads:
+            change = MediaPatch(caption=str(n))
+            await commands.edit(database, ANN, upload.id, change, if_match=None, base_url=BASE)
+    stop.set()
+    await asyncio.gather(*relays)
+    for upload in uploads:
+        assert await captions(bus, upload.id) == [None, *map(str, range(20))]
+
+
+async def test_what_cannot_be_told_stays_with_what_follows_it_and_holds_up_nobody_else(
+    database: Database,
+) -> None:
+    stuck, free = stories.uploaded(), stories.uploaded()
+    for upload in (stuck, free):
+        await take(database, upload)
+        await take(database, stories.processed(upload))
+    bus = _Refusing(stuck.id)
+    with pytest.raises(Unavailable):
+        await relay.tell_batch(database, bus)
+    left = await all_rows(database, "outbox")
+    assert [row["media_id"] for row in left] == [stuck.id] * 2
+    assert len(bus.told) == 2
+
+
+class _Refusing(MemoryBus):
+    """A broker that takes nothing about one media."""
+
+    def __init__(self, media_id: uuid.UUID) -> None:
+        super().__init__()
+        self._media_id = str(media_id).encode()
+        self.told: list[bytes] = []
+
+    async def publish(self, subject: str, data: bytes, *, message_id: str, headers: Any = None) -> int:
+        if self._media_id in data:
+            raise Unavailable(f"{subject} {message_id} {headers} is refused.")
+        self.told.append(data)
+        return len(self.told)
+
+
+async def test_with_the_broker_down_nothing_is_lost_and_it_is_told_when_it_is_back(
+    database: Database, bus: Bus, broker: Broker
+) -> None:
+    broker.stop()
+    upload = stories.uploaded()
+    await take(database, upload)
+    stop = asyncio.Event()
+    running = asyncio.create_task(relay.relay(database, bus, stop, _Lag()))
+    assert len(await all_rows(database, "outbox")) == 1
+
+    broker.start()
+
+    async def told() -> bool:
+        return not await all_rows(database, "outbox")
+
+    await eventually_async(told, "the outbox to be told")
+    stop.set()
+    await running
+    assert await captions(bus, upload.id) == [None]
+
+
+class _Lag:
+    def report(self, *, rows: int, seconds: float) -> None:
+        assert rows >= 0
+        assert seconds >= 0
+
+
+async def test_the_registry_in_the_broker_follows_the_entities(database: Database, bus: Bus) -> None:
+    await registry.put_entity(database, Entity(type="post", id="ä 1", owners=("ann",)))
+    await registry.put_entity(database, Entity(type="post", id="ä 1", owners=("bob",), display_id="P-1"))
+    await registry.put_entity(database, Entity(type="post", id="ä 1", owners=("bob",), display_id="P-1"))
+    await tell_all(database, bus)
+    entry = await bus.kv(topology.ENTITIES).get(entities.key("post", "ä 1"))
+    assert entry is not None
+    found = msgspec.json.decode(entry.value, type=Entity)
+    assert found == Entity(type="post", id="ä 1", owners=("bob",), display_id="P-1", version=2)
+
+    await registry.delete_entity(database, "post", "ä 1", base_url=BASE)
+    await tell_all(database, bus)
+    entry = await bus.kv(topology.ENTITIES).get(entities.key("post", "ä 1"))
+    assert entry is not None
+    assert msgspec.json.decode(entry.value, type=Entity).deleted
+
+
+async def test_an_older_state_of_an_entity_never_replaces_a_newer_one(bus: Bus) -> None:
+    key = entities.key("post", "1")
+    states = [msgspec.json.encode(Entity(type="post", id="1", version=n)) for n in range(1, 6)]
+    await asyncio.gather(*(relay.register(bus, key, state) for state in reversed(states)))
+    await relay.register(bus, key, states[2])
+    entry = await bus.kv(topology.ENTITIES).get(key)
+    assert entry is not None
+    assert msgspec.json.decode(entry.value, type=Entity).version == 5
