@@ -19,6 +19,8 @@ from shared.events.topology import Durable
 
 log = structlog.get_logger()
 
+SETTLE_TRIES = 2
+
 
 class EventContext(msgspec.Struct, frozen=True, kw_only=True):
     """An event as a handler gets it. `delivered` counts from 1; `trace` is the span that the handler runs in."""
@@ -125,7 +127,7 @@ class Job:
             raise
         except Exception as error:  # noqa: BLE001 - a handler's mistake must not end the service
             return await self._failed(context, error)
-        await self._held(self._delivery.ack)
+        await self._settle(self._delivery.ack)
         policy.metrics.handled.labels(policy.durable.name).inc()
         age = (datetime.now(UTC) - context.envelope.time).total_seconds()
         policy.metrics.lag.labels(policy.durable.name).set(age)
@@ -151,7 +153,7 @@ class Job:
         if context is not None and policy.on_exhausted is not None:
             error = await self._announce(policy.on_exhausted, context, error)
         await self._held(lambda: dead_letters.bury(policy.bus, policy.durable, self._delivery, error))
-        await self._held(self._delivery.terminate)
+        await self._settle(self._delivery.terminate)
         policy.metrics.dead.labels(policy.durable.name).inc()
         return True
 
@@ -171,6 +173,23 @@ class Job:
             second.__cause__ = error
             return second
         return error
+
+    async def _settle(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Do it as soon as the broker is there. One that is there and does not confirm has lost its state; then
+        the event is left to the ack wait, because others wait behind it."""
+        unconfirmed = 0
+
+        async def once() -> None:
+            nonlocal unconfirmed
+            try:
+                await action()
+            except Unavailable as error:
+                unconfirmed += self._policy.bus.connected
+                if unconfirmed < SETTLE_TRIES:
+                    raise
+                self._log.warning("event.not_settled", error=error.detail)
+
+        await self._held(once)
 
     async def _held(self, action: Callable[[], Awaitable[None]]) -> None:
         """Do it as soon as nothing that it depends on is down. Raises Stopped, and whatever else it raises."""

@@ -148,16 +148,18 @@ async def _has_events(bus: JetStreamBus) -> bool:
 async def test_a_broker_that_lost_everything_gets_its_topology_back(broker: Broker, tmp_path: Path) -> None:
     async with connected(broker) as bus:
         await bus.ensure(TOPOLOGY)
-        await publish(bus, b"lost")
         handler = Recorder()
-        async with running(Loop(bus, handler).work):
+        loop = Loop(bus, handler)
+        async with running(loop.work):
+            await send(bus, "lost")
+            await until(lambda: loop.count("handled") == 1)
             await stop(broker)
             shutil.rmtree(tmp_path / "nats" / "jetstream")
             await start(broker)
             assert await bus.wait_connected(5)
             await bus.kv("words").create("a", b"b")
             await send(bus, "first")
-            await until(lambda: handler.done == ["first"])
+            await until(lambda: handler.done == ["lost", "first"])
             assert await bus.last_sequence("THINGS") == 1
 
 
