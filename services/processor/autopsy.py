@@ -3,14 +3,13 @@
 import os
 import signal
 
-from services.processor import failures
+from services.processor import failures, symptoms
 from services.processor.failures import Failure
 from services.processor.frames import Limits
 from services.processor.orders import Exited
 
 _LAST_WORDS_BYTES = 2000
-# Native code that gets no memory says so and aborts, which by the signal alone would look like a crash.
-_STARVED = ("failed to allocate", "bad_alloc", "memoryerror", "cannot allocate", "out of memory")
+_NEARLY = 0.85  # of the memory limit, in use when a child broke down: that is why it did
 
 
 def autopsy(exited: Exited, limits: Limits, stderr: int) -> Failure:
@@ -22,7 +21,8 @@ def autopsy(exited: Exited, limits: Limits, stderr: int) -> Failure:
         if exited.cpu_milliseconds >= limits.cpu_seconds * 1000:
             return failures.timed_out(limits.cpu_seconds, last_words)
         return failures.killed_for_memory(last_words)
-    if any(words in last_words.lower() for words in _STARVED):
+    # Native code that gets no memory says so and aborts, or does not even say so.
+    if symptoms.says_starved(last_words) or exited.peak_kib * 1024 > _NEARLY * limits.memory_bytes:
         return failures.out_of_memory(limits.memory_bytes, last_words)
     ended = f"signal {-exited.status}" if exited.status < 0 else f"status {exited.status}"
     return failures.crashed(f"{ended} {last_words}".strip())

@@ -6,23 +6,6 @@ import struct
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-# What the codecs say when they do tell.
-_WORDS = (
-    "truncated",
-    "premature end",
-    "unexpected end",
-    "outside of file bounds",
-    "end of stream",
-    "read error at scanline",
-)
-
-
-def says_cut_short(error: str) -> bool:
-    """Whether the text of a codec's error blames missing bytes."""
-    said = error.lower()
-    return any(words in said for words in _WORDS)
-
-
 def is_cut_short(mime_type: str, view: mmap.mmap) -> bool:
     """True when the container promises more bytes than there are; False when it does not say or is complete."""
     if mime_type == "image/png":

@@ -51,6 +51,11 @@ def unsupported(mime_type: str, allowed: tuple[str, ...]) -> JobFailed:
     return JobFailed(Failure(code="unsupported", detail=detail))
 
 
+def unsupported_feature(mime_type: str, log: str) -> JobFailed:
+    detail = f"The file is {mime_type}, but of a rare kind that cannot be processed."
+    return JobFailed(Failure(code="unsupported", detail=detail, log=log))
+
+
 def too_many_pixels(width: int, height: int, limit: int) -> JobFailed:
     detail = (
         f"The picture is {width} x {height} pixels, {width * height / 1e6:.1f} million; "

@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "VIPS_CONCURRENCY": "1",
     "VIPS_DISC_THRESHOLD": "16g",  # pixels never go to a temporary file; the memory limit holds instead
-    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_ARENA_MAX": "1",
 }
 
 

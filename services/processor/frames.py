@@ -14,7 +14,7 @@ HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one file may cost. `memory_bytes` is address space beyond what the child starts with."""
 
-    memory_bytes: int = 1024 * 1024 * 1024
+    memory_bytes: int = 2 * 1024 * 1024 * 1024  # the worst codec takes 19 bytes a pixel
     cpu_seconds: int = 60
     wall_seconds: float = 90
     pixels: int = 100_000_000

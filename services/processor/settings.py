@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def _limits(env: Env) -> Limits:
     return Limits(
-        memory_bytes=_MEBIBYTE * env.integer("TRIPOD_PROCESSOR_MEMORY_MIB", 1024, least=64, most=64 * 1024),
+        memory_bytes=_MEBIBYTE * env.integer("TRIPOD_PROCESSOR_MEMORY_MIB", 2048, least=64, most=64 * 1024),
         cpu_seconds=env.integer("TRIPOD_PROCESSOR_CPU_SECONDS", 60, least=1, most=3600),
         wall_seconds=env.seconds("TRIPOD_PROCESSOR_SECONDS", 90, least=1, most=3600),
         pixels=1_000_000 * env.integer("TRIPOD_PROCESSOR_MEGAPIXELS", 100, least=1, most=1000),

@@ -5,8 +5,8 @@ import mmap
 
 import pyvips
 
-from services.processor import failures
-from services.processor.cut_short import is_cut_short, says_cut_short
+from services.processor import failures, symptoms
+from services.processor.cut_short import is_cut_short
 from services.processor.frames import Limits
 
 Image = pyvips.Image
@@ -58,22 +58,13 @@ def close_down() -> None:
     gc.collect()
 
 
-# libvips tells its errors apart by text only.
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "unable to allocate",
-    "memory allocation",
-    "insufficient memory",
-    "cannot allocate",
-)
-
-
 def verdict(text: str, mime_type: str, view: mmap.mmap, limits: Limits) -> failures.Failure:
-    """What an error of libvips says about the file whose bytes are in `view`."""
+    """What the text of a libvips error says about the file whose bytes are in `view`."""
     log = text[-2000:]
-    said = log.lower()
-    if any(words in said for words in _OUT_OF_MEMORY):
+    if symptoms.says_starved(log):
         return failures.out_of_memory(limits.memory_bytes, log)
-    if says_cut_short(log) or is_cut_short(mime_type, view):
+    if symptoms.says_cut_short(log) or is_cut_short(mime_type, view):
         return failures.truncated(log).failure
+    if symptoms.says_unsupported(log):
+        return failures.unsupported_feature(mime_type, log).failure
     return failures.corrupt(mime_type, log).failure

@@ -7,8 +7,7 @@ from typing import IO, cast
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from services.processor import failures
-from services.processor.cut_short import says_cut_short
+from services.processor import failures, symptoms
 from services.processor.ladder import fit_inside, shrink
 from services.processor.recipes import Recipe
 from services.processor.steps.colour import PROFILE, to_srgb
@@ -90,14 +89,21 @@ def _open_with_pillow(work: Work) -> Image:
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = picture.convert("RGBA" if has_alpha else "RGB")
     except (UnidentifiedImageError, SyntaxError, ValueError, OSError, EOFError, Warning) as error:
-        if isinstance(error, EOFError) or says_cut_short(str(error)):
-            raise failures.truncated(str(error)) from error
-        raise failures.corrupt(mime_type, str(error)) from error
+        raise _pillow_verdict(error, mime_type) from error
     image = Image.new_from_memory(pixels.tobytes(), work.width, work.height, len(pixels.getbands()), "uchar")
     image = image.copy(interpretation="srgb")
     if profile:
         image.set_type(BLOB, PROFILE, profile)
     return image
+
+
+def _pillow_verdict(error: Exception, mime_type: str) -> failures.JobFailed:
+    log = str(error)
+    if isinstance(error, EOFError) or symptoms.says_cut_short(log):
+        return failures.truncated(log)
+    if symptoms.says_unsupported(log):
+        return failures.unsupported_feature(mime_type, log)
+    return failures.corrupt(mime_type, log)
 
 
 def _pillow(view: mmap.mmap, mime_type: str) -> PillowImage.Image:

@@ -1,6 +1,7 @@
 """Step 3: every variant of the recipe, largest first, each from the next larger; no metadata goes along."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from services.processor import failures
 from services.processor.frames import Variant
@@ -35,6 +36,7 @@ _ENCODERS: dict[Format, Callable[[Image, int], bytes]] = {
     "webp": _webp,
     "avif": _avif,
 }
+_Encoded: TypeAlias = dict[tuple[int, Format, int], bytes]
 _OPAQUE: frozenset[Format] = frozenset({"jpeg"})
 
 
@@ -43,17 +45,18 @@ def variants(work: Work) -> None:
     specs = work.job.recipe.variants
     largest_first = sorted(specs, key=lambda spec: -spec.scale(work.width, work.height))
     made: dict[str, Variant] = {}
+    encoded: _Encoded = {}
     total = 0
     for spec in largest_first:
-        made[spec.name] = make(work.ladder, spec)
+        made[spec.name] = make(work.ladder, spec, encoded)
         total += made[spec.name].size
         if total > work.job.limits.output_bytes:
             raise failures.JobFailed(failures.too_much_output(total, work.job.limits.output_bytes))
     work.variants = tuple(made[spec.name] for spec in specs)
 
 
-def make(ladder: Ladder, spec: VariantSpec) -> Variant:
-    """One variant; never larger than the original."""
+def make(ladder: Ladder, spec: VariantSpec, encoded: _Encoded) -> Variant:
+    """One variant; never larger than the original. A small original is several variants, encoded once."""
     source = ladder.on(spec.background) if spec.format in _OPAQUE else ladder
     image = source.at(spec.scale(ladder.width, ladder.height))
     if spec.fit == "square":
@@ -65,5 +68,15 @@ def make(ladder: Ladder, spec: VariantSpec) -> Variant:
         width=image.width,
         height=image.height,
         spec=spec.hash,
-        body=_ENCODERS[spec.format](image, spec.quality),
+        body=_encode(image, spec, encoded),
     )
+
+
+def _encode(image: Image, spec: VariantSpec, encoded: _Encoded) -> bytes:
+    if spec.fit == "square":
+        return _ENCODERS[spec.format](image, spec.quality)
+    # The ladder keeps its images, so one that is the same is the same object.
+    key = (id(image), spec.format, spec.quality)
+    if key not in encoded:
+        encoded[key] = _ENCODERS[spec.format](image, spec.quality)
+    return encoded[key]

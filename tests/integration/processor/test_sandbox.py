@@ -373,7 +373,7 @@ ATTEMPTS = """
         except OSError:
             os.write(1, f"{name}: refused\\n".encode())
     try:
-        bytearray(3 * 2**30)
+        bytearray(5 * 2**30)
         os.write(1, b"memory: done\\n")
     except MemoryError:
         os.write(1, b"memory: refused\\n")

@@ -38,6 +38,11 @@ def test_what_is_no_such_file_is_not_called_cut_short(mime_type: str) -> None:
         ("unable to copy to memory\n  VipsJpeg: Corrupt JPEG data: bad Huffman code", "corrupt"),
         ("vips_tracked: out of memory -- size == 300MB", "memory"),
         ("heif: Memory allocation error: Security limit exceeded", "memory"),
+        (
+            "unable to call jpegsave_buffer\n  glib: Error creating thread: Resource temporarily unavailable",
+            "memory",
+        ),
+        ("tiff2vips: tiled separate planes not supported", "unsupported"),
         ("source: Not a JPEG file", "corrupt"),
     ],
 )

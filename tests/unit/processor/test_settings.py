@@ -12,7 +12,7 @@ def test_the_processor_needs_no_secret_but_that_of_the_store() -> None:
     assert settings.http.port == 8003
     assert settings.jobs >= 1
     assert settings.limits.pixels == 100_000_000
-    assert settings.limits.memory_bytes == 2**30
+    assert settings.limits.memory_bytes == 2**31
 
 
 def test_limits_come_from_the_environment() -> None:
