@@ -10,12 +10,14 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 DATA ?= data
 # How many tests run beside each other.
 JOBS ?= 2
+# How an image is built; a machine whose builds need another network or builder says so here.
+DOCKER_BUILD ?= docker build
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo test test-long lint types imports check format lock clean
+.PHONY: help run servers demo env images test test-compose test-long lint types imports check format lock clean
 
 help: ## show this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  ARGS="..." is passed on, e.g. make run ARGS="--port 8080", make test ARGS="-k photo"'
 
 run: $(READY) ## start everything and print how to use it; Ctrl-C stops it
@@ -27,8 +29,18 @@ servers: $(READY) ## start PostgreSQL, NATS and the S3 store only, and print the
 demo: $(READY) ## send a picture through the system and show what came out (FILE=photo.jpg)
 	@exec $(BIN)/python -m deploy demo --data "$(DATA)" $(ARGS) $(if $(FILE),"$(FILE)")
 
+env: $(READY) ## write .env for `docker compose up`, with fresh secrets
+	@$(BIN)/python -m deploy.dotenv
+
+images: ## build the images of `docker compose up`
+	@for image in edge ingest processor catalog; do \
+		$(DOCKER_BUILD) --quiet --file deploy/Dockerfile --target $$image --tag tripod-$$image . || exit 1; done
+
 test: $(READY) ## all tests but the long ones, on real servers
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves
+	@STACK=compose $(BIN)/python -m pytest tests/e2e tests/compose $(ARGS)
 
 test-long: $(READY) ## the tests that take minutes
 	@exec $(BIN)/python -m pytest -m long $(ARGS)

@@ -11,6 +11,11 @@ from deploy.openapi import Document
 ROOT = "/usr/share/nginx/tripod"
 """Where the files lie in the image."""
 ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
+READY = {
+    "status": "ready",
+    "services": {name: {"status": "ready"} for name in ("ingest", "catalog", "processor")},
+}
+"""What /health/ready answers when they all are."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,7 @@ def as_json(document: Document) -> Answer:
 def write(found: list[Page], folder: Path) -> None:
     """Put the bodies into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ready.json").write_bytes(msgspec.json.encode(READY))
     for page in found:
         if page.file is not None:
             (folder / page.file).write_bytes(page.answer.body)
