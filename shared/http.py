@@ -34,7 +34,8 @@ Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 _CHECK_SECONDS = 2.0
 _EXPOSED = [
-    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Link", "Location", "Retry-After",
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Idempotent-Replayed", "Link", "Location",
+    "Retry-After",
     "Upload-Offset", "X-Trace-Id",
 ]  # fmt: skip
 _ALLOWED = [

@@ -10,9 +10,11 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from shared import trace
-from shared.errors import TripodError, Unauthenticated
+from shared.errors import TripodError, Unauthenticated, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
+"""What a 503 tells clients to wait where the error does not know better."""
 log = structlog.get_logger()
 
 
@@ -45,8 +47,11 @@ def document(error: TripodError) -> dict[str, Any]:
 def headers(error: TripodError) -> dict[str, str]:
     """The headers that go with an error."""
     found = {"Cache-Control": "no-store"}
-    if error.retry_after is not None:
-        found["Retry-After"] = str(error.retry_after)
+    retry_after = error.retry_after
+    if retry_after is None and isinstance(error, Unavailable):
+        retry_after = RETRY_SECONDS
+    if retry_after is not None:
+        found["Retry-After"] = str(retry_after)
     if isinstance(error, Unauthenticated):
         found["WWW-Authenticate"] = 'Bearer realm="tripod"'
     return found

@@ -5,7 +5,7 @@ import sys
 
 from services.ingest.app import create_app
 from services.ingest.settings import IngestSettings
-from shared import log
+from shared import failpoints, log
 from shared.errors import SettingsError
 from shared.runtime import serve
 
@@ -14,6 +14,7 @@ def main() -> None:
     """Exits with 2 when the settings are wrong, in one line that names them."""
     try:
         settings = IngestSettings.from_env(os.environ)
+        failpoints.arm(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"{error.detail}\n")
         sys.exit(2)

@@ -4,6 +4,7 @@ import asyncio
 
 from services.ingest import records
 from services.ingest.context import Ingest
+from shared import failpoints
 from shared.events import topology
 from shared.events.consumer import ConsumerMetrics, EventContext, consume
 from shared.events.messages import MediaDeleted
@@ -21,6 +22,7 @@ async def erase(ingest: Ingest, context: EventContext) -> None:
     record = await records.find(ingest, event.id)
     if event.key:
         await ingest.blobs.delete(event.key)
+        failpoints.reach("ingest.mid_erase")
     if record is not None and record.idempotency:
         await ingest.idempotency.delete(record.idempotency)
     await ingest.intents.delete(key)

@@ -13,9 +13,12 @@ from services.ingest.intents import Intent
 from services.ingest.leases import Lease, now_plus
 from shared.errors import TripodError, Unavailable
 from shared.events.bus import Entry, KeyConflict
+from shared.events.consumer import unless
 from shared.events.messages import MediaUploaded
 
 log = structlog.get_logger()
+
+_AGAIN_SECONDS = 2.0
 
 
 async def finish_former(ingest: Ingest, media_id: uuid.UUID) -> MediaUploaded | None:
@@ -90,13 +93,12 @@ async def _announce(ingest: Ingest, lease: Lease[Intent]) -> MediaUploaded:
 
 
 async def keep_sweeping(ingest: Ingest, stop: asyncio.Event) -> None:
-    """Sweep at start and then every so often until `stop` is set."""
+    """Sweep at start and then every so often until `stop` is set; soon again where the broker was not there."""
     while not stop.is_set():
+        wait = ingest.settings.timing.sweep
         try:
             await sweep(ingest)
         except TripodError as error:
-            log.warning("intents.not_swept", error=error.detail)
-        try:
-            await asyncio.wait_for(stop.wait(), ingest.settings.timing.sweep)
-        except TimeoutError:
-            continue
+            log.info("intents.not_swept", error=error.detail)
+            wait = min(wait, _AGAIN_SECONDS)
+        await unless(stop, asyncio.sleep(wait))

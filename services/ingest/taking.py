@@ -18,7 +18,7 @@ from services.ingest.leases import Lease, Lost, now_plus, renewed
 from services.ingest.limits import RETRY_SECONDS, ClientGone, TooSlow
 from services.ingest.source import Source
 from services.ingest.transfer import Head, Transfer, read_head
-from shared import profiles
+from shared import failpoints, profiles
 from shared.auth import Caller
 from shared.errors import Conflict, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
@@ -120,6 +120,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
     timing = ingest.settings.timing
     lease, former = await intents.begin(ingest.intents, _intent(ingest, wish, attempt, file))
     attempt.begun = True
+    failpoints.reach("ingest.after_intent")
     try:
         async with renewed(
             lease,
@@ -130,6 +131,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             if former is not None and former.key != lease.record.key:
                 await ingest.blobs.delete(former.key)
             await _into_store(ingest, lease.record, attempt, file)
+            failpoints.reach("ingest.after_store")
             options = await file.source.finish()
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
@@ -142,6 +144,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
                 announcement=announcement,
             )
             attempt.stored = True
+            failpoints.reach("ingest.before_publish")
             return await _announced(ingest, wish, lease, event, announcement)
     except BaseException as error:
         if not attempt.stored:
@@ -214,6 +217,7 @@ async def _announced(
 
     async def publish(reply: str | None) -> None:
         await announce.publish(ingest, announcement, reply)
+        failpoints.reach("ingest.after_ack")
         log.info(
             "media.uploaded",
             media_id=str(event.id),

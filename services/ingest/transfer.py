@@ -6,6 +6,7 @@ import msgspec
 
 from services.ingest.digest import Digest
 from services.ingest.sniff import HEAD_BYTES
+from shared import failpoints
 from shared.errors import Invalid, TripodError
 
 
@@ -42,6 +43,7 @@ class Transfer:
     ) -> AsyncIterator[bytes]:
         """The head and the rest; the byte after the limit raises what `too_much` makes."""
         yield await self._seen(head.data, limit, too_much)
+        failpoints.reach("ingest.mid_body")
         if not head.whole:
             async for piece in chunks:
                 yield await self._seen(piece, limit, too_much)

@@ -17,6 +17,7 @@ from services.ingest.leases import Lost, renewed
 from services.ingest.limits import RETRY_SECONDS
 from services.ingest.source import Source
 from services.ingest.taking import Attempt, Wish, take
+from shared import failpoints
 from shared.errors import TripodError, Unavailable
 from shared.ids import new_id
 
@@ -41,7 +42,9 @@ async def upload(ingest: Ingest, wish: Wish, open_source: OpenSource) -> tuple[A
     await check_parts(ingest)
     if wish.key is None:
         attempt = Attempt(*await _fresh(ingest), None)
-        return await _run(ingest, wish, open_source, attempt), False
+        answer = await _run(ingest, wish, open_source, attempt)
+        failpoints.reach("ingest.before_answer")
+        return answer, False
     where = idempotency.token(wish.owner, wish.key)
     claim = await idempotency.claim(
         ingest.idempotency, where, wish.asked, lambda: _fresh(ingest), lasting=ingest.settings.timing.lease
@@ -74,6 +77,7 @@ async def _claimed(ingest: Ingest, wish: Wish, open_source: OpenSource, claim: C
         )
         raise
     await _quietly(lease.change(state="done", answer=answer), "idempotency.not_noted", attempt)
+    failpoints.reach("ingest.before_answer")
     return answer, former is not None
 
 
