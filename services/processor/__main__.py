@@ -5,7 +5,7 @@ import sys
 
 from services.processor.app import create_app
 from services.processor.settings import Settings
-from shared import log
+from shared import failpoints, log
 from shared.env import Env
 from shared.errors import SettingsError
 from shared.runtime import serve
@@ -15,6 +15,7 @@ def main() -> int:
     """The exit status; wrong settings are told in one line."""
     try:
         settings = Settings.from_env(Env(os.environ))
+        failpoints.arm(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2

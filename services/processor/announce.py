@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from services.processor.failures import Failure
 from services.processor.frames import Result
 from services.processor.order import Order
-from shared import trace
+from shared import failpoints, trace
 from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Bus
@@ -81,7 +81,9 @@ async def _publish(bus: Bus, order: Order, kind: str, event: Event, now: datetim
         time=now,
         traceparent=trace.traceparent(),
     )
+    failpoints.reach("processor.before_result")
     await bus.publish(topology.media_subject(kind, order.media_type), data, message_id=message_id)
+    failpoints.reach("processor.before_ack")
 
 
 async def progress(bus: Bus, order: Order, stage: str, percent: int) -> None:

@@ -15,7 +15,6 @@ from services.processor.settings import Settings
 from shared.auth import Authenticator, AuthSettings
 from shared.errors import Unavailable
 from shared.events import jetstream
-from shared.events.topology import TOPOLOGY
 from shared.http import make_app
 from shared.runtime import Background
 from shared.storage.s3 import S3Blobs
@@ -54,11 +53,18 @@ def create_app(settings: Settings) -> Litestar:
             )
             # A part that is down now is waited for; the bus makes its topology again on every connection.
             with contextlib.suppress(Unavailable):
-                await bus.ensure(TOPOLOGY)
+                await bus.ensure(settings.bus.topology)
             with contextlib.suppress(Unavailable):
                 await blobs.ensure_bucket()
             stack.push_async_callback(background.close)
-            worker.start(background, deps, registry, jobs=settings.jobs, grace=_GRACE_SECONDS)
+            worker.start(
+                background,
+                deps,
+                registry,
+                topology=settings.bus.topology,
+                jobs=settings.jobs,
+                grace=_GRACE_SECONDS,
+            )
             yield
 
     return make_app(

@@ -14,6 +14,7 @@ from services.processor.originals import fetched
 from services.processor.places import Places
 from services.processor.recipes import Recipe, find_recipe
 from services.processor.sandbox import Outcome, Sandbox
+from shared import failpoints
 from shared.errors import TripodError
 from shared.events.bus import Bus
 from shared.events.consumer import EventContext
@@ -63,6 +64,7 @@ async def process(context: EventContext, deps: Deps) -> None:
     if order is None:
         log.warning("job.ignored", subject=context.subject, type=context.envelope.type)
         return
+    failpoints.reach("processor.job_fetched")
     if order.media_type != "image" or order.mime_type in _STORED_ONLY:
         await announce.stored_only(deps.bus, order)
         deps.metrics.note_job(order.media_type, "ready", {})
@@ -102,6 +104,7 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
     started = time.monotonic()
     await announce.progress(deps.bus, order, "store", 90)
     variants = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
+    failpoints.reach("processor.after_variants")
     timings["store"] = _since(started)
     await announce.processed(deps.bus, order, result, variants, timings)
     deps.metrics.note_job(order.media_type, "ready", timings)
@@ -119,6 +122,7 @@ async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
     """
 
     async def on_step(step: StepDone) -> None:
+        failpoints.reach("processor.mid_decode")  # the child lives, and is at its next step
         log.debug(
             "job.step", media_id=job.media_id, step=step.step, ms=step.milliseconds, child_trace=step.trace_id
         )

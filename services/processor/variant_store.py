@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable
 
 from services.processor.frames import Variant
+from shared import failpoints
 from shared.events.messages import VariantRef
 from shared.storage import keys
 from shared.storage.blobs import Blobs
@@ -31,6 +32,7 @@ async def _keep_one(blobs: Blobs, media_id: uuid.UUID, variant: Variant, there: 
     size = there.get(key, 0)
     if not size:
         size = (await blobs.put_bytes(key, variant.body, content_type=variant.mime_type)).size
+        failpoints.reach("processor.mid_variants")
     return VariantRef(
         name=variant.name,
         key=key,
@@ -47,4 +49,5 @@ async def erase(blobs: Blobs, media_id: uuid.UUID) -> int:
     found = [info.key async for info in blobs.list(keys.variants(media_id))]
     for key in found:
         await blobs.delete(key)
+        failpoints.reach("processor.mid_erase")
     return len(found)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.processor import handlers
 from services.processor.handlers import Deps
 from shared.events.consumer import ConsumerMetrics, consume
-from shared.events.topology import LANES, MEDIA_TYPES, TOPOLOGY
+from shared.events.topology import LANES, MEDIA_TYPES, Topology
 from shared.runtime import Background
 
 _ERASERS = 8
@@ -15,7 +15,13 @@ _OTHERS = 4
 
 
 def start(
-    background: Background, deps: Deps, registry: CollectorRegistry, *, jobs: int, grace: float
+    background: Background,
+    deps: Deps,
+    registry: CollectorRegistry,
+    *,
+    topology: Topology,
+    jobs: int,
+    grace: float,
 ) -> None:
     """Start consuming. More jobs than children are in hand, so that none waits for the store."""
     metrics = ConsumerMetrics(registry)
@@ -26,7 +32,7 @@ def start(
             name,
             consume(
                 deps.bus,
-                TOPOLOGY.durable(name),
+                topology.durable(name),
                 partial(handlers.process, deps=deps),
                 stop=background.stop,
                 on_exhausted=partial(handlers.give_up, deps=deps),
@@ -39,7 +45,7 @@ def start(
         "processor-eraser",
         consume(
             deps.bus,
-            TOPOLOGY.durable("processor-eraser"),
+            topology.durable("processor-eraser"),
             partial(handlers.erase, deps=deps),
             stop=background.stop,
             concurrency=_ERASERS,

@@ -50,9 +50,20 @@ def test_the_standard_variants_have_the_promised_sizes(derive: Derive) -> None:
     assert [v.spec for v in result.variants] == [spec.hash for spec in STANDARD.variants]
 
 
-def test_variants_look_like_the_original(derive: Derive) -> None:
-    original = picture(2000, 1500)
-    result = derive(encoded(original, quality=95))
+@pytest.mark.parametrize(
+    ("kind", "mime_type", "size"),
+    [
+        ("JPEG", "image/jpeg", (2000, 1500)),
+        ("JPEG", "image/jpeg", (3333, 2499)),
+        ("WEBP", "image/webp", (3333, 2499)),
+        ("PNG", "image/png", (2000, 1500)),
+    ],
+)
+def test_variants_look_like_the_original(
+    derive: Derive, kind: str, mime_type: str, size: tuple[int, int]
+) -> None:
+    original = picture(*size)
+    result = derive(encoded(original, kind, **({} if kind == "PNG" else {"quality": 95})), mime_type)
     for name, most in (("small", 3.5), ("xlarge", 2.5), ("webp", 3.5)):
         variant = opened(named(result, name))
         assert difference(variant, original.resize(variant.size, Image.Resampling.LANCZOS)) < most, name
