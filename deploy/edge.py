@@ -14,6 +14,7 @@ from deploy.asgi import App, fetch
 from deploy.child import never
 from deploy.origin import Origin
 from deploy.proxy import Proxy
+from shared import failpoints
 from shared.env import Env
 from shared.errors import SettingsError
 from shared.http import HttpSettings
@@ -121,6 +122,7 @@ def main() -> None:
         if settings.ingest_url and settings.catalog_url:
             origin, failed = proxied(settings), never
         else:
+            failpoints.arm(os.environ)
             origin, failed = embedded(settings, os.environ)
     except SettingsError as error:
         sys.exit(f"origin: {error.detail}")

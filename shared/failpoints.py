@@ -6,6 +6,7 @@ variable every step is free of cost and effect.
 
 import os
 import signal
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
 import structlog
@@ -13,18 +14,21 @@ import structlog
 from shared.env import Env
 
 Step: TypeAlias = Literal[
+    "ingest.after_intent",
     "ingest.mid_body",
     "ingest.after_store",
-    "ingest.after_intent",
+    "ingest.before_publish",
     "ingest.after_ack",
     "ingest.before_answer",
     "processor.job_fetched",
     "processor.mid_decode",
+    "processor.mid_variants",
     "processor.after_variants",
     "processor.before_result",
     "processor.before_ack",
     "catalog.after_commit",
     "catalog.before_relay",
+    "catalog.after_relay",
     "catalog.mid_erase",
     "ingest.mid_erase",
     "processor.mid_erase",
@@ -34,8 +38,9 @@ log = structlog.get_logger()
 _armed: dict[str, int] = {}
 
 
-def arm(env: Env) -> None:
-    """Read TRIPOD_FAILPOINT once, at the start of a process; a name that does not exist stops the start."""
+def arm(environ: Mapping[str, str]) -> None:
+    """Read TRIPOD_FAILPOINT once, at the start of a process. Raises SettingsError for a name that does not exist."""
+    env = Env(environ)
     name, _, count = env.text("TRIPOD_FAILPOINT", "").partition(":")
     if not name:
         return
@@ -43,7 +48,7 @@ def arm(env: Env) -> None:
         env.complain(
             "TRIPOD_FAILPOINT", f"{name}:{count}", f"one of {', '.join(get_args(Step))}, with :n or without"
         )
-        return
+    env.check()
     _armed[name] = int(count or 1)
     log.warning("failpoint.armed", step=name, time=_armed[name])
 

@@ -42,9 +42,11 @@ def _serve() -> int:
     # Imported here, so that a migration needs neither the broker's client nor the HTTP framework.
     from services.catalog.app import create_app  # noqa: PLC0415
     from services.catalog.settings import CatalogSettings  # noqa: PLC0415
+    from shared import failpoints  # noqa: PLC0415
     from shared.runtime import serve  # noqa: PLC0415
 
     settings = CatalogSettings.from_env(os.environ)
+    failpoints.arm(os.environ)
     log.configure(settings.log, "catalog")
     serve(create_app(settings), settings.http)
     return 0

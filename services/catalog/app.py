@@ -24,7 +24,6 @@ from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.consumer import ConsumerMetrics, consume
 from shared.events.jetstream import connect
-from shared.events.topology import TOPOLOGY
 from shared.http import Check, make_app
 from shared.runtime import Background
 from shared.storage.s3 import S3Blobs
@@ -45,7 +44,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         bus, blobs, background = await connect(settings.bus), S3Blobs(settings.store), Background()
         app.state.update({"bus": bus, "blobs": blobs, "background": background})
         with suppress(Unavailable):  # then it is made as soon as the broker is there
-            await bus.ensure(TOPOLOGY)
+            await bus.ensure(settings.bus.topology)
         finding = duties.finding(database, settings.http.base_url)
         try:
             async with bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding):
@@ -103,7 +102,7 @@ def _start(
         "projector",
         consume(
             bus,
-            TOPOLOGY.durable("catalog-projector"),
+            settings.bus.topology.durable("catalog-projector"),
             duties.projecting(database, bus, metrics, base_url),
             stop=stop,
             concurrency=min(PROJECTORS, settings.database.pool // 2),
@@ -115,7 +114,7 @@ def _start(
         "registry",
         consume(
             bus,
-            TOPOLOGY.durable("catalog-registry"),
+            settings.bus.topology.durable("catalog-registry"),
             duties.registering(database, base_url),
             stop=stop,
             metrics=consumer_metrics,

@@ -14,7 +14,7 @@ from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
 from services.catalog.projector import project
 from services.catalog.reconcile import reconcile
-from shared import entities, trace
+from shared import entities, failpoints, trace
 from shared.errors import Malformed, Unavailable
 from shared.events import topology
 from shared.events.bus import REPLY_HEADER, Bus, Message
@@ -48,6 +48,7 @@ def projecting(
         if not isinstance(event, MediaUploaded | MediaProcessed | MediaFailed):
             raise Malformed(f"The projector has no use for {context.envelope.type}.")
         outcome, media = await project(database, event, sequence=context.sequence, base_url=base_url)
+        failpoints.reach("catalog.after_commit")
         metrics.projected.labels(context.envelope.type, outcome).inc()
         log.info("media.projected", media_id=str(event.id), type=context.envelope.type, outcome=outcome)
         reply = context.headers.get(REPLY_HEADER)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.catalog.database import ERASER, RELAY, Database, try_lock
 from services.catalog.models import outbox, stored_events, tombstones
 from services.catalog.outbox import REGISTRY
-from shared import trace
+from shared import failpoints, trace
 from shared.entities import Entity
 from shared.errors import TripodError, Unavailable
 from shared.events import topology
@@ -88,6 +88,7 @@ async def tell_batch(database: Database, bus: Bus) -> int:
             itertools.chain(*await asyncio.gather(*(_tell_line(bus, line, failures) for line in lines)))
         )
         if told:
+            failpoints.reach("catalog.after_relay")
             positions = [t.row.position for t in told]
             await connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
             await _note(connection, told)
@@ -114,6 +115,7 @@ async def _tell(bus: Bus, row: Row[Any]) -> int:
         await register(bus, row.subject, bytes(row.data))
         return 0
     headers = {trace.HEADER: row.traceparent} if row.traceparent else {}
+    failpoints.reach("catalog.before_relay")
     sequence = await bus.publish(row.subject, bytes(row.data), message_id=str(row.id), headers=headers)
     # The live feeds of all replicas hear it with its place in the stream, by which a client asks for a replay.
     await bus.broadcast(
@@ -167,6 +169,7 @@ async def erase_batch(database: Database, bus: Bus) -> int:
         found = (await connection.execute(condemned)).all()
         for stream, sequence in found:
             await bus.erase(stream, sequence)
+            failpoints.reach("catalog.mid_erase")
         if found:
             await connection.execute(
                 delete(stored_events).where(tuple_(*place).in_([tuple(f) for f in found]))

@@ -124,7 +124,7 @@ async def _keep_ensured(ingest: Ingest, readiness: Readiness, stop: asyncio.Even
     while not stop.is_set():
         try:
             if not readiness.ensured:
-                await ingest.bus.ensure(topology.TOPOLOGY)
+                await ingest.bus.ensure(ingest.settings.bus.topology)
                 readiness.ensured = True
             if not bucket_made:
                 await ingest.blobs.ensure_bucket()

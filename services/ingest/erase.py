@@ -5,7 +5,6 @@ import asyncio
 from services.ingest import records
 from services.ingest.context import Ingest
 from shared import failpoints
-from shared.events import topology
 from shared.events.consumer import ConsumerMetrics, EventContext, consume
 from shared.events.messages import MediaDeleted
 
@@ -37,7 +36,7 @@ async def keep_erasing(ingest: Ingest, stop: asyncio.Event, metrics: ConsumerMet
 
     await consume(
         ingest.bus,
-        topology.TOPOLOGY.durable(DURABLE),
+        ingest.settings.bus.topology.durable(DURABLE),
         handle,
         stop=stop,
         concurrency=_AT_ONCE,

@@ -7,6 +7,7 @@ some errors of the server, and leaves pull requests behind that nobody hears. So
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
 
 import msgspec
 import nats.errors
@@ -17,6 +18,7 @@ from nats.aio.subscription import Subscription
 
 from shared.env import Env
 from shared.errors import Unavailable
+from shared.events.topology import TOPOLOGY, Topology
 
 log = structlog.get_logger()
 
@@ -26,13 +28,19 @@ CALL_SECONDS = 5.0
 
 
 class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where NATS is. User and password may also stand in the URL; `reconnect_wait` is in seconds."""
+    """Where NATS is and what must exist there. User and password may also stand in the URL; `reconnect_wait` is
+    in seconds, `ack_wait` the most that any event of a dead worker waits for another one."""
 
     url: str = "nats://127.0.0.1:4222"
     user: str = ""
     password: str = ""
     reconnect_wait: float = 2
+    ack_wait: float = 60
     name: str = "tripod"
+
+    @property
+    def topology(self) -> Topology:
+        return TOPOLOGY.handed_on_after(timedelta(seconds=self.ack_wait))
 
     @classmethod
     def from_env(cls, env: Env, name: str = "tripod") -> "BusSettings":
@@ -41,6 +49,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
             user=env.text("TRIPOD_NATS_USER", ""),
             password=env.text("TRIPOD_NATS_PASSWORD", ""),
             reconnect_wait=env.seconds("TRIPOD_NATS_RECONNECT_WAIT", 2, least=0.01, most=60),
+            ack_wait=env.seconds("TRIPOD_NATS_ACK_WAIT", 60, least=1, most=60),
             name=name,
         )
 
