@@ -1,7 +1,6 @@
 """The tables. Migrations make them; a test compares both."""
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -21,7 +20,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -194,6 +193,8 @@ entities = Table(
     Column("version", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=_FALSE),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Index("ix_entities_owners", "owners", postgresql_using="gin"),
+    Index("ix_entities_admins", "admins", postgresql_using="gin"),
     Index("ix_entities_deleted", "type", "id", postgresql_where=text("deleted")),
 )
 

@@ -1,6 +1,7 @@
 """Who may see and change what: the one place that turns a caller into a predicate. Every read uses it."""
 
-from sqlalchemy import ColumnElement, Text, and_, any_, exists, false, literal, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.catalog.models import entities, media
 from shared.auth import Caller
@@ -9,13 +10,14 @@ from shared.entities import Entity
 
 def readable(caller: Caller) -> ColumnElement[bool]:
     """Which rows of `media` the caller may see; the others do not exist for them."""
+    return or_(*grounds(caller))
+
+
+def grounds(caller: Caller) -> tuple[ColumnElement[bool], ...]:
+    """Each reason for which the caller may see a row. Each has an index of its own, so a query may ask them one by
+    one."""
     if caller.sees_all:
-        return true()
-    return or_(*branches(caller))
-
-
-def branches(caller: Caller) -> tuple[ColumnElement[bool], ...]:
-    """The grounds on which a row may be seen. Each has an index of its own, so a query may take them one by one."""
+        return (true(),)
     public = and_(media.c.is_public, media.c.moderation == "approved")
     if caller.sub is None:
         return (public,)
@@ -32,13 +34,13 @@ def changeable(caller: Caller) -> ColumnElement[bool]:
 
 
 def _governs_entity(sub: str) -> ColumnElement[bool]:
-    who = literal(sub, Text)
+    who = cast([sub], ARRAY(Text))
     return exists(
         select(entities.c.id).where(
             entities.c.type == media.c.entity_type,
             entities.c.id == media.c.entity_id,
             ~entities.c.deleted,
-            or_(who == any_(entities.c.owners), who == any_(entities.c.admins)),
+            or_(entities.c.owners.contains(who), entities.c.admins.contains(who)),
         )
     )
 

@@ -21,6 +21,7 @@ from shared.storage import keys
 BODY = bytes(range(256)) * 40
 SPEC = "5pec0001"
 _numbers = itertools.count(1)
+_moments = itertools.count()
 
 
 def uploaded(owner: str = "ann", body: bytes = BODY, **changes: Any) -> MediaUploaded:
@@ -39,7 +40,7 @@ def uploaded(owner: str = "ann", body: bytes = BODY, **changes: Any) -> MediaUpl
         size=len(body),
         sha256=hashlib.sha256(body).hexdigest(),
         is_public=False,
-        created_at=id_time(media_id),
+        created_at=id_time(media_id) + timedelta(microseconds=next(_moments)),
     )
     return msgspec.structs.replace(event, **changes)
 
