@@ -1,0 +1,119 @@
+"""Invariant 2 on a process of its own: large files pass through little memory and no local file."""
+
+import asyncio
+import hashlib
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.ports import free_port
+from shared.events import topology
+from shared.events.jetstream import BusSettings, connect
+from tests.fixtures.servers import Broker, ObjectStore
+from tests.integration.ingest.conftest import SECRET, eventually, token
+
+MEBIBYTE = 1024 * 1024
+SIZE = 96 * MEBIBYTE
+PIECE = bytes(range(256)) * 1024
+
+
+class Process:
+    """`python -m services.ingest`, as it runs in earnest."""
+
+    def __init__(self, pid: int, port: int, folder: Path) -> None:
+        self.pid = pid
+        self.folder = folder
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"Authorization": f"Bearer {token('ann')}"},
+            timeout=60,
+        )
+
+    def peak(self) -> int:
+        """The most memory that was ever resident, in bytes."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        assert found
+        return int(found.group(1)) * 1024
+
+
+@pytest.fixture
+async def process(broker: Broker, object_store: ObjectStore, tmp_path: Path) -> AsyncIterator[Process]:
+    port = free_port(set())
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    environment = {
+        "TRIPOD_ENV": "production",
+        "TRIPOD_HTTP_PORT": str(port),
+        "TRIPOD_NATS_URL": broker.url,
+        "TRIPOD_S3_ENDPOINT": object_store.endpoint,
+        "TRIPOD_S3_BUCKET": object_store.bucket,
+        "TRIPOD_S3_ACCESS_KEY": object_store.access_key,
+        "TRIPOD_S3_SECRET_KEY": object_store.secret_key,
+        "TRIPOD_JWT_SECRET": SECRET,
+        "TMPDIR": str(folder),
+        "PATH": os.environ["PATH"],
+    }
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ingest", env=environment, cwd=Path(__file__).parents[3], stdout=asyncio.subprocess.DEVNULL
+    )  # fmt: skip
+    running = Process(child.pid, port, folder)
+    bus = await connect(BusSettings(url=broker.url))
+    await bus.ensure(topology.TOPOLOGY)
+    await bus.kv(topology.COUNTERS).create("media.number", b"1")
+    await bus.close()
+
+    async def ready() -> bool:
+        try:
+            return (await running.http.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await eventually(ready, "the process to be ready", 30)
+    yield running
+    await running.http.aclose()
+    child.terminate()
+    assert await asyncio.wait_for(child.wait(), 15) in {0, -15}
+
+
+async def body(pieces: int) -> AsyncIterator[bytes]:
+    for _ in range(pieces):
+        yield PIECE
+
+
+async def form(pieces: int) -> AsyncIterator[bytes]:
+    yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
+    async for piece in body(pieces):
+        yield piece
+    yield b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize("way", ["multipart", "raw"])
+async def test_invariant_2_nothing_is_spooled_whole(
+    process: Process, object_store: ObjectStore, way: str
+) -> None:
+    async def send(pieces: int) -> dict[str, str]:
+        if way == "multipart":
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            answer = await process.http.post("/v1/uploads", content=form(pieces), headers=headers)
+        else:
+            headers = {"Content-Length": str(pieces * len(PIECE))}
+            answer = await process.http.put("/v1/uploads/raw/a.bin", content=body(pieces), headers=headers)
+        assert answer.status_code == 202, answer.text
+        found: dict[str, str] = answer.json()
+        return found
+
+    await send(4)
+    before = process.peak()
+    pieces = SIZE // len(PIECE)
+    media = await send(pieces)
+    growth = process.peak() - before
+
+    assert media["sha256"] == hashlib.sha256(PIECE * pieces).hexdigest()
+    assert sum(p.stat().st_size for p in object_store.folder.rglob("*.bin")) == SIZE + 4 * len(PIECE)
+    assert list(process.folder.rglob("*")) == []
+    assert growth < (32 if way == "multipart" else 12) * MEBIBYTE, f"{growth / MEBIBYTE:.1f} MiB"
