@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.stack import EmbeddedStack
+from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
 FINAL = {"ready", "failed"}
@@ -51,31 +51,31 @@ class Client:
 
 
 @pytest.fixture
-def nobody(stack: EmbeddedStack) -> Iterator[httpx.Client]:
+def nobody(system: System) -> Iterator[httpx.Client]:
     """The origin without a token."""
-    with httpx.Client(base_url=stack.origin_url, timeout=30) as http:
+    with httpx.Client(base_url=system.origin_url, timeout=30) as http:
         yield http
 
 
-def _client(stack: EmbeddedStack, sub: str, *roles: str) -> Iterator[Client]:
-    headers = {"Authorization": f"Bearer {stack.token(sub, *roles)}"}
-    with httpx.Client(base_url=stack.origin_url, headers=headers, timeout=30) as http:
+def _client(system: System, sub: str, *roles: str) -> Iterator[Client]:
+    headers = {"Authorization": f"Bearer {system.token(sub, *roles)}"}
+    with httpx.Client(base_url=system.origin_url, headers=headers, timeout=30) as http:
         yield Client(http, sub)
 
 
 @pytest.fixture
-def ann(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+def ann(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
     """A user of this test only, so that her list holds what the test put there."""
-    yield from _client(stack, f"ann of {request.node.name[:100]}")
+    yield from _client(system, f"ann of {request.node.name[:100]}")
 
 
 @pytest.fixture
-def bob(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+def bob(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
     """Another user, who has nothing to do with ann."""
-    yield from _client(stack, f"bob of {request.node.name[:100]}")
+    yield from _client(system, f"bob of {request.node.name[:100]}")
 
 
 @pytest.fixture
-def service(stack: EmbeddedStack) -> Iterator[Client]:
+def service(system: System) -> Iterator[Client]:
     """A back end that keeps the entity registry."""
-    yield from _client(stack, "backend", "service")
+    yield from _client(system, "backend", "service")

@@ -1,22 +1,16 @@
 """What is refused is refused with the documented status, in words for people, and leaves nothing behind."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from deploy.stack import EmbeddedStack
 from tests.e2e.conftest import Client
 from tests.fixtures.pictures import bomb_png, photo
+from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
 LIMIT = 100 * 1024 * 1024
-
-
-def stored(stack: EmbeddedStack) -> set[Path]:
-    """Every file that the object store keeps, unfinished ones included."""
-    return {p for p in stack.folder.media.rglob("*") if p.is_file()}
 
 
 def assert_problem(answer: httpx.Response, status: int, *words: str) -> None:
@@ -37,24 +31,24 @@ def test_a_truncated_jpeg_is_accepted_then_fails_as_truncated(ann: Client) -> No
     assert media["variants"] == []
 
 
-def test_text_that_calls_itself_a_picture_is_415(ann: Client, stack: EmbeddedStack) -> None:
-    before = stored(stack)
+def test_text_that_calls_itself_a_picture_is_415(ann: Client, system: System) -> None:
+    before = system.objects()
     assert_problem(ann.upload(b"I am only a text file.\n" * 50, "photo.jpg"), 415, "image/jpeg")
-    assert stored(stack) == before
+    assert system.objects() == before
     assert ann.mine() == []
 
 
-def test_a_png_of_gigapixels_is_refused_with_sides_and_limit(ann: Client, stack: EmbeddedStack) -> None:
-    before = stored(stack)
+def test_a_png_of_gigapixels_is_refused_with_sides_and_limit(ann: Client, system: System) -> None:
+    before = system.objects()
     answer = ann.upload(bomb_png(), "bomb.png")
     assert_problem(answer, 422, "60000", "100")
-    assert stored(stack) == before
+    assert system.objects() == before
 
 
-def test_an_empty_file_is_refused(ann: Client, stack: EmbeddedStack) -> None:
-    before = stored(stack)
+def test_an_empty_file_is_refused(ann: Client, system: System) -> None:
+    before = system.objects()
     assert_problem(ann.upload(b"", "empty.jpg"), 422, "empty")
-    assert stored(stack) == before
+    assert system.objects() == before
 
 
 @pytest.mark.parametrize(
@@ -75,37 +69,35 @@ def test_an_empty_file_is_refused(ann: Client, stack: EmbeddedStack) -> None:
     ids=["empty body", "wrong boundary", "no boundary", "no file", "not a form"],
 )
 def test_a_body_that_is_no_form_with_a_file_is_400(
-    ann: Client, stack: EmbeddedStack, content_type: str, body: bytes
+    ann: Client, system: System, content_type: str, body: bytes
 ) -> None:
-    before = stored(stack)
+    before = system.objects()
     answer = ann.http.post("/v1/uploads", content=body, headers={"Content-Type": content_type})
     assert answer.status_code in ({415} if content_type == "application/json" else {400}), answer.text
     assert len(answer.json()["detail"]) > 20
-    assert stored(stack) == before
+    assert system.objects() == before
 
 
-def test_no_token_is_401_before_the_body_is_read(nobody: httpx.Client, stack: EmbeddedStack) -> None:
-    before = stored(stack)
+def test_no_token_is_401_before_the_body_is_read(nobody: httpx.Client, system: System) -> None:
+    before = system.objects()
     answer = nobody.post("/v1/uploads", files={"file": ("a.jpg", photo())})
     assert_problem(answer, 401, "Bearer")
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert stored(stack) == before
+    assert system.objects() == before
 
 
-def test_a_file_over_the_limit_is_cut_at_the_byte_and_the_limit_is_named(
-    ann: Client, stack: EmbeddedStack
-) -> None:
-    before = stored(stack)
+def test_a_file_over_the_limit_is_cut_at_the_byte_and_the_limit_is_named(ann: Client, system: System) -> None:
+    before = system.objects()
     jpeg = photo()
     answer = ann.upload(jpeg + bytes(LIMIT - len(jpeg) + 1), "large.jpg")
     assert_problem(answer, 413, str(LIMIT))
-    eventually(lambda: stored(stack) == before, "the unfinished upload to be gone")
+    eventually(lambda: system.objects() == before, "the unfinished upload to be gone")
 
 
 def test_an_unknown_entity_and_one_of_others_are_refused(
-    ann: Client, service: Client, stack: EmbeddedStack
+    ann: Client, service: Client, system: System
 ) -> None:
-    before = stored(stack)
+    before = system.objects()
     assert_problem(ann.upload(photo(), entity_type="post", entity_id="absent"), 404, "absent")
     made = service.http.put("/v1/entities/post/of-carl", json={"owners": ["carl"]})
     assert made.status_code in {200, 201, 204}, made.text
@@ -118,7 +110,7 @@ def test_an_unknown_entity_and_one_of_others_are_refused(
         "the registry to know the entity",
     )
     assert_problem(answer, 403)
-    eventually(lambda: stored(stack) == before, "the refused files to be gone")
+    eventually(lambda: system.objects() == before, "the refused files to be gone")
 
 
 @pytest.mark.parametrize(
@@ -135,11 +127,11 @@ def test_an_unknown_entity_and_one_of_others_are_refused(
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed(
-    ann: Client, stack: EmbeddedStack, fields: dict[str, str], word: str
+    ann: Client, system: System, fields: dict[str, str], word: str
 ) -> None:
-    before = stored(stack)
+    before = system.objects()
     assert_problem(ann.upload(photo(), **fields), 422, word)
-    eventually(lambda: stored(stack) == before, "the refused file to be gone")
+    eventually(lambda: system.objects() == before, "the refused file to be gone")
 
 
 def test_invariant_10_nobody_sees_what_is_not_theirs(ann: Client, bob: Client, nobody: httpx.Client) -> None:

@@ -8,25 +8,25 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from deploy.stack import EmbeddedStack
 from tests.e2e.conftest import Client
 from tests.fixtures.pictures import photo
+from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
 
-def lines(stack: EmbeddedStack, service: str, trace_id: str) -> list[dict[str, Any]]:
+def lines(system: System, service: str, trace_id: str) -> list[dict[str, Any]]:
     """The log lines of a service that belong to a trace."""
-    text = (stack.folder.logs / f"{service}.log").read_text()
+    text = system.logs()[service]
     found = [json.loads(line) for line in text.splitlines() if trace_id in line and line.startswith("{")]
     return [line for line in found if line.get("trace_id") == trace_id]
 
 
 def test_invariant_12_one_trace_id_goes_from_the_request_to_the_live_message(
-    ann: Client, stack: EmbeddedStack
+    ann: Client, system: System
 ) -> None:
     trace_id = os.urandom(16).hex()
     token = ann.http.headers["authorization"].removeprefix("Bearer ")
-    live = stack.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}"
+    live = system.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}"
     with connect(live) as socket:
         answer = ann.http.post(
             "/v1/uploads",
@@ -44,32 +44,29 @@ def test_invariant_12_one_trace_id_goes_from_the_request_to_the_live_message(
             seen.add(message["type"])
     assert ann.final(media_id)["status"] == "ready"
     for service in ("ingest", "processor", "catalog"):
-        found = eventually(lambda service=service: lines(stack, service, trace_id), f"a line of {service}")  # type: ignore[misc]
+        found = eventually(lambda service=service: lines(system, service, trace_id), f"a line of {service}")  # type: ignore[misc]
         assert any(media_id in json.dumps(line) for line in found), found
         assert all(line["service"] == service for line in found)
-    steps = [line for line in lines(stack, "processor", trace_id) if line["event"] == "job.step"]
+    steps = [line for line in lines(system, "processor", trace_id) if line["event"] == "job.step"]
     assert {line["child_trace"] for line in steps} == {trace_id}  # as the child itself told it
 
 
-def test_no_log_holds_a_token_or_a_signed_link(
-    ann: Client, nobody: httpx.Client, stack: EmbeddedStack
-) -> None:
+def test_no_log_holds_a_token_or_a_signed_link(ann: Client, nobody: httpx.Client, system: System) -> None:
     media = ann.uploaded(photo(seed=41))
     url = ann.http.post(f"/v1/media/{media['id']}/links", json={}).json()["url"]
     assert nobody.get(url).status_code == 200
     signature = url.rsplit("signature=", 1)[1][:64]
     token = ann.http.headers["authorization"].removeprefix("Bearer ")
-    with connect(stack.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}"):
+    with connect(system.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}"):
         pass
-    for log in stack.folder.logs.glob("*.log"):
-        text = log.read_text(errors="replace")
-        assert signature not in text, log.name
-        assert token not in text, log.name
+    for name, text in system.logs().items():
+        assert signature not in text, name
+        assert token not in text, name
 
 
-def test_live_shows_nothing_of_others(ann: Client, bob: Client, stack: EmbeddedStack) -> None:
+def test_live_shows_nothing_of_others(ann: Client, bob: Client, system: System) -> None:
     token = bob.http.headers["authorization"].removeprefix("Bearer ")
-    with connect(stack.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}") as socket:
+    with connect(system.origin_url.replace("http", "ws", 1) + f"/v1/live?token={token}") as socket:
         theirs = ann.uploaded(photo(seed=42))
         own = bob.uploaded(photo(seed=43))
         while True:
@@ -80,11 +77,10 @@ def test_live_shows_nothing_of_others(ann: Client, bob: Client, stack: EmbeddedS
 
 
 @pytest.mark.parametrize("service", ["ingest", "catalog", "processor"])
-def test_every_service_has_health_and_metrics_of_its_own(stack: EmbeddedStack, service: str) -> None:
-    with httpx.Client(base_url=getattr(stack, f"{service}_url"), timeout=10) as http:
-        assert http.get("/health/live").status_code == 200
-        assert http.get("/health/ready").status_code == 200
-        assert "# HELP tripod_" in http.get("/metrics").text
+def test_every_service_has_health_and_metrics_of_its_own(system: System, service: str) -> None:
+    assert system.page(service, "/health/live")[0] == 200
+    assert system.page(service, "/health/ready")[0] == 200
+    assert "# HELP tripod_" in system.page(service, "/metrics")[1]
 
 
 def test_metrics_are_not_served_at_the_origin(nobody: httpx.Client) -> None:
