@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
@@ -76,6 +77,7 @@ class FormOperation(Operation):
         )
         self.parameters = [*(self.parameters or ()), *_HEADERS]
         self.operation_id = "uploadForm"
+        self.summary = "Upload one file as a multipart form"
 
 
 @dataclass
@@ -90,6 +92,7 @@ class RawOperation(Operation):
         query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in _FIELDS.items()]
         self.parameters = [*(self.parameters or ()), *query, *_HEADERS]
         self.operation_id = "uploadRaw"
+        self.summary = "Upload one file as the body"
 
 
 @dataclass
@@ -98,6 +101,7 @@ class StatusOperation(Operation):
 
     def __post_init__(self) -> None:
         self.operation_id = "uploadStatus"
+        self.summary = "Where an upload stands"
 
 
 def _problem(error: type[TripodError], description: str, detail: str) -> ResponseSpec:
@@ -113,7 +117,7 @@ def _problem(error: type[TripodError], description: str, detail: str) -> Respons
         generate_examples=False,
         description=description,
         media_type=MEDIA_TYPE,
-        examples=[Example(summary=error.title, value=example)],
+        examples=[Example(summary=error.title, value=msgspec.to_builtins(example))],
     )
 
 

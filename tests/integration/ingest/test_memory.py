@@ -59,8 +59,13 @@ async def process(broker: Broker, object_store: ObjectStore, tmp_path: Path) -> 
         "PATH": os.environ["PATH"],
     }
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.ingest", env=environment, cwd=Path(__file__).parents[3], stdout=asyncio.subprocess.DEVNULL
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "services.ingest",
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        stdout=asyncio.subprocess.DEVNULL,
+    )
     running = Process(child.pid, port, folder)
     bus = await connect(BusSettings(url=broker.url))
     await bus.ensure(topology.TOPOLOGY)
