@@ -49,7 +49,7 @@ def main() -> None:
 def run(data: Path, separate: bool, servers_only: bool, port: int, **ports: int) -> None:  # noqa: FBT001 -- click's way
     """Start everything and stay until Ctrl-C."""
     wanted = Ports(origin=port, **{name.removesuffix("_port"): value for name, value in ports.items()})
-    config = StackConfig(data=data, ports=wanted, separate=separate, services=not servers_only)
+    config = StackConfig(data=data, ports=wanted, separate=separate, services=not servers_only, seed=True)
     try:
         run_until_stopped(config, Console())
     except StackError as error:

@@ -34,7 +34,8 @@ class StackConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How to build one embedded stack.
 
     `separate` runs ingest and catalog as processes of their own behind a proxying origin, as outage
-    tests need; otherwise one origin process mounts both. `durable=False` skips fsync, for tests.
+    tests need; otherwise one origin process mounts both. `durable=False` skips fsync, for tests. `seed` registers
+    the demo entities.
     """
 
     data: Path
@@ -42,6 +43,7 @@ class StackConfig(msgspec.Struct, frozen=True, kw_only=True):
     services: bool = True
     separate: bool = False
     durable: bool = True
+    seed: bool = False
     # Environment variables of the services on top of what the stack sets.
     environment: dict[str, str] = {}
 

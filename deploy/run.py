@@ -7,7 +7,6 @@ from types import FrameType
 
 from rich.console import Console
 
-from deploy import seed
 from deploy.child import Cancelled
 from deploy.config import StackConfig
 from deploy.stack import EmbeddedStack
@@ -23,9 +22,6 @@ def run_until_stopped(config: StackConfig, console: Console) -> None:
     try:
         with console.status("starting") as status:
             stack.start_all(status.update)
-            if config.services:
-                status.update("seeding the demo entities")
-                seed.seed(stack.origin_url, stack.token("make-run", "service"))
         show = welcome if config.services else servers_welcome
         show(stack, console, time.monotonic() - started)
         stack.watch(stop.is_set)

@@ -28,14 +28,24 @@ ENTITIES = (
 
 
 def seed(url: str, service_token: str) -> None:
-    """Register each demo entity that is not there yet; one that somebody changed stays as it is."""
+    """Register each demo entity that is not there yet; one that somebody changed stays as it is.
+
+    Raises StackError when the origin refuses or does not answer.
+    """
     headers = {"Authorization": f"Bearer {service_token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=10) as http:
-        for entity in ENTITIES:
-            path = f"/v1/entities/{entity.type}/{entity.id}"
-            found = http.get(path)
-            if found.status_code == 404:
-                body = {"owners": [OWNER], "admins": [], "display_id": entity.display_id}
-                found = http.put(path, json=body)
-            if found.is_error:
-                raise StackError(f"the demo entity {path} was refused with {found.status_code}: {found.text}")
+    try:
+        with httpx.Client(base_url=url, headers=headers, timeout=10) as http:
+            for entity in ENTITIES:
+                register(http, entity)
+    except httpx.HTTPError as error:
+        raise StackError(f"the demo entities could not be registered at {url}: {error}") from error
+
+
+def register(http: httpx.Client, entity: DemoEntity) -> None:
+    path = f"/v1/entities/{entity.type}/{entity.id}"
+    found = http.get(path)
+    if found.status_code == 404:
+        body = {"owners": [OWNER], "admins": [], "display_id": entity.display_id}
+        found = http.put(path, json=body)
+    if found.is_error:
+        raise StackError(f"the demo entity {path} was refused with {found.status_code}: {found.text}")

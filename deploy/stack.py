@@ -10,7 +10,7 @@ from typing import IO, Self
 
 import msgspec
 
-from deploy import credentials, services, tokens
+from deploy import credentials, seed, services, tokens
 from deploy.child import Child, ChildSpec, never
 from deploy.config import LOOPBACK, Folder, StackConfig, chosen
 from deploy.errors import StackError
@@ -18,8 +18,8 @@ from deploy.ports import require_free
 from deploy.servers import nats, postgres, s3
 
 # Both together stay below the ten seconds in which a stop has to be over.
-SERVICES_STOP_SECONDS = 6.5
-SERVERS_STOP_SECONDS = 2.5
+SERVICES_STOP_SECONDS = 7.0
+SERVERS_STOP_SECONDS = 2.0
 MIGRATION_SECONDS = 120
 WATCH_SECONDS = 0.25
 
@@ -127,6 +127,9 @@ class EmbeddedStack:
             progress("applying migrations")
             self.migrate()
             self._start_group(services.specs(self), progress)
+        if self.config.services and self.config.seed:
+            progress("seeding the demo entities")
+            seed.seed(self.origin_url, self.token("stack", "service"))
         self._write_state()
 
     def close(self) -> None:

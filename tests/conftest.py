@@ -1,3 +1,8 @@
 """Makes the fixtures of every test known; each file of tests/fixtures says what it gives."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.stack", "tests.fixtures.system"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.stack",
+    "tests.fixtures.system",
+    "tests.fixtures.running",
+]

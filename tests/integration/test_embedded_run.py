@@ -2,81 +2,20 @@
 
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
-from deploy.config import Folder
 from deploy.credentials import Credentials
-from deploy.services import PROJECT
-from deploy.stack import State
-
-ANY = [f"--{name}" for name in ("port=0", "processor-port=0", "metrics-port=0", "nats-port=0", "s3-port=0")]
-Run = Callable[..., "Running"]
-
-
-class Running:
-    """A stack in a process of its own."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = Folder(root=folder)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy", "run", "--data", str(folder), "--servers-only", *options],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def ready(self) -> State:
-        wait_until(lambda: self.folder.state.exists() or self.process.poll() is not None, 60)
-        assert self.folder.state.exists(), self.output()
-        return msgspec.json.decode(self.folder.state.read_bytes(), type=State)
-
-    def children(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
-
-    def output(self) -> str:
-        text, _ = self.process.communicate(timeout=15)
-        return text
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    started: list[Running] = []
-
-    def start(*options: str, folder: str = "data") -> Running:
-        running = Running(tmp_path / folder, *ANY, "--postgres-port=0", *options)
-        started.append(running)
-        return running
-
-    yield start
-    for running in started:
-        running.process.terminate()
-        running.process.communicate(timeout=15)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.02)
-
-
-def gone(family: list[psutil.Process]) -> bool:
-    return not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family)
+from tests.fixtures.running import Run, gone
+from tests.fixtures.waiting import eventually
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_stops_every_process_within_ten_seconds(run: Run, number: signal.Signals) -> None:
-    running = run()
+    running = run("--servers-only")
     running.ready()
     family = running.children()
     assert {"postgres", "nats-server", "rclone"} <= {member.name() for member in family}
@@ -91,8 +30,8 @@ def test_signal_stops_every_process_within_ten_seconds(run: Run, number: signal.
 
 
 def test_signal_during_start_stops_every_process(run: Run) -> None:
-    running = run()
-    wait_until(lambda: any(member.name() == "nats-server" for member in running.children()), 30)
+    running = run("--servers-only")
+    eventually(lambda: any(member.name() == "nats-server" for member in running.children()), "a child", 30)
     family = running.children()
 
     running.process.terminate()
@@ -103,27 +42,27 @@ def test_signal_during_start_stops_every_process(run: Run) -> None:
 
 
 def test_killed_stack_leaves_no_process(run: Run) -> None:
-    running = run()
+    running = run("--servers-only")
     running.ready()
     family = running.children()
 
     running.process.kill()
     running.process.wait()
 
-    wait_until(lambda: gone(family))
+    eventually(lambda: gone(family), "the end of every child")
 
 
 def test_killed_stack_starts_again_with_the_same_secrets(run: Run) -> None:
-    first = run()
+    first = run("--servers-only")
     first.ready()
     family = first.children()
     before = msgspec.json.decode(first.folder.credentials.read_bytes(), type=Credentials)
     first.process.kill()
     first.output()
-    wait_until(lambda: gone(family))
+    eventually(lambda: gone(family), "the end of every child")
     first.folder.state.unlink()
 
-    second = run()
+    second = run("--servers-only")
     second.ready()
 
     assert msgspec.json.decode(second.folder.credentials.read_bytes(), type=Credentials) == before
@@ -131,7 +70,7 @@ def test_killed_stack_starts_again_with_the_same_secrets(run: Run) -> None:
 
 
 def test_child_that_dies_stops_the_stack_and_shows_its_last_words(run: Run) -> None:
-    running = run()
+    running = run("--servers-only")
     running.ready()
     family = running.children()
 
@@ -145,10 +84,10 @@ def test_child_that_dies_stops_the_stack_and_shows_its_last_words(run: Run) -> N
 
 
 def test_second_stack_on_the_same_folder_names_the_first_one(run: Run) -> None:
-    first = run()
+    first = run("--servers-only")
     first.ready()
 
-    second = run()
+    second = run("--servers-only")
     said = second.output()
 
     assert second.process.returncode == 1
@@ -164,7 +103,7 @@ def test_busy_port_is_named_with_its_purpose_and_holder_before_anything_starts(r
         busy.listen()
         port = busy.getsockname()[1]
 
-        running = run(f"--nats-port={port}")
+        running = run("--servers-only", f"--nats-port={port}")
         said = " ".join(running.output().split())
 
     me = psutil.Process()
