@@ -1,0 +1,214 @@
+"""Invariant 10: nobody sees what is not theirs, on any route; who may only read gets 403."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from services.catalog import rights
+from services.catalog.app import create_app
+from services.catalog.database import Database
+from services.catalog.models import entities as entity_table
+from services.catalog.models import media
+from services.catalog.settings import CatalogSettings
+from shared.auth import ANONYMOUS, Caller
+from shared.entities import Entity
+from shared.ids import new_id, public_id
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service
+from tests.integration.catalog.test_lists import fill
+
+READS = (
+    ("GET", ""),
+    ("GET", "/download"),
+    ("HEAD", "/download"),
+    ("GET", "/variants/thumbnail"),
+    ("HEAD", "/variants/thumbnail"),
+    ("GET", "/similar"),
+)
+LINKS = ("POST", "/links")
+WRITES = (("PATCH", ""), ("POST", "/reprocess"), ("DELETE", ""))
+
+
+async def ask(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
+    body: dict[str, Any] = {"json": {}} if method in {"PATCH", "POST", "PUT"} else {}
+    return await client.request(method, path, **body)
+
+
+async def test_invariant_10_anothers_media_is_as_if_it_were_not_there(catalog: Service) -> None:
+    theirs = await catalog.ready("bob")
+    absent = new_id()
+    async with catalog.caller("ann") as ann, catalog.caller("mod", "moderator") as moderator:
+        for method, tail in (*READS, LINKS, *WRITES):
+            for show in (str, public_id):
+                hidden = await ask(ann, method, f"/v1/media/{show(theirs.id)}{tail}")
+                missing = await ask(ann, method, f"/v1/media/{show(absent)}{tail}")
+                assert hidden.status_code == missing.status_code == 404, (method, tail)
+                assert told(hidden, theirs.id) == told(missing, absent), (method, tail)
+        for method, tail in READS:
+            answer = await ask(moderator, method, f"/v1/media/{theirs.id}{tail}")
+            assert answer.status_code == 200, (method, tail)
+    for method, tail in READS:
+        assert (await ask(catalog.nobody, method, f"/v1/media/{theirs.id}{tail}")).status_code == 404
+    for method, tail in (LINKS, *WRITES):
+        assert (await ask(catalog.nobody, method, f"/v1/media/{theirs.id}{tail}")).status_code == 401
+
+
+def told(answer: httpx.Response, media_id: Any) -> Any:
+    """All that an answer tells, but for what every one has of its own."""
+    own = {"date", "x-trace-id", "content-length"}
+    fields = {name: value for name, value in answer.headers.items() if name not in own}
+    text = answer.text.replace(str(media_id), "ID").replace(public_id(media_id), "ID")
+    return fields, re.sub(r'"trace_id":"\w+"', "", text)
+
+
+async def test_invariant_10_lists_counts_and_neighbours_hold_nothing_of_others(catalog: Service) -> None:
+    await catalog.ready("bob")
+    own = await catalog.ready("ann")
+    for query in ("", "?owner=bob", "?status=ready", "?sort=created_at"):
+        async with catalog.caller("ann") as ann:
+            separator = "&" if query else "?"
+            page = (await ann.get(f"/v1/media{query}{separator}count=exact")).json()
+        assert all(item["owner"] == "ann" for item in page["items"])
+        assert page["count"]["value"] == len(page["items"]) == (0 if "bob" in query else 1)
+    async with catalog.caller("ann") as ann:
+        assert (await ann.get(f"/v1/media/{own.id}/similar")).json() == {"items": []}
+    assert (await catalog.nobody.get("/v1/media?count=exact")).json() == {
+        "items": [],
+        "next_cursor": None,
+        "count": {"value": 0, "kind": "exact"},
+    }
+
+
+async def test_who_may_only_read_gets_403(catalog: Service) -> None:
+    public = await catalog.ready("bob", is_public=True)
+    async with catalog.caller("ann") as ann, catalog.caller("mod", "moderator") as moderator:
+        for method, tail in READS:
+            assert (await ask(catalog.nobody, method, f"/v1/media/{public.id}{tail}")).status_code == 200
+        for client in (ann, moderator):
+            for method, tail in WRITES:
+                answer = await ask(client, method, f"/v1/media/{public.id}{tail}")
+                assert answer.status_code == 403, (method, tail)
+                assert answer.headers["content-type"] == "application/problem+json"
+    assert len(await catalog.rows("media")) == 1
+
+
+async def test_what_moderation_hides_is_public_no_more(catalog: Service) -> None:
+    public = await catalog.ready("bob", is_public=True)
+    async with catalog.database.writing(tell=False) as connection:
+        await connection.execute(media.update().values(moderation="rejected"))
+    async with catalog.caller("ann") as ann, catalog.caller("bob") as bob:
+        for method, tail in READS:
+            assert (await ask(ann, method, f"/v1/media/{public.id}{tail}")).status_code == 404
+        assert (await bob.get(f"/v1/media/{public.id}")).status_code == 200
+    assert (await catalog.nobody.get("/v1/media")).json()["items"] == []
+
+
+async def test_owners_and_admins_of_an_entity_see_and_change_what_hangs_on_it(catalog: Service) -> None:
+    async with catalog.caller("svc", "service") as service:
+        body = {"owners": ["bob"], "admins": ["cleo"]}
+        assert (await service.put("/v1/entities/post/1", json=body)).json()["version"] == 1
+        hung = await catalog.ready("ann", entity=stories.link())
+        for sub, status in (("bob", 200), ("cleo", 200), ("dan", 404)):
+            async with catalog.caller(sub) as client:
+                for method, tail in READS:
+                    assert (await ask(client, method, f"/v1/media/{hung.id}{tail}")).status_code == status
+                listed = (await client.get("/v1/media?entity_type=post&entity_id=1")).json()["items"]
+                assert len(listed) == (status == 200)
+                assert (
+                    await client.patch(f"/v1/media/{hung.id}", json={"caption": sub})
+                ).status_code == status
+        assert (await service.put("/v1/entities/post/1", json={"owners": []})).json()["version"] == 2
+    async with catalog.caller("bob") as bob:
+        assert (await bob.get(f"/v1/media/{hung.id}")).status_code == 404
+
+
+async def test_entities_are_kept_by_services_only(catalog: Service) -> None:
+    async with catalog.caller("ann") as ann, catalog.caller("mod", "moderator") as moderator:
+        for client, status in ((ann, 403), (moderator, 403), (catalog.nobody, 401)):
+            for method in ("PUT", "GET", "DELETE"):
+                assert (await ask(client, method, "/v1/entities/post/1")).status_code == status
+    async with catalog.caller("root", "admin") as admin:
+        assert (await admin.get("/v1/entities/post/1")).status_code == 404
+        assert (await admin.put("/v1/entities/Post/1", json={})).status_code == 422
+        made = await admin.put("/v1/entities/post/a%20b", json={"owners": ["x"], "display_id": "P-1"})
+        assert made.status_code == 200
+        assert (await admin.get("/v1/entities/post/a%20b")).json() == made.json()
+        assert (await admin.put("/v1/entities/post/a%20b", json={"owners": ["x\0"]})).status_code == 422
+        assert (await admin.delete("/v1/entities/post/a%20b")).status_code == 204
+        assert (await admin.delete("/v1/entities/post/a%20b")).status_code == 404
+        assert (await admin.get("/v1/entities/post/a%20b")).status_code == 404
+
+
+SUBS = st.sampled_from(["ann", "bob", "cleo"])
+CALLERS = st.just(ANONYMOUS) | st.builds(
+    lambda sub, roles: Caller(sub=sub, roles=frozenset(roles)),
+    SUBS,
+    st.sets(st.sampled_from(["admin", "moderator", "service"]), max_size=1),
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(
+    caller=CALLERS,
+    owner=SUBS,
+    is_public=st.booleans(),
+    approved=st.booleans(),
+    hangs=st.booleans(),
+    owners=st.sets(SUBS, max_size=1),
+    admins=st.sets(SUBS, max_size=1),
+    deleted=st.booleans(),
+)
+async def test_invariant_10_live_messages_and_rows_are_judged_alike(
+    database: Database,
+    *,
+    caller: Caller,
+    owner: str,
+    is_public: bool,
+    approved: bool,
+    hangs: bool,
+    owners: set[str],
+    admins: set[str],
+    deleted: bool,
+) -> None:
+    entity = Entity(type="post", id="1", owners=tuple(owners), admins=tuple(admins), deleted=deleted)
+    async with database.writing(tell=False) as connection:
+        await connection.execute(media.delete())
+        await connection.execute(entity_table.delete())
+        await connection.execute(
+            entity_table.insert().values(
+                type="post", id="1", owners=[*owners], admins=[*admins], version=1, deleted=deleted,
+                updated_at=stories.now(),
+            )
+        )  # fmt: skip
+    place = {"entity_type": "post", "entity_id": "1"} if hangs else {}
+    moderation = "approved" if approved else "pending"
+    await fill(database, 1, owner, is_public=is_public, moderation=moderation, **place)
+    async with database.reading() as connection:
+        seen = (await connection.execute(select(media.c.id).where(rights.readable(caller)))).all()
+    expected = rights.may_see(
+        caller, owner=owner, public=is_public and approved, entity=entity if hangs else None
+    )
+    assert bool(seen) is expected
+
+
+@pytest.fixture
+def paths(settings: CatalogSettings) -> set[tuple[str, str]]:
+    found = create_app(settings).openapi_schema.to_schema()["paths"]
+    return {(method.upper(), path) for path, item in found.items() for method in item}
+
+
+def test_every_documented_route_is_asked_above(paths: set[tuple[str, str]]) -> None:
+    asked = {(method, "/v1/media/{ref}" + tail) for method, tail in (*READS, LINKS, *WRITES)}
+    asked = {(method, path.replace("thumbnail", "{name}")) for method, path in asked}
+    entity = {(method, "/v1/entities/{entity_type}/{entity_id}") for method in ("PUT", "GET", "DELETE")}
+    assert paths == asked | entity | {("GET", "/v1/media")}
