@@ -37,7 +37,8 @@ def test_what_is_no_such_file_is_not_called_cut_short(mime_type: str) -> None:
         ("Unexpected end of GIF source data", "truncated"),
         ("unable to copy to memory\n  VipsJpeg: Corrupt JPEG data: bad Huffman code", "corrupt"),
         ("vips_tracked: out of memory -- size == 300MB", "memory"),
-        ("heif: Memory allocation error: Security limit exceeded", "memory"),
+        ("heif: Memory allocation error: Security limit exceeded", "corrupt"),
+        ("heif: Memory allocation error: Out of memory", "memory"),
         (
             "unable to call jpegsave_buffer\n  glib: Error creating thread: Resource temporarily unavailable",
             "memory",
