@@ -14,7 +14,7 @@ JOBS ?= 2
 DOCKER_BUILD ?= docker build
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo env images test test-compose test-long lint types imports check format lock clean
+.PHONY: help run servers demo tripod env images test test-compose test-long lint types imports check format lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ servers: $(READY) ## start PostgreSQL, NATS and the S3 store only, and print the
 
 demo: $(READY) ## send a picture through the system and show what came out (FILE=photo.jpg)
 	@exec $(BIN)/python -m deploy demo --data "$(DATA)" $(ARGS) $(if $(FILE),"$(FILE)")
+
+tripod: $(READY) ## operate the running stack, e.g. make tripod ARGS="verify --deep"
+	@exec $(BIN)/python -m deploy tripod --data "$(DATA)" -- $(ARGS)
 
 env: $(READY) ## write .env for `docker compose up`, with fresh secrets
 	@$(BIN)/python -m deploy.dotenv

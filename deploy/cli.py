@@ -1,5 +1,6 @@
 """The commands of `python -m deploy`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from deploy.config import Ports, StackConfig
 from deploy.demo import play
 from deploy.demo_view import show
 from deploy.errors import StackError
+from deploy.operate import operator_environment
 from deploy.routes import nginx_map
 from deploy.run import run_until_stopped
 from deploy.services import PROJECT
@@ -83,6 +85,20 @@ def demo(file: Path | None, data: Path, timeout: float, as_json: bool) -> None: 
     else:
         show(story, console)
     sys.exit(0 if story.fault is None else 1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), default=PROJECT / "data", help="Data folder."
+)
+def tripod(arguments: tuple[str, ...], data: Path) -> None:
+    """Run `tripod ARGUMENTS` with the environment of the stack that runs on the data folder."""
+    try:
+        environment = operator_environment(data)
+    except StackError as error:
+        raise Said(str(error)) from error
+    os.execve(sys.executable, [sys.executable, "-m", "shared.cli", *arguments], environment)  # noqa: S606 -- ours
 
 
 @main.command()

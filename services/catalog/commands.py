@@ -64,17 +64,20 @@ async def reprocess(
     """Run the pipeline again as the next generation. Raises NotFound, Forbidden."""
     async with database.writing() as connection:
         row = await _own(connection, caller, media_id)
-        now = datetime.now(UTC)
-        generation = row["generation"] + 1
-        await connection.execute(
-            update(media)
-            .where(media.c.id == media_id)
-            .values(
-                generation=generation, status="processing", status_at=now, error_code=None, error_detail=None
-            )
-        )
-        await outbox.reprocess_requested(connection, _request(row, generation, now))
-        return Reprocessing(media=await tell_updated(connection, media_id, base_url), generation=generation)
+        return await begin_again(connection, row, base_url=base_url)
+
+
+async def begin_again(connection: AsyncConnection, row: Record, *, base_url: str) -> Reprocessing:
+    """Ask for the next generation of a locked media."""
+    now = datetime.now(UTC)
+    generation = row["generation"] + 1
+    await connection.execute(
+        update(media)
+        .where(media.c.id == row["id"])
+        .values(generation=generation, status="processing", status_at=now, error_code=None, error_detail=None)
+    )
+    await outbox.reprocess_requested(connection, _request(row, generation, now))
+    return Reprocessing(media=await tell_updated(connection, row["id"], base_url), generation=generation)
 
 
 async def announce_again(connection: AsyncConnection, row: Record, now: datetime) -> None:

@@ -18,7 +18,7 @@ _DATABASE = "postgresql+psycopg://tripod@127.0.0.1:5432/tripod"
 _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
-RELAY, ERASER, RECONCILER = 1, 2, 3
+RELAY, ERASER, RECONCILER, JANITOR = 1, 2, 3, 4
 """The jobs of `try_lock`."""
 
 

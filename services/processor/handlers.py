@@ -1,5 +1,6 @@
 """What happens on an event: derive, give up, or erase. Plain functions of (event, deps); the consumer loop settles."""
 
+import asyncio
 import time
 
 import msgspec
@@ -16,9 +17,11 @@ from services.processor.recipes import Recipe, find_recipe
 from services.processor.sandbox import Outcome, Sandbox
 from shared import failpoints
 from shared.errors import TripodError
+from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.consumer import EventContext
 from shared.events.messages import MediaDeleted
+from shared.storage import keys, unreferenced
 from shared.storage.blobs import Blobs
 
 log = structlog.get_logger()
@@ -163,6 +166,16 @@ async def give_up(context: EventContext, error: Exception, deps: Deps) -> None:
         return
     failure = failures.interrupted(str(error))
     await _fail(order, failure, deps)
+
+
+async def keep_tidy(deps: Deps, stop: asyncio.Event) -> None:
+    """Erase for the janitor the variants that no row names, until `stop` is set."""
+
+    async def ours(key: str) -> bool:
+        return key.startswith(keys.VARIANTS)
+
+    async with deps.bus.serve(topology.PROCESSOR_ERASE, "processor", unreferenced.erasing(deps.blobs, ours)):
+        await stop.wait()
 
 
 async def erase(context: EventContext, deps: Deps) -> None:

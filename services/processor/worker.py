@@ -41,6 +41,7 @@ def start(
                 grace=grace,
             ),
         )
+    background.start("processor-janitor", handlers.keep_tidy(deps, background.stop))
     background.start(
         "processor-eraser",
         consume(

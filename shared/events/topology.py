@@ -116,6 +116,8 @@ def dead_letter(durable: str) -> str:
 
 CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
 CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
+INGEST_ERASE = "ingest.v1.erase"
+PROCESSOR_ERASE = "processor.v1.erase"
 
 
 def _lane(media_type: str, lane: str, *, ack_wait: timedelta, pending: int) -> Durable:

@@ -21,6 +21,14 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
     modified: datetime
 
 
+class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
+    """A multipart upload that nobody has completed or aborted yet."""
+
+    key: str
+    upload: str
+    begun: datetime
+
+
 @runtime_checkable  # the HTTP framework checks what it injects
 class Blobs(Protocol):
     """One bucket. Every call raises Unavailable when the store does not answer."""
@@ -65,6 +73,10 @@ class Blobs(Protocol):
 
     def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
         """All objects whose key starts with `prefix`, in key order."""
+        ...
+
+    async def unfinished(self) -> tuple[Unfinished, ...]:
+        """Multipart uploads under way or left behind, at most a thousand; none where the store lists none."""
         ...
 
     async def sweep_uploads(self, older_than: timedelta) -> int:

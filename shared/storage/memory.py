@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared.errors import RangeNotSatisfiable, Unavailable
-from shared.storage.blobs import BlobInfo, BlobMissing
+from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 
 CHUNK_BYTES = 64 * 1024
 
@@ -100,6 +100,10 @@ class MemoryBlobs:
         for key in sorted(self.objects):
             if key.startswith(prefix) and key in self.objects:
                 yield self.objects[key].info
+
+    async def unfinished(self) -> tuple[Unfinished, ...]:
+        self._check()
+        return ()
 
     async def sweep_uploads(self, older_than: timedelta) -> int:  # noqa: ARG002 - there are none of any age
         self._check()

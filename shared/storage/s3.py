@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 
 from shared.errors import Unavailable
-from shared.storage.blobs import BlobInfo, BlobMissing
+from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 from shared.storage.s3_bucket import make_bucket
 from shared.storage.s3_http import S3Http, S3Settings, child_text, parse_xml, repeated, unreachable
 from shared.storage.s3_multipart import Multipart
@@ -169,13 +169,21 @@ class S3Blobs:
             if child_text(page, "IsTruncated") != "true" or not token:
                 return
 
+    async def unfinished(self) -> tuple[Unfinished, ...]:
+        return tuple(
+            Unfinished(
+                key=child_text(item, "Key"),
+                upload=child_text(item, "UploadId"),
+                begun=datetime.fromisoformat(child_text(item, "Initiated")),
+            )
+            for item in (await self._page_of({"uploads": ""}, "list unfinished uploads")).iter("Upload")
+        )
+
     async def sweep_uploads(self, older_than: timedelta) -> int:
-        what = "list unfinished uploads"
         swept = 0
-        for item in (await self._page_of({"uploads": ""}, what)).iter("Upload"):
-            begun = datetime.fromisoformat(child_text(item, "Initiated"))
-            if datetime.now(UTC) - begun >= older_than:
-                await Multipart(self._http, child_text(item, "Key"), child_text(item, "UploadId")).abort()
+        for upload in await self.unfinished():
+            if datetime.now(UTC) - upload.begun >= older_than:
+                await Multipart(self._http, upload.key, upload.upload).abort()
                 swept += 1
         return swept
 

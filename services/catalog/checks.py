@@ -1,0 +1,213 @@
+"""What must hold of the whole system when it is at rest, each promise a function from the census to what breaks it."""
+
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import msgspec
+
+from services.catalog.census import Census, Row, Tell
+from services.catalog.revealing import revealing
+from shared.ids import public_id
+from shared.storage.blobs import BlobMissing, Blobs
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A promise that does not hold: which one, of what, and how."""
+
+    check: str
+    subject: str
+    detail: str
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a client's own ledger: an upload that was answered 2xx. `deleted`: and deleted later on."""
+
+    id: uuid.UUID
+    sha256: str
+    size: int
+    deleted: bool = False
+
+
+Ledger = tuple[Acknowledged, ...]
+
+
+def _of(check: str, media_id: uuid.UUID, detail: str) -> Finding:
+    return Finding(check=check, subject=f"{public_id(media_id)} ({media_id})", detail=detail)
+
+
+def acknowledged(census: Census, ledger: Ledger) -> Iterator[Finding]:
+    """I1: every upload that was answered 2xx is there with the same bytes, unless it was deleted."""
+    for line in ledger:
+        row = census.rows.get(line.id)
+        if line.deleted:
+            if row is not None or line.id not in census.tombstones:
+                yield _of("ledger", line.id, "it was deleted, and is there or has no tombstone")
+        elif row is None:
+            yield _of("ledger", line.id, "it was acknowledged and has no row")
+        elif (row.sha256, row.size) != (line.sha256, line.size):
+            yield _of(
+                "ledger",
+                line.id,
+                f"{line.size} bytes {line.sha256} were sent, the row says {row.size} bytes {row.sha256}",
+            )
+
+
+def complete(census: Census, ledger: Ledger) -> Iterator[Finding]:
+    """I4: nothing came of a retry but the media that was acknowledged. Only where the ledger names all there is."""
+    known = {line.id for line in ledger}
+    for media_id in census.rows.keys() - known:
+        yield _of("duplicate", media_id, "nobody was told of it: a retry has made it")
+    for media_id, times in Counter(line.id for line in ledger).items():
+        if times > 1:
+            yield _of("duplicate", media_id, f"{times} uploads were answered with this one media")
+
+
+def originals(census: Census) -> Iterator[Finding]:
+    """I2: every row has its original, whole."""
+    for row in census.rows.values():
+        found = census.objects.get(row.key)
+        if found is None:
+            yield _of("original", row.id, f"{row.key} is not in the object store")
+        elif found.size != row.size:
+            yield _of("original", row.id, f"{row.key} has {found.size} bytes, the row says {row.size}")
+
+
+def derived(census: Census) -> Iterator[Finding]:
+    """I2: every variant of a row is there, whole."""
+    for row in census.rows.values():
+        for file in row.variants:
+            found = census.objects.get(file.key)
+            if found is None:
+                yield _of("variant", row.id, f"{file.name}: {file.key} is not in the object store")
+            elif found.size != file.size:
+                yield _of(
+                    "variant", row.id, f"{file.name}: {found.size} bytes are there, the row says {file.size}"
+                )
+
+
+def orphans(census: Census) -> Iterator[Finding]:
+    """I3: there is no object that no row names, and no unfinished one."""
+    for key in sorted(census.objects.keys() - named(census.rows)):
+        info = census.objects[key]
+        yield Finding(
+            check="orphan",
+            subject=key,
+            detail=f"{info.size} bytes of {info.modified:%F %T} that no row names",
+        )
+    for upload in census.unfinished:
+        yield Finding(
+            check="unfinished", subject=upload.key, detail=f"a multipart upload begun {upload.begun:%F %T}"
+        )
+
+
+def named(rows: dict[uuid.UUID, Row]) -> set[str]:
+    """Every key that a row names."""
+    return {row.key for row in rows.values()} | {file.key for row in rows.values() for file in row.variants}
+
+
+def intents(census: Census) -> Iterator[Finding]:
+    """I3: no upload is left half way."""
+    for intent in census.intents:
+        yield _of("intent", intent.id, f"an upload begun {intent.started_at:%F %T} is still {intent.state!r}")
+
+
+def unique(census: Census) -> Iterator[Finding]:
+    """I4: numbers, keys and names of variants are given once."""
+    rows = census.rows.values()
+    for what, counted in (
+        ("number", Counter(str(row.number) for row in rows)),
+        ("key", Counter(row.key for row in rows)),
+        ("variant", Counter(f"{row.id} {file.name}" for row in rows for file in row.variants)),
+    ):
+        for value, times in counted.items():
+            if times > 1:
+                yield Finding(check="unique", subject=f"{what} {value}", detail=f"it is given {times} times")
+
+
+def told(census: Census) -> Iterator[Finding]:
+    """Invariants 1 and 13: what the stream tells has a row or a tombstone, and the other way round."""
+    for media_id, uploads in census.told.items():
+        row = census.rows.get(media_id)
+        if media_id in census.tombstones:
+            yield _of("erased", media_id, "it is deleted and its upload is still in the stream")
+        elif row is None:
+            yield _of("projected", media_id, "its upload is in the stream and has neither row nor tombstone")
+        elif any((row.number, row.key, row.sha256) != (e.number, e.key, e.sha256) for e in uploads):
+            yield _of("projected", media_id, "row and upload disagree about number, key or bytes")
+    for media_id in census.rows.keys() - census.told.keys():
+        yield _of("projected", media_id, "it has a row, and its upload is not in the stream")
+    for place in census.unreadable:
+        yield Finding(check="projected", subject=f"event {place}", detail="it cannot be read")
+
+
+def buried(census: Census) -> Iterator[Finding]:
+    """Invariant 6: of a deleted media nothing remains but the tombstone."""
+    for media_id in census.tombstones & census.rows.keys():
+        yield _of("erased", media_id, "it has a tombstone and a row")
+    for media_id in census.tombstones & census.remains.keys():
+        left = ", ".join(sorted(set(census.remains[media_id])))
+        yield _of("erased", media_id, f"it is deleted and the stream still holds {left}")
+
+
+def final(census: Census) -> Iterator[Finding]:
+    """I5: every media is ready or failed, and no result waits for a media that does not come."""
+    for row in census.rows.values():
+        if row.status not in {"ready", "failed"}:
+            yield _of("final", row.id, f"it is {row.status}")
+    for media_id in census.early:
+        yield _of("final", media_id, "a result waits for its upload to be told")
+
+
+def settled(census: Census) -> Iterator[Finding]:
+    """Nothing waits to be told, and nothing was given up on."""
+    if census.outbox:
+        yield Finding(
+            check="outbox", subject="outbox", detail=f"{census.outbox} rows wait to be told to the broker"
+        )
+    if census.letters:
+        yield Finding(
+            check="dead letters",
+            subject="dead letters",
+            detail=f"{census.letters} are there: see `tripod dead-letters list`",
+        )
+
+
+CHECKS: tuple[Callable[[Census], Iterator[Finding]], ...] = (
+    originals, derived, orphans, intents, unique, told, buried, final, settled,
+)  # fmt: skip
+
+
+async def read_originals(
+    census: Census, blobs: Blobs, ids: set[uuid.UUID], tell: Tell
+) -> AsyncIterator[Finding]:
+    """I1: the bytes of these originals are those that the row has the digest of. Reads all of them."""
+    for count, media_id in enumerate(sorted(ids & census.rows.keys()), 1):
+        row = census.rows[media_id]
+        digest = hashlib.sha256()
+        try:
+            async with blobs.get(row.key) as chunks:
+                async for chunk in chunks:
+                    digest.update(chunk)
+        except BlobMissing:
+            continue  # `originals` has told
+        if digest.hexdigest() != row.sha256:
+            yield _of("bytes", row.id, f"{row.key} has the digest {digest.hexdigest()}, the row {row.sha256}")
+        tell("originals read", count)
+
+
+async def read_variants(census: Census, blobs: Blobs, tell: Tell) -> AsyncIterator[Finding]:
+    """I8: no variant carries metadata of the camera, the place or the owner. Reads all of them."""
+    count = 0
+    for row in census.rows.values():
+        for file in row.variants:
+            try:
+                async with blobs.get(file.key) as chunks:
+                    found = revealing(b"".join([chunk async for chunk in chunks]))
+            except BlobMissing:
+                continue  # `derived` has told
+            if found:
+                yield _of("revealing", row.id, f"{file.name} carries {', '.join(found)}")
+            count += 1
+        tell("variants read", count)

@@ -1,0 +1,137 @@
+"""Makes objects and rows agree again (I3): what no row names goes, what a row misses is made anew.
+
+Who wrote an object erases it: the catalog may only read, so it asks ingest or the processor.
+"""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+from sqlalchemy import select
+
+from services.catalog import checks, commands
+from services.catalog.census import Census, Row, Tell, media_of, take_census
+from services.catalog.database import JANITOR, Database, lock_media, try_lock
+from services.catalog.models import media
+from services.catalog.reconcile import reconcile
+from shared.errors import Conflict, Unavailable
+from shared.events import topology
+from shared.events.bus import Bus, NoAnswer
+from shared.storage.blobs import Blobs
+from shared.storage.keys import VARIANTS
+from shared.storage.unreferenced import ask_to_erase
+
+log = structlog.get_logger()
+
+
+class Tidied(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has done, or in a dry run would do. `young`: orphans that may still belong to work under way;
+    `lost`: media whose original is gone, which nobody but a backup can help."""
+
+    dry_run: bool
+    announced: int
+    detached: int
+    erased: list[str]
+    reprocessed: list[uuid.UUID]
+    young: int
+    lost: list[uuid.UUID]
+
+
+async def tidy(
+    database: Database,
+    bus: Bus,
+    blobs: Blobs,
+    tell: Tell,
+    *,
+    grace: timedelta,
+    stale: timedelta,
+    base_url: str,
+    dry_run: bool,
+) -> Tidied:
+    """Raises Conflict while another one is at it, Unavailable."""
+    now = datetime.now(UTC)
+    async with database.writing(tell=False) as lock:
+        if not await try_lock(lock, JANITOR):
+            raise Conflict("Another janitor is at work.")
+        census = await take_census(database, bus, blobs, tell)
+        old, young = split(unnamed(census), census, now - grace)
+        broken = [row.id for row in census.rows.values() if misses_variants(row, census)]
+        done = Tidied(
+            dry_run=dry_run,
+            announced=0,
+            detached=0,
+            erased=old,
+            reprocessed=broken,
+            young=young,
+            lost=[row.id for row in census.rows.values() if row.key not in census.objects],
+        )
+        if dry_run:
+            return done
+        found = await reconcile(database, stale=stale, base_url=base_url)
+        made = [media_id for media_id in broken if await make_again(database, media_id, base_url)]
+        return msgspec.structs.replace(
+            done,
+            announced=found.announced,
+            detached=found.detached,
+            erased=await erase(bus, old),
+            reprocessed=made,
+        )
+
+
+def unnamed(census: Census) -> Iterator[str]:
+    """Objects that no row names, nor an upload under way, nor an upload that is told and has no row yet."""
+    expected = {intent.key for intent in census.intents}
+    expected |= {e.key for uploads in census.told.values() for e in uploads if e.id not in census.tombstones}
+    for key in sorted(census.objects.keys() - checks.named(census.rows) - expected):
+        row = census.rows.get(media_of(key) or uuid.UUID(int=0))
+        if not (key.startswith(VARIANTS) and row is not None and row.status == "processing"):
+            yield key
+
+
+def split(keys: Iterator[str], census: Census, before: datetime) -> tuple[list[str], int]:
+    """Those that were there before that moment, and how many are younger."""
+    old, young = [], 0
+    for key in keys:
+        if census.objects[key].modified <= before:
+            old.append(key)
+        else:
+            young += 1
+    return old, young
+
+
+def misses_variants(row: Row, census: Census) -> bool:
+    """Whether the pipeline can help: the original is there, and some of what was derived from it is not."""
+    return (
+        row.status == "ready"
+        and row.key in census.objects
+        and any(file.key not in census.objects for file in row.variants)
+    )
+
+
+async def erase(bus: Bus, keys: list[str]) -> list[str]:
+    """Ask those who wrote them. Raises Unavailable."""
+    done = []
+    for subject, part in (
+        (topology.PROCESSOR_ERASE, [key for key in keys if key.startswith(VARIANTS)]),
+        (topology.INGEST_ERASE, [key for key in keys if not key.startswith(VARIANTS)]),
+    ):
+        try:
+            done += await ask_to_erase(bus, subject, part)
+        except NoAnswer as error:
+            raise Unavailable(f"Nobody answers on {subject}: is that service running?") from error
+    return done
+
+
+async def make_again(database: Database, media_id: uuid.UUID, base_url: str) -> bool:
+    """Whether there still is something to be made again."""
+    async with database.writing() as connection:
+        await lock_media(connection, media_id)
+        found = await connection.execute(select(media).where(media.c.id == media_id))
+        row = found.mappings().first()
+        if row is None or row["status"] != "ready":
+            return False
+        await commands.begin_again(connection, row, base_url=base_url)
+        log.warning("media.made_again", media_id=str(media_id))
+        return True

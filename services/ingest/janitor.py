@@ -1,0 +1,40 @@
+"""What nobody will finish: multipart uploads that broke off, and originals that no row names."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import structlog
+
+from services.ingest.context import Ingest
+from shared.errors import Unavailable
+from shared.events import topology
+from shared.events.consumer import unless
+from shared.storage import keys, unreferenced
+
+log = structlog.get_logger()
+
+_SWEEP_SECONDS = 3600.0
+_ABANDONED = timedelta(days=1)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+async def keep_tidy(ingest: Ingest, stop: asyncio.Event) -> None:
+    """Serve the janitor's requests, and abort abandoned uploads now and then, until `stop` is set."""
+
+    async def ours(key: str) -> bool:
+        """An upload that is under way, or waits to be finished, keeps what it has stored."""
+        found = _UUID.search(key)
+        if key.startswith(keys.VARIANTS):
+            return False
+        return found is None or await ingest.intents.get(found[0]) is None
+
+    async with ingest.bus.serve(topology.INGEST_ERASE, "ingest", unreferenced.erasing(ingest.blobs, ours)):
+        while not stop.is_set():
+            try:
+                swept = await ingest.blobs.sweep_uploads(_ABANDONED)
+                if swept:
+                    log.warning("uploads.abandoned_aborted", count=swept)
+            except Unavailable as error:
+                log.info("uploads.not_swept", error=error.detail)
+            await unless(stop, asyncio.sleep(_SWEEP_SECONDS))
