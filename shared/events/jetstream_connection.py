@@ -275,5 +275,6 @@ async def _discard(client: Client) -> None:
     """Close for good. nats-py leaves its tasks running when the last write on a lost connection fails."""
     if client.is_closed:
         client._status = Client.DISCONNECTED  # noqa: SLF001 - else close() would do nothing
-    with contextlib.suppress(Exception):
-        await client.close()
+    # In a task of its own: closing may wait for what another task of the client has cancelled, and that
+    # CancelledError would end ours.
+    await asyncio.gather(client.close(), return_exceptions=True)
