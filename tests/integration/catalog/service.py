@@ -91,9 +91,16 @@ class Service:
         await self.have(upload, result)
         return upload
 
-    async def store(self, upload: MediaUploaded, result: MediaProcessed | None = None) -> None:
+    async def store(
+        self, upload: MediaUploaded, result: MediaProcessed | None = None, body: bytes = stories.BODY
+    ) -> None:
         """Put what ingest and processor would have put."""
-        await self.blobs.put_bytes(upload.key, stories.BODY, content_type=upload.mime_type)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 65536):
+                yield body[start : start + 65536]
+
+        await self.blobs.put(upload.key, pieces(), size=len(body), content_type=upload.mime_type)
         for ref in result.variants if result else ():
             await self.blobs.put_bytes(ref.key, stories.BODY[::-1], content_type=ref.mime_type)
 

@@ -1,0 +1,139 @@
+"""WS /v1/live: what happens to what the caller may see, with its trace and its place in the stream."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from services.catalog.settings import CatalogSettings
+from shared.events import messages, topology
+from shared.events.messages import MediaUploaded, Progress
+from tests.fixtures.waiting import eventually_async
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service, serving
+
+
+@asynccontextmanager
+async def live(catalog: Service, sub: str, *roles: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A connection that the feed knows of."""
+    url = catalog.url.replace("http", "ws", 1) + "/v1/live?token=" + catalog.token(sub, *roles, **options)
+    before = await listeners(catalog)
+    async with connect(url) as socket:
+
+        async def known() -> bool:
+            return await listeners(catalog) > before
+
+        await eventually_async(known, "the connection to be known")
+        yield socket
+
+
+async def listeners(catalog: Service) -> float:
+    text = (await catalog.nobody.get("/metrics")).text
+    return float(
+        next(line for line in text.splitlines() if line.startswith("tripod_live_listeners ")).split()[1]
+    )
+
+
+async def hear(socket: ClientConnection, count: int) -> list[dict[str, Any]]:
+    return [json.loads(await socket.recv()) for _ in range(count)]
+
+
+async def report(catalog: Service, upload: MediaUploaded, percent: int) -> None:
+    event = Progress(id=upload.id, owner=upload.owner, stage="decode", percent=percent, at=stories.now())
+    data = messages.encode(
+        event, source="processor", event_id="x", subject="x", time=stories.now(), traceparent=None
+    )
+    await catalog.bus.broadcast(topology.progress(str(upload.id)), data)
+
+
+async def test_invariant_12_the_trace_of_the_upload_reaches_the_socket_in_the_order_of_the_stream(
+    catalog: Service,
+) -> None:
+    upload = stories.uploaded()
+    trace_id = os.urandom(16).hex()
+    traced = f"00-{trace_id}-{os.urandom(8).hex()}-01"
+    async with live(catalog, "ann") as socket:
+        for event in (upload, stories.processed(upload)):
+            await catalog.settled(await catalog.tell(event, traceparent=traced))
+        async with catalog.caller("ann") as ann:
+            await ann.delete(f"/v1/media/{upload.id}")
+        heard = await hear(socket, 3)
+    assert [m["type"] for m in heard] == ["media.created", "media.updated", "media.deleted"]
+    assert {m["id"] for m in heard} == {str(upload.id)}
+    assert [m["trace_id"] for m in heard[:2]] == [trace_id] * 2
+    assert [m["media"]["status"] for m in heard[:2]] == ["processing", "ready"]
+    assert heard[0]["sequence"] < heard[1]["sequence"] < heard[2]["sequence"]
+    deletion = await catalog.bus.read(topology.MEDIA, heard[2]["sequence"])
+    assert deletion is not None
+    assert deletion.subject == "media.v1.deleted.image"
+
+
+async def test_invariant_10_live_tells_nobody_of_what_is_not_theirs(catalog: Service) -> None:
+    async with catalog.caller("svc", "service") as service:
+        await service.put("/v1/entities/post/1", json={"owners": ["cleo"]})
+    private = stories.uploaded("bob")
+    public = stories.uploaded("bob", is_public=True)
+    hung = stories.uploaded("bob", entity=stories.link())
+    async with (
+        live(catalog, "ann") as ann,
+        live(catalog, "cleo") as cleo,
+        live(catalog, "m", "moderator") as all_of_it,
+    ):
+        for upload in (private, hung, public):
+            await report(catalog, upload, 50)
+            await catalog.have(upload)
+            await catalog.told()
+        names = {str(u.id): name for name, u in (("private", private), ("hung", hung), ("public", public))}
+        assert [names[m["id"]] for m in await hear(ann, 1)] == ["public"]
+        assert [names[m["id"]] for m in await hear(cleo, 2)] == ["hung", "public"]
+        heard = await hear(all_of_it, 6)
+        assert {(names[m["id"]], m["type"]) for m in heard} == {
+            (name, kind) for name in names.values() for kind in ("progress", "media.created")
+        }
+
+
+async def test_progress_is_heard_by_the_owner(catalog: Service) -> None:
+    upload = stories.uploaded("ann")
+    async with live(catalog, "ann") as socket:
+        await report(catalog, upload, 40)
+        (message,) = await hear(socket, 1)
+    assert message == {"type": "progress", "id": str(upload.id), "stage": "decode", "percent": 40}
+
+
+async def test_the_connection_ends_with_its_token(catalog: Service) -> None:
+    async with live(catalog, "ann", lives=timedelta(seconds=1)) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, "expired" in closed.value.rcvd.reason) == (1008, True)
+
+
+@pytest.mark.parametrize("query", ["", "?token=nonsense"])
+async def test_without_a_token_that_holds_nothing_is_told(catalog: Service, query: str) -> None:
+    async with connect(catalog.url.replace("http", "ws", 1) + "/v1/live" + query) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
+async def test_a_page_of_another_origin_is_not_served(settings: CatalogSettings, catalog: Service) -> None:
+    http = msgspec.structs.replace(settings.http, cors_origins=("https://app.test",))
+    token = catalog.token("ann")
+    async with serving(msgspec.structs.replace(settings, http=http)) as url:
+        address = url.replace("http", "ws", 1) + f"/v1/live?token={token}"
+        async with connect(address, additional_headers={"Origin": "https://evil.test"}) as socket:
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert "evil.test" in closed.value.rcvd.reason
+        async with connect(address, additional_headers={"Origin": "https://app.test"}) as socket:
+            await catalog.have(stories.uploaded("ann"))
+            assert json.loads(await socket.recv())["type"] == "media.created"
