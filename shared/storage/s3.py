@@ -170,13 +170,17 @@ class S3Blobs:
                 return
 
     async def unfinished(self) -> tuple[Unfinished, ...]:
+        try:
+            page = await self._page_of({"uploads": ""}, "list unfinished uploads")
+        except BlobMissing:
+            return ()  # how the embedded store says that it knows of none
         return tuple(
             Unfinished(
                 key=child_text(item, "Key"),
                 upload=child_text(item, "UploadId"),
                 begun=datetime.fromisoformat(child_text(item, "Initiated")),
             )
-            for item in (await self._page_of({"uploads": ""}, "list unfinished uploads")).iter("Upload")
+            for item in page.iter("Upload")
         )
 
     async def sweep_uploads(self, older_than: timedelta) -> int:
