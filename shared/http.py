@@ -110,6 +110,7 @@ def make_app(
             version=version,
             path="/openapi",  # the framework's own pages live below it, out of the way
             render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
             components=Components(
                 security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
             ),

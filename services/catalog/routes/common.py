@@ -28,7 +28,7 @@ _WHY = {
 
 
 def problems(*statuses: int) -> Mapping[int, ResponseSpec]:
-    """How a route documents its refusals; 503 goes for all."""
+    """How a route documents its refusals; 400 and 503 go for all."""
     return {
         status: ResponseSpec(
             Problem,
@@ -36,8 +36,13 @@ def problems(*statuses: int) -> Mapping[int, ResponseSpec]:
             description=_WHY.get(status, HTTPStatus(status).phrase),
             media_type=MEDIA_TYPE,
         )
-        for status in sorted({*statuses, 503})
+        for status in sorted({*statuses, 400, 503})
     }
+
+
+NOT_MODIFIED = {
+    304: ResponseSpec(None, generate_examples=False, description="What the caller has is still good")
+}
 
 
 def media_id_of(ref: str) -> uuid.UUID:

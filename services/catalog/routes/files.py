@@ -20,7 +20,7 @@ from services.catalog.delivery import Asked, Delivery, File
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.queries import Deliverable
-from services.catalog.routes.common import TAG_FILES, media_id_of, problems
+from services.catalog.routes.common import NOT_MODIFIED, TAG_FILES, media_id_of, problems
 from services.catalog.schemas import Disposition, Link, LinkRequest
 from services.catalog.settings import CatalogSettings
 from shared import links
@@ -36,7 +36,7 @@ _FILE = ResponseSpec(
     description="The bytes, or the range of them",
     media_type="application/octet-stream",
 )
-_ANSWERS = {200: _FILE, 206: _FILE, **problems(400, 401, 403, 404, 416)}
+_ANSWERS = {200: _FILE, 206: _FILE, **NOT_MODIFIED, **problems(401, 403, 404, 416)}
 _METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 
 Version = Annotated[str | None, QueryParameter(description="The version that a URL of ours names")]
@@ -115,7 +115,7 @@ async def variant(
     "/media/{ref:str}/links",
     tags=[TAG_FILES],
     summary="A link that works without a token",
-    responses=problems(400, 401, 404, 422),
+    responses=problems(401, 404, 422),
 )
 async def make_link(
     ref: FromPath[str],

@@ -12,7 +12,7 @@ from services.catalog.conditions import etag_of, none_match
 from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
 from services.catalog.queries import Filters
-from services.catalog.routes.common import TAG_MEDIA, media_id_of, no_nul, problems
+from services.catalog.routes.common import NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
 from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbours, Reprocessing, Sort
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
@@ -22,7 +22,7 @@ from shared.media import Media, Status
 _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
-@get("/media", tags=[TAG_MEDIA], summary="List what the caller may see", responses=problems(400, 401, 422))
+@get("/media", tags=[TAG_MEDIA], summary="List what the caller may see", responses=problems(401, 422))
 async def list_media(
     request: Request[Any, Any, Any],
     optional_caller: NamedDependency[Caller],
@@ -80,7 +80,12 @@ def _next_link(request: Request[Any, Any, Any], base_url: str, cursor: str | Non
     return {"Link": f'<{base_url}{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
 
 
-@get("/media/{ref:str}", tags=[TAG_MEDIA], summary="One media", responses=problems(401, 404))
+@get(
+    "/media/{ref:str}",
+    tags=[TAG_MEDIA],
+    summary="One media",
+    responses={**NOT_MODIFIED, **problems(401, 404)},
+)
 async def get_media(
     ref: FromPath[str],
     optional_caller: NamedDependency[Caller],
@@ -106,7 +111,7 @@ async def get_media(
     "/media/{ref:str}",
     tags=[TAG_MEDIA],
     summary="Change a media",
-    responses=problems(400, 401, 403, 404, 412, 422),
+    responses=problems(401, 403, 404, 412, 422),
 )
 async def patch_media(
     ref: FromPath[str],
@@ -153,7 +158,7 @@ async def reprocess(
     "/media/{ref:str}/similar",
     tags=[TAG_MEDIA],
     summary="What looks alike",
-    responses=problems(400, 401, 404),
+    responses=problems(401, 404),
 )
 async def similar(
     ref: FromPath[str],
