@@ -131,7 +131,11 @@ async def start() -> ForkClient:
             cwd="/",
         )
     client = ForkClient(process, ours)
-    ready = await client.until_ready()
+    try:
+        ready = await client.until_ready()
+    except BaseException:
+        await process.wait()  # it has been killed; nothing may be left of it
+        raise
     log.info("sandbox.ready", pid=process.pid)
     for guard in ready.missing:
         log.error(

@@ -62,6 +62,13 @@ class Processor:
         self.process.send_signal(number)
         return self.process.wait(20)
 
+    def end(self) -> None:
+        """Leave nothing, whatever went wrong."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(20)
+
     def get(self, path: str) -> tuple[int, str]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
@@ -133,11 +140,14 @@ async def processor(nats_url: str, object_store: ObjectStore, tmp_path: Path) ->
     }
     running = Processor(environ, tmp_path / "processor.log")
     running.start()
-    await running.ready()
-    yield running
-    assert running.process is not None
-    if running.process.poll() is None:
-        assert running.stop() in CLEAN, running.said()
+    try:
+        await running.ready()
+        yield running
+        assert running.process is not None
+        if running.process.poll() is None:
+            assert running.stop() in CLEAN, running.said()
+    finally:
+        running.end()
 
 
 async def upload(
