@@ -36,7 +36,10 @@ def configure(settings: LogSettings, service: str) -> None:
     ]
     renderer: structlog.typing.Processor
     if settings.format == "console":
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = structlog.dev.ConsoleRenderer(
+            # The default shows local variables, and with them settings and their secrets.
+            exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         renderer = structlog.processors.JSONRenderer(serializer=_to_json)
         chain.append(structlog.processors.format_exc_info)

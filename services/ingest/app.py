@@ -1,6 +1,7 @@
 """The app of ingest: what it is made of, and the tasks that run beside its requests."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from services.ingest import dialects
 from services.ingest.context import Ingest, make
 from services.ingest.erase import keep_erasing
 from services.ingest.hearing import PROGRESS_SUBJECT, hear
+from services.ingest.janitor import keep_tidy
 from services.ingest.metrics import IngestMetrics
 from services.ingest.recover import keep_sweeping
 from services.ingest.routes import ROUTES
@@ -30,8 +32,8 @@ from shared.storage.s3 import S3Blobs
 
 log = structlog.get_logger()
 
-_ENSURE_SECONDS = 1.0
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+_STORE_EVERY = 5
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,14 +116,19 @@ def _start(ingest: Ingest, background: Background, readiness: Readiness, metrics
     background.start("ensure", _keep_ensured(ingest, readiness, stop))
     background.start("sweep", keep_sweeping(ingest, stop))
     background.start("eraser", keep_erasing(ingest, stop, metrics))
+    background.start("janitor", keep_tidy(ingest, stop))
     background.start("heartbeat", hear(ingest.bus, topology.CATALOG_HEARTBEAT, ingest.heartbeat.beat, stop))
     background.start("progress", hear(ingest.bus, PROGRESS_SUBJECT, ingest.progress.note, stop))
 
 
 async def _keep_ensured(ingest: Ingest, readiness: Readiness, stop: asyncio.Event) -> None:
-    """Make what must exist, as often as it takes; then look at the store now and then."""
+    """Make what must exist, as often as it takes; then look at broker and store now and then."""
     bucket_made = False
-    while not stop.is_set():
+    for turn in itertools.count():
+        if stop.is_set():
+            return
+        if not ingest.bus.connected:
+            ingest.numbers.forget()
         try:
             if not readiness.ensured:
                 await ingest.bus.ensure(ingest.settings.bus.topology)
@@ -129,8 +136,8 @@ async def _keep_ensured(ingest: Ingest, readiness: Readiness, stop: asyncio.Even
             if not bucket_made:
                 await ingest.blobs.ensure_bucket()
                 bucket_made = True
-            await ingest.store.look()
+            if turn % _STORE_EVERY == 0:
+                await ingest.store.look()
         except TripodError as error:
             log.info("ingest.waiting", error=error.detail)
-        done = readiness.ensured and bucket_made
-        await unless(stop, asyncio.sleep(_LOOK_SECONDS if done else _ENSURE_SECONDS))
+        await unless(stop, asyncio.sleep(_LOOK_SECONDS))

