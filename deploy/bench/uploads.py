@@ -1,0 +1,16 @@
+"""Everything about bytes: one stack, its processor stopped, and the ways of uploading in turns."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from deploy.bench import system, uploads_small
+from deploy.bench.results import Row
+
+
+def measure(console: Console, *, quick: bool) -> Iterator[Row]:
+    """Rows for all sizes."""
+    with system.running() as stack:
+        stack.stop("processor")
+        with system.plain_app(stack) as (url, _):
+            yield from uploads_small.measure(stack, url, console, quick=quick)
