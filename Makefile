@@ -12,6 +12,8 @@ DATA ?= data
 JOBS ?= 2
 # How an image is built; a machine whose builds need another network or builder says so here.
 DOCKER_BUILD ?= docker build
+# What the tests' servers are: processes of this machine, or `containers`.
+STACK ?= embedded
 
 .DEFAULT_GOAL := help
 .PHONY: help run servers demo tripod env images test test-compose test-long lint types imports check format lock clean

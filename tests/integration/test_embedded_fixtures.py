@@ -1,5 +1,6 @@
 """The servers that every other integration test stands on: each test has its own part of each of them."""
 
+import io
 import signal
 from urllib.parse import urlsplit
 
@@ -10,8 +11,7 @@ from minio import Minio
 
 from deploy.child import NotReady
 from deploy.servers.nats import probe
-from deploy.stack import EmbeddedStack
-from tests.fixtures.servers import Broker, ObjectStore
+from tests.fixtures.servers import Broker, ObjectStore, Servers
 
 
 def client(store: ObjectStore) -> Minio:
@@ -29,7 +29,10 @@ def test_each_test_has_an_empty_bucket(object_store: ObjectStore, turn: int) -> 
     bucket = client(object_store)
 
     assert list(bucket.list_objects(object_store.bucket, recursive=True)) == []
-    (object_store.folder / f"left-behind-{turn}").write_bytes(b"x")
+    assert object_store.files() == []
+    bucket.put_object(object_store.bucket, f"left-behind-{turn}", io.BytesIO(b"x"), 1)
+    (left,) = object_store.files()
+    assert (left.key, left.size, left.read_bytes()) == (f"left-behind-{turn}", 1, b"x")
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -76,7 +79,7 @@ def test_each_test_has_an_empty_database_of_the_services_role(empty_database_url
     assert tables == (1,)
 
 
-def test_database_refuses_a_wrong_password(servers: EmbeddedStack) -> None:
+def test_database_refuses_a_wrong_password(servers: Servers) -> None:
     wrong = servers.admin_dsn.replace(servers.secrets.postgres_admin, "wrong")
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

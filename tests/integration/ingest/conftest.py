@@ -5,7 +5,6 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -27,7 +26,7 @@ from shared.events.jetstream import BusSettings, connect
 from shared.events.messages import Event, decode
 from shared.http import HttpSettings
 from shared.storage.s3 import S3Settings
-from tests.fixtures.servers import Broker, ObjectStore
+from tests.fixtures.servers import Broker, ObjectStore, StoredFile
 
 SECRET = "a secret of the tests, long enough for HS256"
 PROFILES = profiles.parse(
@@ -104,9 +103,9 @@ class Gateway:
             "/v1/uploads", files={"file": (name, data)}, data=fields, headers=headers or {}
         )
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[StoredFile]:
         """Every file that the store keeps for this bucket, unfinished ones included."""
-        return [p for p in self.store.folder.rglob("*") if p.is_file()]
+        return self.store.files()
 
     async def keys(self, bucket: str) -> list[str]:
         return await self.bus.kv(bucket).keys()
