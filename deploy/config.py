@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 from pathlib import Path
 from typing import IO
 
@@ -85,11 +86,23 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         return self.root / "stack.json"
 
     def make(self) -> None:
-        """Create what is missing, closed to other users."""
+        """Create what is missing, closed to other users; StackError where another user made what is there."""
+        self._require_own()
         # Others may pass through the root but not list it: the database server may run as another user.
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         for part in (self.media, self.nats, self.logs):
             part.mkdir(mode=0o700, exist_ok=True)
+
+    def _require_own(self) -> None:
+        if os.geteuid() == 0:
+            return
+        for part in (self.root, self.media, self.nats, self.logs, self.postgres, self.credentials):
+            owner = part.stat().st_uid if part.exists() else os.geteuid()
+            if owner != os.geteuid():
+                raise StackError(
+                    f"{part} belongs to {account_name(owner)}, who ran the stack on {self.root} before, and you are"
+                    f" {account_name(os.geteuid())}: run it as the same user, or choose another folder with --data."
+                )
 
     def lock(self) -> IO[str]:
         """Take the folder for this process; StackError when another stack has it. Closing the file lets it go."""
@@ -100,12 +113,19 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
             file.seek(0)
             pid = file.read().strip() or "unknown"
             file.close()
-            message = (
+            raise StackError(
                 f"a stack is already running on {self.root} (pid {pid}). Use it as it is, stop it with Ctrl-C or"
                 f" `kill {pid}`, or run another one with --data FOLDER and other ports."
-            )
-            raise StackError(message) from None
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         return file
+
+
+def account_name(uid: int) -> str:
+    """The login name of a user, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
