@@ -220,10 +220,10 @@ async def test_invariant_6_a_deleted_media_leaves_nothing_of_ingest(gateway: Gat
     await delete(gateway, {"id": str(new_id()), "number": "7"}, None)
 
     async def erased() -> bool:
-        return len(gateway.files()) == 1
+        return await gateway.keys(topology.UPLOADS) == [kept.json()["id"]]
 
-    await eventually(erased, "the original to be erased")
-    assert await gateway.keys(topology.UPLOADS) == [kept.json()["id"]]
+    await eventually(erased, "the record to go, which is the last")
+    assert len(gateway.files()) == 1
     assert len(await gateway.keys(topology.IDEMPOTENCY)) == 1
     assert (await gateway.http.get(f"/v1/uploads/{gone.json()['id']}")).status_code == 404
     metrics = (await gateway.http.get("/metrics")).text
