@@ -30,7 +30,9 @@ def describe() -> dict[str, str]:
 
 
 def _processor() -> str:
-    return next((line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown"
+    )
 
 
 def _has_sha() -> bool:

@@ -2,11 +2,22 @@
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+from rich.console import Console
 
 Sense = Literal["at least", "at most"]
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure. `quick`: smaller sizes and fewer rounds; `folder`: where the servers' data goes for the time,
+    None for the system's own place; `console` hears what is going on."""
+
+    quick: bool
+    folder: Path | None
+    console: Console
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

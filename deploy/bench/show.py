@@ -5,14 +5,16 @@ from rich.table import Table
 
 from deploy.bench.results import Report, Row
 
+_NUMBERS = {"figure", "ratio", "from", "to"}
+
 
 def show(report: Report, console: Console) -> None:
     """The machine, the rows by group, and what could not be measured."""
     for name, value in report.machine.items():
         console.print(f"[dim]{name}:[/] {value}", highlight=False)
     table = Table(title="medians of interleaved rounds; ratio = figure / baseline" + _mode(report))
-    for heading in ("what", "figure", "baseline", "", "ratio", "least..greatest", "target", ""):
-        table.add_column(heading, justify="right" if heading in {"figure", "ratio"} else "left")
+    for heading in ("what", "figure", "baseline", "ratio", "from", "to", "target", ""):
+        table.add_column(heading, justify="right" if heading in _NUMBERS else "left")
     group = ""
     for row in report.rows:
         if row.group != group:
@@ -38,10 +40,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         name,
         figure,
-        f"{number(row.baseline_figure)} {row.unit}",
-        row.baseline or "",
+        f"{row.baseline} {number(row.baseline_figure)}",
         f"[bold]{row.ratio:.2f}[/]",
-        f"{row.spread[0]:.2f}..{row.spread[1]:.2f}",
+        f"{row.spread[0]:.2f}",
+        f"{row.spread[1]:.2f}",
         str(row.target or ""),
         verdict,
     )

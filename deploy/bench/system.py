@@ -28,9 +28,9 @@ max_bytes = {image = 104_857_600, other = 8_589_934_592}
 
 
 @contextlib.contextmanager
-def running() -> Iterator[EmbeddedStack]:
-    """A stack on a folder of its own, which goes with it. Everything is as durable as `make run` has it."""
-    with tempfile.TemporaryDirectory(prefix="tripod-bench-") as folder:
+def running(parent: Path | None) -> Iterator[EmbeddedStack]:
+    """A stack on a folder of its own in `parent`, which goes with it. It is as durable as `make run` has it."""
+    with tempfile.TemporaryDirectory(prefix="tripod-bench-", dir=parent) as folder:
         profiles = Path(folder, "profiles.toml")
         profiles.write_text(PROFILES)
         config = StackConfig(

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 
-from rich.console import Console
-
 from deploy.bench import system, uploads_small
-from deploy.bench.results import Row
+from deploy.bench.results import Row, Setting
 
 
-def measure(console: Console, *, quick: bool) -> Iterator[Row]:
+def measure(setting: Setting) -> Iterator[Row]:
     """Rows for all sizes."""
-    with system.running() as stack:
+    with system.running(setting.folder) as stack:
         stack.stop("processor")
         with system.plain_app(stack) as (url, _):
-            yield from uploads_small.measure(stack, url, console, quick=quick)
+            yield from uploads_small.measure(stack, url, setting)

@@ -10,16 +10,19 @@ from time import perf_counter
 
 import msgspec
 from minio import Minio
-from rich.console import Console
 
 from deploy.bench import load, system
-from deploy.bench.results import Row, Target, alone, compared
+from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.bench.rounds import interleaved
 from deploy.services import BUCKET
 from deploy.stack import EmbeddedStack
 
 CLIENTS = 8
-DIRECT, SDK, PLAIN = "presigned PUT straight to the store", "minio SDK, 8 threads, straight", "UploadFile + minio SDK"
+DIRECT, SDK, PLAIN = (
+    "presigned PUT straight to the store",
+    "minio SDK, 8 threads, straight",
+    "UploadFile + minio SDK",
+)
 FORM, RAW, WAITED = "form, respond-async", "raw PUT, respond-async", "form, waiting for the catalog (201)"
 
 
@@ -122,10 +125,10 @@ _FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={load.BOUNDARY}"}
 _ASYNC = {"Prefer": "respond-async"}
 
 
-def measure(stack: EmbeddedStack, plain_url: str, console: Console, *, quick: bool) -> Iterator[Row]:
+def measure(stack: EmbeddedStack, plain_url: str, setting: Setting) -> Iterator[Row]:
     """Rows for 20 KB and 1 MB. The processor must be stopped; the catalog works along, as it does in life."""
     before = 0
-    for size in sizes(quick=quick):
+    for size in sizes(quick=setting.quick):
         ways = _Ways(stack, plain_url, size)
         committed: list[float] = []
 
@@ -140,7 +143,7 @@ def measure(stack: EmbeddedStack, plain_url: str, console: Console, *, quick: bo
             return figure
 
         found = interleaved(
-            console,
+            setting.console,
             size.name,
             {
                 DIRECT: ways.direct,
@@ -150,7 +153,7 @@ def measure(stack: EmbeddedStack, plain_url: str, console: Console, *, quick: bo
                 RAW: lambda: through("raw"),
                 WAITED: waited,
             },
-            rounds=3 if quick else 7,
+            rounds=3 if setting.quick else 7,
         )
         before += ways.uploaded
         yield from _rows(size, found, sum(committed) / len(committed))
