@@ -1,0 +1,163 @@
+"""Killing parts of a stack, arming failpoints, and looking at what is left."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from deploy.config import ANY_PORTS, StackConfig
+from deploy.services import environment, inherited
+from deploy.stack import EmbeddedStack
+from tests.faults.load import Acknowledged
+from tests.fixtures.waiting import eventually
+
+# Everything that waits for the death of another to be certain waits short.
+HURRY = {
+    "TRIPOD_INGEST_LEASE": "2",
+    "TRIPOD_INGEST_SWEEP": "0.5",
+    "TRIPOD_NATS_ACK_WAIT": "2",
+    "TRIPOD_NATS_RECONNECT_WAIT": "0.2",
+    "TRIPOD_LOG_LEVEL": "info",
+}
+FINAL_SECONDS = 60.0
+
+
+def config(folder: Path, *, durable: bool = False, **more: str) -> StackConfig:
+    """A stack of one process for each part, in a hurry."""
+    return StackConfig(data=folder, ports=ANY_PORTS, separate=True, durable=durable, environment=HURRY | more)
+
+
+@contextmanager
+def armed(stack: EmbeddedStack, *steps: str) -> Iterator[Callable[[], None]]:
+    """Start the service of each step with its failpoint. What it gives waits for their deaths, and starts them again
+    without; it is called at the end at the latest."""
+    parts = {step.split(".")[0]: step for step in steps}
+    assert len(parts) == len(steps), "one failpoint for a service at a time"
+
+    def revive() -> None:
+        for part, step in parts.items():
+            died(stack, part, step)
+        again()
+
+    def again() -> None:
+        for part in parts:
+            stack.stop(part, signal.SIGKILL)
+            arm(stack, part, "")
+        for part in parts:
+            stack.start(part)
+        parts.clear()
+
+    with ThreadPoolExecutor(max_workers=1) as spawner:  # its children die with it; those of revive() do not
+        for part, step in parts.items():
+            stack.stop(part, signal.SIGKILL)
+            arm(stack, part, step)
+            stack.children[part].start(spawner)
+        try:
+            yield revive
+            revive()
+        finally:
+            again()
+
+
+def arm(stack: EmbeddedStack, part: str, step: str) -> None:
+    """For the next start of that part; an empty step disarms it."""
+    child = stack.child(part)
+    child.spec = msgspec.structs.replace(child.spec, env={**child.spec.env, "TRIPOD_FAILPOINT": step})
+
+
+def died(stack: EmbeddedStack, part: str, step: str, seconds: float = 30) -> None:
+    """Return when the part has killed itself there."""
+    child = stack.children[part]
+    eventually(lambda: not child.alive, f"{part} to die at {step}", seconds)
+    code = child.process.returncode if child.process else None
+    assert code == -signal.SIGKILL, f"{part} ended with {code} instead of dying at {step}: {child.tail()}"
+
+
+def kill(stack: EmbeddedStack, part: str) -> None:
+    """kill -9, and start it again at once."""
+    stack.stop(part, signal.SIGKILL)
+    stack.start(part)
+
+
+def ready(stack: EmbeddedStack, seconds: float = 60) -> None:
+    """Return when every part says that it can work."""
+
+    def look() -> bool:
+        try:
+            return httpx.get(f"{stack.origin_url}/health/ready", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    eventually(look, "the stack to be ready", seconds)
+
+
+def tripod(stack: EmbeddedStack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, with the environment that an operator of this stack has."""
+    return subprocess.run(
+        [sys.executable, "-m", "shared.cli", *arguments],
+        env=inherited() | environment(stack),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def verify(stack: EmbeddedStack, ledger: Path, *options: str) -> dict[str, Any]:
+    """The report of `tripod verify`."""
+    done = tripod(stack, "verify", "--ledger", str(ledger), "--json", *options)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def reconcile(stack: EmbeddedStack) -> dict[str, Any]:
+    """The report of `tripod reconcile` that spares nothing for being young: nothing is under way."""
+    done = tripod(stack, "reconcile", "--grace", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+WAITED_FOR = {"final", "outbox", "intent", "erased", "projected"}
+"""Findings that a system which is not yet at rest has; all others are never right."""
+
+
+def settled(
+    stack: EmbeddedStack, ledger: Acknowledged, folder: Path, seconds: float = FINAL_SECONDS
+) -> dict[str, Any]:
+    """The report once nothing is under way any more; it may still have findings of other kinds."""
+    path = ledger.write(folder / "ledger.jsonl")
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        found[:] = [verify(stack, path, "--complete")]
+        return not {finding["check"] for finding in found[0]["findings"]} & WAITED_FOR
+
+    try:
+        eventually(look, "the system to come to rest", seconds)
+    except AssertionError:
+        raise AssertionError(f"not at rest after {seconds:g} s: {found[0]['findings'][:10]}") from None
+    return verify(stack, path, "--complete", "--deep")
+
+
+def assert_whole(
+    stack: EmbeddedStack, ledger: Acknowledged, folder: Path, seconds: float = FINAL_SECONDS
+) -> dict[str, Any]:
+    """Nothing is lost, nothing is there twice, all is final; one run of the janitor leaves no orphan."""
+    report = settled(stack, ledger, folder, seconds)
+    only_orphans = {finding["check"] for finding in report["findings"]} <= {"orphan"}
+    assert only_orphans, report["findings"]
+    if report["findings"]:
+        reconcile(stack)
+        report = verify(stack, folder / "ledger.jsonl", "--complete", "--deep")
+    assert report["ok"], report["findings"]
+    assert report["counts"]["lines of the ledger"] == len(ledger)
+    return report

@@ -1,0 +1,154 @@
+"""Clients that upload all the while, retry as clients do, and keep their own ledger of what was acknowledged."""
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from tests.fixtures.pictures import encoded, photo, picture
+
+RETRIED = {409, 425, 429, 500, 502, 503, 504}
+GIVE_UP_SECONDS = 60.0
+
+
+class Files:
+    """Endless small files, each unlike any other: photos, pictures, text, and pictures that are damaged."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._photos = [photo(96, 72, seed=n) for n in range(6)]
+        self._png = encoded(picture(64, 48, seed=9), "PNG")
+
+    def make(self, number: int) -> tuple[str, bytes]:
+        """The name and bytes of the n-th file."""
+        kind = self._dice.random()
+        mark = f"upload {number} {self._dice.getrandbits(64):x}".encode()
+        if kind < 0.9:
+            # A comment right behind the start makes a JPEG unique and changes no pixel.
+            base = self._photos[number % len(self._photos)]
+            comment = b"\xff\xfe" + (len(mark) + 2).to_bytes(2) + mark
+            return f"{number}.jpg", base[:2] + comment + base[2:]
+        if kind < 0.95:
+            return f"{number}.txt", mark * 20
+        return f"{number}.png", self._png[:-40] + mark + bytes(8)
+
+
+class Acknowledged:
+    """The ledger: what was answered 2xx, and what became of it afterwards."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, dict[str, Any]] = {}
+        self.retries = 0
+        self.slowest = 0.0
+        self._turn = threading.Lock()
+
+    def note(self, media_id: str, data: bytes, *, tries: int, seconds: float) -> None:
+        with self._turn:
+            assert media_id not in self.lines, f"two uploads were answered with {media_id}"
+            self.lines[media_id] = {
+                "id": media_id,
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "size": len(data),
+            }
+            self.retries += tries - 1
+            self.slowest = max(self.slowest, seconds)
+
+    def deleted(self, media_id: str) -> None:
+        self.lines[media_id]["deleted"] = True
+
+    def write(self, path: Path) -> Path:
+        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines.values()))
+        return path
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+class Load:
+    """`clients` at once upload `total` files in all. Use as a context manager; leaving waits for the last answer
+    and raises what any of them met that no retry could help."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        ledger: Acknowledged,
+        *,
+        total: int,
+        clients: int = 4,
+        seed: int = 1,
+        wait: float = 0,
+    ) -> None:
+        self.url = url
+        self.ledger = ledger
+        self.total = total
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._files = Files(seed)
+        self._wait = wait
+        self._numbers: Iterator[int] = iter(range(total))
+        self._prefix = f"load-{seed}-{time.time_ns()}"
+        self._turn = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=clients, thread_name_prefix="client")
+        self._running = [self._pool.submit(self._client) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is not None:
+            self._numbers = iter(())
+        self._pool.shutdown()
+        if error is None:
+            for client in self._running:
+                client.result()
+
+    @property
+    def over(self) -> bool:
+        return all(client.done() for client in self._running)
+
+    def _client(self) -> None:
+        with httpx.Client(base_url=self.url, headers=self._headers, timeout=20) as http:
+            while True:
+                with self._turn:
+                    number = next(self._numbers, None)
+                    if number is None:
+                        return
+                    name, data = self._files.make(number)
+                self._upload(http, number, name, data)
+                time.sleep(self._wait)
+
+    def _upload(self, http: httpx.Client, number: int, name: str, data: bytes) -> None:
+        """Until it is acknowledged, with one Idempotency-Key, as the API asks of clients."""
+        headers = {"Idempotency-Key": f"{self._prefix}-{number}"}
+        started, tries = time.monotonic(), 0
+        while True:
+            tries += 1
+            said = self._try(http, name, data, headers)
+            if isinstance(said, httpx.Response) and said.status_code in {201, 202}:
+                seconds = time.monotonic() - started
+                self.ledger.note(said.json()["id"], data, tries=tries, seconds=seconds)
+                return
+            if time.monotonic() - started > GIVE_UP_SECONDS:
+                last = said.text if isinstance(said, httpx.Response) else ""
+                raise AssertionError(
+                    f"upload {number} found no end in {GIVE_UP_SECONDS:g} s: {said!r} {last}"
+                )
+            time.sleep(0.2)
+
+    def _try(
+        self, http: httpx.Client, name: str, data: bytes, headers: dict[str, str]
+    ) -> httpx.Response | httpx.TransportError:
+        try:
+            answer = http.post("/v1/uploads", files={"file": (name, data)}, headers=headers)
+        except httpx.TransportError as error:
+            return error
+        if answer.status_code not in {201, 202} | RETRIED:
+            raise AssertionError(f"{name}: {answer.status_code} {answer.text}")
+        return answer
