@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from shared import trace
-from shared.errors import TripodError, Unauthenticated, Unavailable
+from shared.errors import Malformed, TripodError, Unauthenticated, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
@@ -111,6 +111,11 @@ def _field_fault(fault: Any) -> str:
     return f"{source} field {fault.get('key', '')!r}: {fault.get('message', 'not valid')}"
 
 
+def _answer_too_deep(request: Request[Any, Any, Any], _error: RecursionError) -> Response[bytes]:
+    """A body nested so deeply that reading it runs out of stack; nothing of ours recurses like that."""
+    return _answer_ours(request, Malformed("The body is nested too deeply."))
+
+
 def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A fault of ours: the log has it all, the caller the trace id to ask about."""
     log.error("http.fault", method=request.method, path=request.url.path, exc_info=error)
@@ -122,5 +127,6 @@ def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     TripodError: _answer_ours,
     HTTPException: _answer_framework,
+    RecursionError: _answer_too_deep,
     Exception: _answer_fault,
 }

@@ -1,6 +1,7 @@
 """What people may change on a media: which values are acceptable, and which columns they become."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from services.catalog.schemas import MediaPatch
 from shared.errors import Invalid
 
 METADATA_BYTES = 16 * 1024
+METADATA_DEPTH = 32
 _FILENAME_BYTES = 255
 _TEXTS = ("description", "alt_text", "caption", "is_public", "is_primary", "sort_order")
 # Letters that turn the direction of text hide what a name ends in.
@@ -66,6 +68,8 @@ def merged(target: Any, patch: Any) -> Any:
 
 
 def _metadata(known: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
+    if _depth(patch) > METADATA_DEPTH:
+        raise Invalid(f"The metadata is nested deeper than {METADATA_DEPTH} levels.", field="metadata")
     found = {} if patch is None else merged(known, patch)
     encoded = msgspec.json.encode(found)
     if len(encoded) > METADATA_BYTES:
@@ -76,6 +80,20 @@ def _metadata(known: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, 
     if b"\\u0000" in encoded and _holds_nul(found):
         raise Invalid("The metadata contains a NUL character, which is not allowed.", field="metadata")
     return dict(found)
+
+
+def _depth(value: Any) -> int:
+    """How many levels deep a value is, without recursion: it may be as deep as the parser allows."""
+    depth, level = 0, [value]
+    while level := [item for outer in level for item in _inner(outer)]:
+        depth += 1
+    return depth
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _tags(tags: tuple[str, ...]) -> list[str]:

@@ -90,6 +90,7 @@ def test_a_value_beyond_its_limit_is_not_decoded(body: str) -> None:
         ('{"metadata": {"a\\u0000": 1}}', "metadata"),
         ('{"metadata": {"b": "%s"}}' % ("x" * 16384), "metadata"),
         ('{"filename": "../x"}', "filename"),
+        ('{"metadata": ' + '{"a":' * 33 + "1" + "}" * 34, "metadata"),
     ],
 )
 def test_a_refusal_names_its_field(body: str, field: str) -> None:
