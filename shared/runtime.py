@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -76,5 +77,12 @@ def run(app: Any, settings: HttpSettings) -> bool:
         ws_max_size=64 * 1024,
     )
     server = uvicorn.Server(config)
+    # The server raises its signal once more when it is done; a clean stop is not to look like a kill.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _already_heeded)
     server.run()
     return server.started
+
+
+def _already_heeded(_number: int, _frame: FrameType | None) -> None:
+    """What the signal asked for has been done."""
