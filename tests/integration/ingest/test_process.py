@@ -1,4 +1,4 @@
-"""Invariant 2 on a process of its own: large files pass through little memory and no local file."""
+"""Ingest as a process of its own: its memory, its disk, and its end."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from deploy.ports import free_port
 from shared.events import topology
 from shared.events.jetstream import BusSettings, connect
 from tests.fixtures.servers import Broker, ObjectStore
-from tests.integration.ingest.conftest import SECRET, eventually, token
+from tests.integration.ingest.conftest import SECRET, Start, Wire, eventually, request_head, token
 
 MEBIBYTE = 1024 * 1024
 SIZE = 96 * MEBIBYTE
@@ -25,8 +25,9 @@ PIECE = bytes(range(256)) * 1024
 class Process:
     """`python -m services.ingest`, as it runs in earnest."""
 
-    def __init__(self, pid: int, port: int, folder: Path) -> None:
-        self.pid = pid
+    def __init__(self, child: asyncio.subprocess.Process, port: int, folder: Path) -> None:
+        self.child = child
+        self.port = port
         self.folder = folder
         self.http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
@@ -34,9 +35,17 @@ class Process:
             timeout=60,
         )
 
+    async def end(self) -> None:
+        """SIGTERM, and what has to follow within ten seconds."""
+        if self.child.returncode is None:
+            self.child.terminate()
+            async with asyncio.timeout(10):
+                await self.child.wait()
+        assert self.child.returncode in {0, -15}
+
     def peak(self) -> int:
         """The most memory that was ever resident, in bytes."""
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.child.pid}/status").read_text())
         assert found
         return int(found.group(1)) * 1024
 
@@ -55,6 +64,8 @@ async def process(broker: Broker, object_store: ObjectStore, tmp_path: Path) -> 
         "TRIPOD_S3_ACCESS_KEY": object_store.access_key,
         "TRIPOD_S3_SECRET_KEY": object_store.secret_key,
         "TRIPOD_JWT_SECRET": SECRET,
+        "TRIPOD_INGEST_LEASE": "1",
+        "TRIPOD_INGEST_SWEEP": "0.3",
         "TMPDIR": str(folder),
         "PATH": os.environ["PATH"],
     }
@@ -66,7 +77,7 @@ async def process(broker: Broker, object_store: ObjectStore, tmp_path: Path) -> 
         cwd=Path(__file__).parents[3],
         stdout=asyncio.subprocess.DEVNULL,
     )
-    running = Process(child.pid, port, folder)
+    running = Process(child, port, folder)
     bus = await connect(BusSettings(url=broker.url))
     await bus.ensure(topology.TOPOLOGY)
     await bus.kv(topology.COUNTERS).create("media.number", b"1")
@@ -81,8 +92,7 @@ async def process(broker: Broker, object_store: ObjectStore, tmp_path: Path) -> 
     await eventually(ready, "the process to be ready", 30)
     yield running
     await running.http.aclose()
-    child.terminate()
-    assert await asyncio.wait_for(child.wait(), 15) in {0, -15}
+    await running.end()
 
 
 async def body(pieces: int) -> AsyncIterator[bytes]:
@@ -122,3 +132,46 @@ async def test_invariant_2_nothing_is_spooled_whole(
     assert sum(file.size for file in object_store.files()) == SIZE + 4 * len(PIECE)
     assert list(process.folder.rglob("*")) == []
     assert growth < (32 if way == "multipart" else 12) * MEBIBYTE, f"{growth / MEBIBYTE:.1f} MiB"
+
+
+async def test_a_stop_in_the_middle_of_an_upload_leaves_nothing(
+    process: Process, broker: Broker, start: Start
+) -> None:
+    wire = Wire(process.port)
+    await wire.send(request_head("/v1/uploads/raw/a.bin", {"Content-Length": "100000000"}, "PUT"))
+    await wire.send(bytes(9 * MEBIBYTE))
+    bus = await connect(BusSettings(url=broker.url))
+    await eventually(lambda: bus.kv(topology.INTENTS).keys(), "the intent")
+    await bus.close()
+
+    await process.end()
+    wire.close()
+    async with start() as living:
+        await eventually(living.nothing_is_left, "the sweep")
+
+
+async def test_a_stop_lets_an_upload_that_is_nearly_done_be_done(
+    process: Process, object_store: ObjectStore
+) -> None:
+    stopping = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield PIECE
+        process.child.terminate()
+        await eventually(lambda: refused(process.port), "the process to take no more connections")
+        stopping.set()
+        yield PIECE
+
+    headers = {"Content-Length": str(2 * len(PIECE))}
+    answer = await process.http.put("/v1/uploads/raw/a.bin", content=slow(), headers=headers)
+    assert answer.status_code == 202
+    assert stopping.is_set()
+    assert [file.size for file in object_store.files()] == [2 * len(PIECE)]
+
+
+async def refused(port: int) -> bool:
+    try:
+        Wire(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
