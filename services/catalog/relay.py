@@ -8,6 +8,8 @@ runs. Different media have no order among each other and go at once, so one proc
 import asyncio
 import itertools
 import time
+import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from services.catalog.database import ERASER, RELAY, Database, try_lock
 from services.catalog.models import outbox, stored_events, tombstones
 from services.catalog.outbox import REGISTRY
+from services.catalog.retold import remember, told_before
 from shared import failpoints, trace
 from shared.entities import Entity
 from shared.errors import TripodError, Unavailable
@@ -84,24 +87,31 @@ async def tell_batch(database: Database, bus: Bus) -> int:
             )
         ]
         failures: list[TripodError] = []
+        before = await told_before(connection, bus, found)
         told = list(
-            itertools.chain(*await asyncio.gather(*(_tell_line(bus, line, failures) for line in lines)))
+            itertools.chain(
+                *await asyncio.gather(*(_tell_line(bus, line, before, failures) for line in lines))
+            )
         )
         if told:
             failpoints.reach("catalog.after_relay")
             positions = [t.row.position for t in told]
             await connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
             await _note(connection, told)
+            if not failures:  # else the outcome of one may be unknown, and its place lower than others'
+                await remember(connection, max(t.sequence for t in told))
     if failures:
         raise Unavailable(failures[0].detail) from failures[0]
     return len(found)
 
 
-async def _tell_line(bus: Bus, line: list[Row[Any]], failures: list[TripodError]) -> list[Told]:
+async def _tell_line(
+    bus: Bus, line: list[Row[Any]], before: Mapping[uuid.UUID, int], failures: list[TripodError]
+) -> list[Told]:
     told = []
     for row in line:
         try:
-            told.append(Told(row, await _tell(bus, row)))
+            told.append(Told(row, before.get(row.id) or await _tell(bus, row)))
         except TripodError as error:
             # Also what the broker refuses for good stays: an event is never dropped, and the lag shows it.
             log.warning("outbox.not_told", outbox_id=str(row.id), subject=row.subject, reason=error.detail)

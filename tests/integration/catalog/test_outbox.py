@@ -107,6 +107,36 @@ async def test_a_relay_that_dies_after_telling_tells_once(
     assert await captions(bus, upload.id) == [None]
 
 
+async def test_a_relay_that_was_away_for_longer_than_the_broker_remembers_tells_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = MemoryBus()
+    await bus.ensure(TOPOLOGY)
+    first, second = stories.uploaded(), stories.uploaded()
+    await take(database, first)
+    await tell_all(database, bus)
+    await take(database, second)
+
+    async def lose(connection: Any, _told: Any) -> None:
+        await lose_connection(connection)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(relay, "_note", lose)
+        with pytest.raises(Unavailable):
+            await relay.tell_batch(database, bus)
+    bus.broker.advance(600)
+    async with database.writing(tell=False) as connection:
+        await connection.execute(text("UPDATE outbox SET created_at = created_at - interval '10 minutes'"))
+    await commands.remove(database, ANN, first.id)
+    await tell_all(database, bus)
+
+    assert await captions(bus, second.id) == [None]
+    places = {
+        row["sequence"] for row in await all_rows(database, "stored_events") if row["media_id"] == second.id
+    }
+    assert 2 in places
+
+
 async def test_two_relays_at_once_keep_the_order_of_each_media(database: Database, bus: Bus) -> None:
     uploads = [stories.uploaded() for _ in range(3)]
     for upload in uploads:
