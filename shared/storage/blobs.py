@@ -49,6 +49,7 @@ class Blobs(Protocol):
         A known `size` streams without a buffer; None buffers one part at a time. Whatever `body` raises
         comes out unchanged, after the transfer was aborted: then nothing new is in the store, and no
         unfinished multipart either. A body shorter or longer than `size` raises ValueError, likewise.
+        Afterwards nobody reads `body` any more; to close it is the caller's.
         """
         ...
 
@@ -59,8 +60,9 @@ class Blobs(Protocol):
     def get(
         self, key: str, *, start: int = 0, length: int | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """The bytes from `start`, `length` of them or all the rest, in chunks. Raises BlobMissing on entry.
-        A transfer that ends early raises Unavailable, never a short body."""
+        """The bytes from `start`, `length` of them or all the rest, in chunks. Raises BlobMissing, and
+        RangeNotSatisfiable for a start behind the end, on entry. A transfer that ends early raises Unavailable,
+        never a short body."""
         ...
 
     async def head(self, key: str) -> BlobInfo | None:

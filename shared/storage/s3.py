@@ -92,19 +92,18 @@ class S3Blobs:
         self, key: str, body: AsyncIterable[bytes], size: int | None, content_type: str
     ) -> BlobInfo:
         length = self._part_bytes if size is None else max(self._part_bytes, -(-size // MOST_PARTS))
-        parts = cut(body, length)
-        first = await anext(parts)
-        if first.size < length and size is None:
-            return await self._put_stream(key, first, first.size, content_type)
-        upload = await Multipart.begin(self._http, key, content_type)
-        async with upload:
-            await upload.send(first)
-            async for part in parts:
-                if part.size:
-                    await upload.send(part)
-            if size is not None and upload.size != size:
-                raise ValueError(f"The body had {upload.size} bytes and {size} were announced.")
-            await upload.complete()
+        async with contextlib.aclosing(cut(body, length)) as parts:
+            first = await anext(parts)
+            if first.size < length and size is None:
+                return await self._put_stream(key, first, first.size, content_type)
+            async with await Multipart.begin(self._http, key, content_type) as upload:
+                await upload.send(first)
+                async for part in parts:
+                    if part.size:
+                        await upload.send(part)
+                if size is not None and upload.size != size:
+                    raise ValueError(f"The body had {upload.size} bytes and {size} were announced.")
+                await upload.complete()
         return await self._verified(key, upload.size)
 
     async def _verified(self, key: str, size: int) -> BlobInfo:

@@ -73,6 +73,7 @@ class S3Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await asyncio.sleep(0)  # the transports close in the next turn of the loop
 
     async def open(
         self,

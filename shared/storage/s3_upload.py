@@ -1,7 +1,8 @@
 """Bodies on their way into the store: counted, cut into parts, and never left half-done."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterable
 
 STALL_SECONDS = 30.0
 """How long the store may take to accept one piece of a body."""
@@ -26,17 +27,18 @@ class Stream:
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         self._running = True
         try:
-            async for piece in self._exact():
-                self._expect(STALL_SECONDS)
-                yield piece
-                self._expect(None)
+            async with contextlib.aclosing(self._exact()) as pieces:
+                async for piece in pieces:
+                    self._expect(STALL_SECONDS)
+                    yield piece
+                    self._expect(None)
         except Exception as error:
             self.error = error
             raise
         finally:
             self._idle.set()
 
-    async def _exact(self) -> AsyncIterator[bytes]:
+    async def _exact(self) -> AsyncGenerator[bytes, None]:
         seen, last = 0, b""
         async for piece in self._body:
             if not piece:
@@ -81,7 +83,7 @@ class Part:
             yield self._pieces.pop()
 
 
-async def cut(body: AsyncIterable[bytes], size: int) -> AsyncIterator[Part]:
+async def cut(body: AsyncIterable[bytes], size: int) -> AsyncGenerator[Part, None]:
     """Parts of exactly `size` bytes; the last one is shorter, and empty where nothing is left for it."""
     part = Part()
     async for piece in body:
