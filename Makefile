@@ -41,8 +41,9 @@ images: ## build the images of `docker compose up`
 	@for image in edge ingest processor catalog; do \
 		$(DOCKER_BUILD) --quiet --file deploy/Dockerfile --target $$image --tag tripod-$$image . || exit 1; done
 
-test: $(READY) ## all tests but the long ones, on real servers
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+test: $(READY) ## all tests but the long ones, on real servers (STACK=containers: a service's, on containers)
+	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" \
+		$(if $(filter containers,$(STACK)),tests/contract tests/integration) $(ARGS)
 
 test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves
 	@STACK=compose $(BIN)/python -m pytest tests/e2e tests/compose $(ARGS)
