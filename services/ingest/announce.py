@@ -13,11 +13,14 @@ from shared import trace
 from shared.errors import Invalid, Malformed, TripodError, Unavailable
 from shared.events import topology
 from shared.events.bus import REPLY_HEADER
-from shared.events.messages import MediaRejected, MediaUploaded, encode
+from shared.events.messages import MAX_EVENT_BYTES, MediaRejected, MediaUploaded, encode
 
 log = structlog.get_logger()
 
 _PAUSES = (0.1, 0.4, 1.0)
+_HEADER_ROOM = (
+    1024  # the stream counts the headers, too, and what it refuses would wait in its intent for ever
+)
 
 
 class Unannounced(Unavailable):
@@ -38,15 +41,21 @@ def prepare(event: MediaUploaded, lane: str) -> Announcement:
             traceparent=traceparent,
         )
     except Malformed as error:
-        raise Invalid(
-            "description, alt_text, caption, tags and metadata are together too long; an upload may say at most "
-            "some 60 KiB of text beside the file."
-        ) from error
+        raise _too_long() from error
+    if len(envelope) > MAX_EVENT_BYTES - _HEADER_ROOM:
+        raise _too_long()
     return Announcement(
         subject=topology.uploaded(event.media_type, lane),
         message_id=message_id,
         envelope=envelope.decode(),
         traceparent=traceparent,
+    )
+
+
+def _too_long() -> Invalid:
+    return Invalid(
+        "description, alt_text, caption, tags and metadata are together too long; an upload may say some 60 KiB of "
+        "text beside the file."
     )
 
 

@@ -1,5 +1,6 @@
 """The way of a file through ingest, without a catalog: object, event, record, answer."""
 
+import asyncio
 import hashlib
 import uuid
 
@@ -7,7 +8,7 @@ from services.ingest import numbers
 from shared.events import topology
 from shared.events.messages import MediaUploaded
 from tests.fixtures.pictures import encoded, picture
-from tests.integration.ingest.conftest import Gateway
+from tests.integration.ingest.conftest import Gateway, Start
 
 JPEG = encoded(picture(64, 48))
 
@@ -46,3 +47,49 @@ async def test_invariant_1_a_2xx_means_stored_and_announced(gateway: Gateway) ->
     counter = await gateway.bus.kv(topology.COUNTERS).get(numbers.KEY)
     assert counter is not None
     assert counter.value == b"101"
+
+
+async def test_the_most_that_an_upload_may_say_fits_the_event(gateway: Gateway) -> None:
+    fields = {
+        "description": "\U0001f3d4" * 5000,
+        "alt_text": "\U0001f3d4" * 1000,
+        "caption": "\U0001f3d4" * 2000,
+        "tags": ",".join("\U0001f3d4" * 62 + f"{n:02}" for n in range(50)),
+        "metadata": '{"a": "' + "\U0001f3d4" * 4090 + '"}',
+    }
+    answer = await gateway.upload(JPEG, "\U0001f3d4" * 300 + ".jpg", headers=None, **fields)
+    assert answer.status_code == 202, answer.text
+    (event,) = await gateway.events()
+    assert isinstance(event, MediaUploaded)
+    assert event.description == fields["description"]
+    assert len(event.tags) == 50
+    (message,) = await gateway.messages()
+    assert 62_000 < len(message.data) <= 63 * 1024
+
+
+async def test_two_replicas_give_every_upload_its_own_number(start: Start) -> None:
+    async with start() as one, start() as two:
+        answers = await asyncio.gather(*(g.upload(JPEG) for g in (one, two) for _ in range(15)))
+        assert {a.status_code for a in answers} == {202}
+        assert len({a.json()["number"] for a in answers}) == len({a.json()["id"] for a in answers}) == 30
+        assert len(one.files()) == len(await one.events()) == 30
+        assert await one.keys(topology.INTENTS) == []
+
+
+async def test_an_owner_of_very_many_uploads_does_not_delay_others(start: Start) -> None:
+    async with start(bulk_above=2) as gateway:
+        for _ in range(3):
+            await gateway.upload(JPEG)
+        async with gateway.client("bob") as bob:
+            await bob.post("/v1/uploads", files={"file": ("a.jpg", JPEG)})
+        lanes = [message.subject.rsplit(".", 1)[1] for message in await gateway.messages()]
+        assert lanes == ["fresh", "fresh", "bulk", "fresh"]
+
+
+async def test_uploads_are_counted(gateway: Gateway) -> None:
+    await gateway.upload(JPEG)
+    await gateway.upload(b"text")
+    metrics = (await gateway.http.get("/metrics")).text
+    assert 'tripod_ingest_uploads_total{outcome="stored"} 1.0' in metrics
+    assert 'tripod_ingest_uploads_total{outcome="unsupported_type"} 1.0' in metrics
+    assert f"tripod_ingest_bytes_total {float(len(JPEG))}" in metrics
