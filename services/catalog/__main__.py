@@ -1,5 +1,7 @@
-"""Runs the catalog alone, or brings its database up to date: `python -m services.catalog [migrate]`."""
+"""Runs the catalog alone, brings its database up to date, or fills an empty one with what the broker has kept:
+`python -m services.catalog [migrate|rebuild]`."""
 
+import asyncio
 import os
 import sys
 
@@ -9,16 +11,17 @@ from services.catalog.database import DatabaseSettings
 from services.catalog.migrate import migrate
 from shared import log
 from shared.env import Env
-from shared.errors import SettingsError
+from shared.errors import SettingsError, TripodError
 
 
 def main(arguments: list[str]) -> int:
     """The exit status. Wrong settings and a failed migration are told in one line."""
-    if arguments not in ([], ["migrate"]):
-        sys.stderr.write("usage: python -m services.catalog [migrate]\n")
+    work = {(): _serve, ("migrate",): _migrate, ("rebuild",): _rebuild}.get(tuple(arguments))
+    if work is None:
+        sys.stderr.write("usage: python -m services.catalog [migrate|rebuild]\n")
         return 2
     try:
-        return _migrate() if arguments else _serve()
+        return work()
     except SettingsError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
@@ -35,6 +38,24 @@ def _migrate() -> int:
     except SQLAlchemyError as error:
         sys.stderr.write(f"The migration failed: {error}\n")
         return 1
+    return 0
+
+
+def _rebuild() -> int:
+    from services.catalog.parts import with_parts  # noqa: PLC0415
+    from services.catalog.rebuild import rebuild  # noqa: PLC0415
+    from shared.cli.frame import telling  # noqa: PLC0415
+
+    log.configure(log.LogSettings(level="warning", format="console"), "catalog")
+    try:
+        with telling() as tell:
+            made = asyncio.run(with_parts(lambda database, bus, _: rebuild(database, bus, tell)))
+    except TripodError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 1
+    sys.stdout.write(
+        f"{made.events} events became {made.media} media, {made.tombstones} tombstones and {made.entities} entities.\n"
+    )
     return 0
 
 

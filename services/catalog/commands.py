@@ -99,7 +99,7 @@ async def bury(connection: AsyncConnection, row: Record) -> None:
     """Leave nothing of a locked media but a tombstone, and tell the erasers."""
     media_id: uuid.UUID = row["id"]
     now = datetime.now(UTC)
-    await _raise_mark(connection, row["number"])
+    await raise_mark(connection, row["number"])
     await connection.execute(insert(tombstones).values(media_id=media_id, deleted_at=now))
     await connection.execute(delete(early_results).where(early_results.c.media_id == media_id))
     await connection.execute(delete(media).where(media.c.id == media_id))  # and its variants, by cascade
@@ -129,7 +129,7 @@ async def _withdraw(connection: AsyncConnection, media_id: uuid.UUID) -> None:
     await connection.execute(delete(outbox_rows).where(outbox_rows.c.position.in_(untold)))
 
 
-async def _raise_mark(connection: AsyncConnection, number: int) -> None:
+async def raise_mark(connection: AsyncConnection, number: int) -> None:
     new = upsert(marks).values(name=HIGHEST_NUMBER, value=number)
     await connection.execute(
         new.on_conflict_do_update(

@@ -9,8 +9,7 @@ from rich.table import Table
 from services.catalog.database import Database
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.parts import with_parts
-from services.catalog.verify import telling
-from shared.cli.frame import as_json, print_json, print_table
+from shared.cli.frame import as_json, print_json, print_table, telling
 from shared.cli.frame import command as asynchronous
 from shared.env import Env
 from shared.events.bus import Bus

@@ -46,18 +46,9 @@ async def project(
     The media is the committed state, None where there is none. Raises Unavailable, then nothing has happened or
     (when the commit's answer got lost) all of it: repeating is harmless.
     """
-    event = without_nul(event)
     async with database.writing() as connection:
-        await lock_media(connection, event.id)
-        await _note_stored(connection, event.id, sequence)
-        if await _is_deleted(connection, event.id):
-            await _bury_again(connection, event)
-            return "buried", None
-        if isinstance(event, MediaUploaded):
-            outcome = await _insert(connection, event)
-        else:
-            outcome = await _result(connection, event, sequence)
-        if outcome == "early":
+        outcome = await take_in(connection, event, sequence)
+        if outcome in {"buried", "early"}:
             return outcome, None
         shown = await rows.load(connection, event.id, base_url)
         if shown is not None and outcome == "created":
@@ -65,6 +56,19 @@ async def project(
         if shown is not None and outcome == "updated":
             await outbox.updated(connection, shown)
         return outcome, shown
+
+
+async def take_in(connection: AsyncConnection, event: Told, sequence: int) -> Outcome:
+    """The rows alone: nobody is told of them."""
+    event = without_nul(event)
+    await lock_media(connection, event.id)
+    await note_stored(connection, event.id, sequence)
+    if await _is_deleted(connection, event.id):
+        await _bury_again(connection, event)
+        return "buried"
+    if isinstance(event, MediaUploaded):
+        return await _insert(connection, event)
+    return await _result(connection, event, sequence)
 
 
 async def _insert(connection: AsyncConnection, event: MediaUploaded) -> Outcome:
@@ -196,7 +200,7 @@ async def _living(connection: AsyncConnection, entity: EntityLink | None) -> Ent
     return None if await connection.scalar(gone) else entity
 
 
-async def _note_stored(connection: AsyncConnection, media_id: uuid.UUID, sequence: int) -> None:
+async def note_stored(connection: AsyncConnection, media_id: uuid.UUID, sequence: int) -> None:
     note = upsert(stored_events).values(stream=topology.MEDIA, sequence=sequence, media_id=media_id)
     await connection.execute(note.on_conflict_do_nothing())
 

@@ -2,21 +2,18 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from services.catalog import checks
 from services.catalog.census import Census, Tell, take_census
 from services.catalog.checks import Acknowledged, Finding, Ledger
 from services.catalog.parts import with_parts
-from shared.cli.frame import as_json, print_json, print_table
+from shared.cli.frame import as_json, print_json, print_table, telling
 from shared.cli.frame import command as asynchronous
 from shared.errors import Invalid
 from shared.events.bus import Bus
@@ -108,20 +105,6 @@ def read_ledger(path: Path) -> Ledger:
         except msgspec.MsgspecError as error:
             raise Invalid(f"Line {number} of {path} is no entry of a ledger: {error}.") from error
     return tuple(lines)
-
-
-@contextmanager
-def telling() -> Iterator[Tell]:
-    """Shows on a terminal how far the work is; elsewhere it is silent."""
-    console = Console(stderr=True)
-    with console.status("connecting") as status:
-        seen: dict[str, int] = {}
-
-        def tell(what: str, count: int) -> None:
-            seen[what] = count
-            status.update(", ".join(f"{number} {name}" for name, number in seen.items()))
-
-        yield tell
 
 
 def show(report: Report) -> None:

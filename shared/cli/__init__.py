@@ -11,7 +11,20 @@ COMMANDS = "tripod.commands"
 """The entry point group by which a service adds its commands: they are there where its extra is installed."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Finds the services' commands when they are asked for, so that these may import what commands share."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group=COMMANDS).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for found in entry_points(group=COMMANDS, name=cmd_name):
+            loaded: click.Command = found.load()
+            return loaded
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tripod")
 def main() -> None:
     """Operate Tripod. Settings come from TRIPOD_... environment variables, as for the services."""
@@ -19,5 +32,3 @@ def main() -> None:
 
 main.add_command(dead_letters)
 main.add_command(token)
-for _found in entry_points(group=COMMANDS):
-    main.add_command(_found.load(), _found.name)

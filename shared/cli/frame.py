@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -65,3 +66,17 @@ def print_table(table: Table) -> None:
 def print_json(value: Any) -> None:
     """The value as indented JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str, int], None]]:
+    """Hears how many of what are done, and shows it on a terminal; elsewhere it is silent."""
+    console = Console(stderr=True)
+    with console.status("connecting") as status:
+        seen: dict[str, int] = {}
+
+        def tell(what: str, count: int) -> None:
+            seen[what] = count
+            status.update(", ".join(f"{number} {name}" for name, number in seen.items()))
+
+        yield tell

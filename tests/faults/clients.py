@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from tests.faults.conftest import Victim
-from tests.faults.load import RETRIED, Files
+from tests.faults.load import RETRIED, marked
+from tests.fixtures.pictures import photo
 from tests.fixtures.waiting import eventually
 
 PATIENCE_SECONDS = 60.0
@@ -30,7 +31,7 @@ def persist(victim: Victim, method: str, path: str, expected: set[int], **option
 
 def send(victim: Victim, data: bytes | None = None, name: str = "photo.jpg") -> str:
     """Upload one picture; its id, as soon as it is acknowledged."""
-    data = data or Files(uuid.uuid4().int).make(0)[1]
+    data = data or marked(photo(96, 72), uuid.uuid4().bytes)
     answer = persist(
         victim,
         "POST",

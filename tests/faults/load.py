@@ -31,13 +31,15 @@ class Files:
         kind = self._dice.random()
         mark = f"upload {number} {self._dice.getrandbits(64):x}".encode()
         if kind < 0.9:
-            # A comment right behind the start makes a JPEG unique and changes no pixel.
-            base = self._photos[number % len(self._photos)]
-            comment = b"\xff\xfe" + (len(mark) + 2).to_bytes(2) + mark
-            return f"{number}.jpg", base[:2] + comment + base[2:]
+            return f"{number}.jpg", marked(self._photos[number % len(self._photos)], mark)
         if kind < 0.95:
             return f"{number}.txt", mark * 20
         return f"{number}.png", self._png[:-40] + mark + bytes(8)
+
+
+def marked(jpeg: bytes, mark: bytes) -> bytes:
+    """The same picture as a file unlike any other: a comment right behind the start changes no pixel."""
+    return jpeg[:2] + b"\xff\xfe" + (len(mark) + 2).to_bytes(2) + mark + jpeg[2:]
 
 
 class Acknowledged:
