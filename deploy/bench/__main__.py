@@ -10,12 +10,16 @@ import click
 import msgspec
 from rich.console import Console
 
-from deploy.bench import machine, uploads
+from deploy.bench import latency, machine, pixels, rows, uploads
 from deploy.bench.results import Report, Row, Setting
 from deploy.bench.show import show
 
 GROUPS: dict[str, Callable[[Setting], Iterator[Row]]] = {
-    "bytes": uploads.measure,
+    "bytes": uploads.measure_small,
+    "large": uploads.measure_large,
+    "pixels": pixels.measure,
+    "rows": rows.measure,
+    "latency": latency.measure,
 }
 
 
@@ -39,16 +43,16 @@ def main(quick: bool, file: Path | None, folder: Path | None, only: tuple[str, .
     The exit status is 0 unless something could not be measured: a missed target is a finding, not a failure.
     """
     setting = Setting(quick=quick, folder=folder, console=Console(stderr=True))
-    rows: list[Row] = []
+    found: list[Row] = []
     failures: list[str] = []
     described = machine.describe() | {"data": str(folder or tempfile.gettempdir())}
     for group in only or GROUPS:
         try:
-            rows.extend(GROUPS[group](setting))
+            found.extend(GROUPS[group](setting))
         except Exception as error:  # noqa: BLE001 -- the other groups are still worth having
             traceback.print_exc()
             failures.append(f"{group}: {error!r}")
-    report = Report(machine=described, quick=quick, rows=tuple(rows), failures=tuple(failures))
+    report = Report(machine=described, quick=quick, rows=tuple(found), failures=tuple(failures))
     show(report, Console(width=None if sys.stdout.isatty() else 160))
     if file is not None:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")

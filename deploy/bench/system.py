@@ -44,6 +44,15 @@ def running(parent: Path | None) -> Iterator[EmbeddedStack]:
 
 
 @contextlib.contextmanager
+def servers(parent: Path | None) -> Iterator[EmbeddedStack]:
+    """The servers alone."""
+    with tempfile.TemporaryDirectory(prefix="tripod-bench-", dir=parent) as folder:
+        config = StackConfig(data=Path(folder, "data"), ports=ANY_PORTS, services=False)
+        with EmbeddedStack(config) as stack:
+            yield stack
+
+
+@contextlib.contextmanager
 def plain_app(stack: EmbeddedStack) -> Iterator[tuple[str, int]]:
     """Address and process id of the UploadFile app, on the same store."""
     port = free_port(set())

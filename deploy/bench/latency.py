@@ -1,0 +1,74 @@
+"""From the upload's first byte to `ready`, through all three services: alone, and behind somebody else's backlog."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import psycopg
+import urllib3
+
+from deploy.bench import load, photos, system
+from deploy.bench.results import Row, Setting, alone, compared
+from deploy.stack import EmbeddedStack
+
+POLL_SECONDS = 0.01
+PATIENCE_SECONDS = 60
+CROWD = "the one with the backlog"
+GROUP = "end to end, upload to ready"
+
+
+def measure(setting: Setting) -> Iterator[Row]:
+    """The same uploads idle and behind a backlog, of a user who has none."""
+    many, backlog = (7, 300) if setting.quick else (20, 1000)
+    picture = photos.encoded(photos.pixels(1600, 1200), "JPEG", quality=88)
+    with system.running(setting.folder) as stack:
+        _one(stack, picture)  # the first one starts the fork server's libraries
+        setting.console.print(f"[dim]{many} uploads, idle[/]", highlight=False)
+        idle = [_one(stack, picture) for _ in range(many)]
+        yield alone(GROUP, f"idle, 2 MP JPEG, median of {many}", idle, "ms")
+        setting.console.print(f"[dim]{many} uploads behind a backlog of {backlog:,}[/]", highlight=False)
+        stack.stop("processor")
+        _pile_up(stack, picture, backlog)
+        stack.start("processor")
+        _one(stack, picture)
+        behind = [_one(stack, picture) for _ in range(many)]
+        left = _waiting(stack)
+        yield compared(
+            GROUP, f"another owner's backlog of {backlog:,}, median of {many}", behind, "ms", baseline="idle",
+            against=idle, note=f"{left:,} of it were still waiting afterwards",
+        )  # fmt: skip
+
+
+def _one(stack: EmbeddedStack, picture: bytes) -> float:
+    """Milliseconds. Raises TimeoutError when it does not become ready."""
+    token = {"Authorization": f"Bearer {stack.token('ann')}"}
+    with urllib3.PoolManager(retries=False) as http:
+        started = time.perf_counter()
+        answer = http.request(
+            "PUT", f"{stack.ingest_url}/v1/uploads/raw/photo.jpg", body=picture, headers=token
+        )
+        media = json.loads(answer.data)
+        while time.perf_counter() - started < PATIENCE_SECONDS:
+            seen = http.request("GET", f"{stack.catalog_url}/v1/media/{media['id']}", headers=token)
+            if seen.status == 200 and json.loads(seen.data)["status"] == "ready":
+                return (time.perf_counter() - started) * 1000
+            time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"not ready after {PATIENCE_SECONDS} s: {seen.data[:500]!r}")
+
+
+def _pile_up(stack: EmbeddedStack, picture: bytes, many: int) -> None:
+    before = _waiting(stack)
+    url = f"{stack.ingest_url}/v1/uploads/raw/photo.jpg"
+    headers = {"Authorization": f"Bearer {stack.token(CROWD)}", "Prefer": "respond-async"}
+    load.send_all(url, [load.request("PUT", url, picture, headers)] * many, 8)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _waiting(stack) < before + many and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _waiting(stack: EmbeddedStack) -> int:
+    with psycopg.connect(system.dsn(stack.database_url)) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM media WHERE owner = %s AND status = 'processing'", (CROWD,)
+        ).fetchone()
+    return int(found[0]) if found else 0

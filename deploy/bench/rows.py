@@ -1,0 +1,160 @@
+"""The catalog's own queries over a million rows: deep pages, and pictures that look alike."""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+
+from deploy.bench import system
+from deploy.bench.results import Row, Setting, Target, alone, compared
+from deploy.stack import EmbeddedStack
+from services.catalog import cursors, queries
+from services.catalog.cursors import Place
+from services.catalog.database import Database, DatabaseSettings
+from services.catalog.queries import Filters
+from shared.auth import Caller
+
+PAGE = 10_000
+SORT = "-created_at"
+CALLERS = {
+    "one who sees all, 50 a page": (Caller(sub="back end", roles=frozenset({"service"})), 50),
+    "a user who sees half, 20 a page": (Caller(sub="owner 7"), 20),
+}
+# Every twentieth row starts a family whose hashes differ in 0 to 9 bits, so that there is something to find.
+FILL = r"""
+INSERT INTO media (id, number, owner, profile, recipe, key, filename, mime_type, media_type, size, sha256, created_at,
+                   is_public, generation, status, status_at, derived_generation, derived_at, width, height, phash, dhash)
+SELECT gen_random_uuid(), i, 'owner ' || i % 1000, 'default', 'standard', '2026/06/21/' || i, 'photo ' || i || '.jpg',
+       'image/jpeg', 'image', 1000000 + i, md5(i::text) || md5((-i)::text),
+       timestamptz '2026-01-01' + i * interval '7 seconds', i % 2 = 0, 1, 'ready',
+       timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 1,
+       timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 4000, 3000,
+       ('x' || substr(md5((i / 20)::text), 1, 16))::bit(64)::bigint # CASE WHEN i % 20 = 0 THEN 0 ELSE
+           (('x' || substr(md5(i::text), 1, 16))::bit(64)::bigint & ('x' || substr(md5('a' || i), 1, 16))::bit(64)::bigint
+           & ('x' || substr(md5('b' || i), 1, 16))::bit(64)::bigint) END,
+       ('x' || substr(md5('d' || i), 1, 16))::bit(64)::bigint
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i
+"""
+SCAN = text(
+    "SELECT id, bit_count((phash # CAST(:phash AS bigint))::bit(64)) AS distance FROM media"
+    " WHERE phash IS NOT NULL AND NOT degenerate"
+    " AND bit_count((phash # CAST(:phash AS bigint))::bit(64)) <= :most"
+)
+DISTANCES = ((5, 100.0), (8, 20.0))
+
+
+def measure(setting: Setting) -> Iterator[Row]:
+    """Rows for pages and for similar pictures, on a database of the real migrations."""
+    count = 200_000 if setting.quick else 1_000_000
+    with system.servers(setting.folder) as stack:
+        stack.migrate()
+        setting.console.print(f"[dim]filling {count:,} rows[/]", highlight=False)
+        yield alone("rows", f"filling {count:,} rows and their indexes", [_fill(stack, count)], "s")
+        found = asyncio.run(_ask(stack, setting, count))
+    yield from found
+
+
+def _fill(stack: EmbeddedStack, count: int) -> float:
+    started = time.perf_counter()
+    step = 100_000
+    with psycopg.connect(system.dsn(stack.database_url), autocommit=True) as connection:
+        for first in range(0, count, step):
+            connection.execute(FILL, {"first": first, "last": first + step - 1})
+        connection.execute("VACUUM ANALYZE media")
+    return time.perf_counter() - started
+
+
+async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
+    database = Database(DatabaseSettings(url=stack.database_url))
+    try:
+        rows = [await _pages(database, name, *asks, setting, count) for name, asks in CALLERS.items()]
+        for most, ratio in DISTANCES:
+            rows.append(await _similar(database, most, Target(sense="at least", ratio=ratio), setting, count))
+    finally:
+        await database.close()
+    return rows
+
+
+async def _pages(
+    database: Database, name: str, caller: Caller, limit: int, setting: Setting, count: int
+) -> Row:
+    page = min(PAGE, count // limit // 3)
+    setting.console.print(f"[dim]pages of {name}[/]", highlight=False)
+    async with database.reading() as connection:
+        found = queries.listing(caller, Filters(), sort=SORT, limit=page * limit, after=None)
+        last = (await connection.execute(found.offset((page - 1) * limit - 1).limit(1))).mappings().one()
+        deep = cursors.place(SORT, last["created_at"], last["id"])
+
+        async def ask(after: Place | None) -> None:
+            answer = await queries.list_media(
+                connection,
+                caller,
+                Filters(),
+                sort=SORT,
+                limit=limit,
+                after=after,
+                base_url="http://localhost",
+            )
+            if len(answer.items) != limit:
+                raise RuntimeError(f"a page of {limit} has {len(answer.items)} rows")
+
+        first, later = await _in_turns(lambda: ask(None), lambda: ask(deep), 100)
+    return compared(
+        f"rows, {count:,}", f"page {page:,}: {name}", later, "ms", baseline="page 1", against=first,
+        target=Target(sense="at most", ratio=1.5),
+    )  # fmt: skip
+
+
+async def _similar(database: Database, most: int, target: Target, setting: Setting, count: int) -> Row:
+    setting.console.print(f"[dim]similar within {most}[/]", highlight=False)
+    fast: list[float] = []
+    slow: list[float] = []
+    sizes = []
+    async with database.reading() as connection:
+        for phash in await _some_hashes(connection, count, 30 if setting.quick else 100):
+            seconds, near = await _timed(connection, queries.near(phash, most), {})
+            fast.append(seconds)
+            seconds, scanned = await _timed(connection, SCAN, {"phash": phash, "most": most})
+            slow.append(seconds)
+            if near != scanned:
+                raise RuntimeError(
+                    f"similar to {phash} within {most}: {len(near)} found, {len(scanned)} by the scan"
+                )
+            sizes.append(len(near))
+    note = f"{len(fast)} queries equal to the scan, {statistics.mean(sizes):.1f} found on average; figure: the scan"
+    return compared(
+        f"rows, {count:,}", f"similar within {most}, how many times faster", slow, "ms", baseline="index",
+        against=fast, target=target, note=note,
+    )  # fmt: skip
+
+
+async def _some_hashes(connection: Any, count: int, many: int) -> list[int]:
+    numbers = random.Random(1).sample(range(count), many)  # noqa: S311 -- the same ones every time
+    found = await connection.execute(
+        text("SELECT phash FROM media WHERE number = ANY(:some)"), {"some": numbers}
+    )
+    return list(found.scalars())
+
+
+async def _timed(connection: Any, query: Any, parameters: dict[str, int]) -> tuple[float, set[Any]]:
+    started = time.perf_counter()
+    found = (await connection.execute(query, parameters)).all()
+    return (time.perf_counter() - started) * 1000, {(row[0], row[1]) for row in found}
+
+
+async def _in_turns(
+    one: Callable[[], Awaitable[None]], other: Callable[[], Awaitable[None]], rounds: int
+) -> tuple[list[float], list[float]]:
+    found: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + 10):
+        for figures, ask in zip(found, (one, other), strict=True):
+            started = time.perf_counter()
+            await ask()
+            if number >= 10:
+                figures.append((time.perf_counter() - started) * 1000)
+    return found
