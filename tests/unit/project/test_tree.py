@@ -6,10 +6,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[3]
 # Put together here, so that this file does not name them either.
-_HOSTS = re.compile(
-    r"[\w.-]*(?:" + "|".join(("python" + "hosted", "py" + "pi", "npm" + "js", "deb" + "ian", "go" + "lang", "crat" + "es"))
-    + r")[.](?:org|com|io)\b"
-)  # fmt: skip
+_NAMES = ("python" + "hosted", "py" + "pi", "npm" + "js", "deb" + "ian", "go" + "lang", "crat" + "es")
+_HOSTS = re.compile(rf"[\w.-]*(?:{'|'.join(_NAMES)})[.](?:org|com|io)\b")
 
 
 def tracked() -> list[Path]:
