@@ -1,7 +1,6 @@
 """A request's body as it comes off the wire, and an answer that goes out before all of it came."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -96,11 +95,10 @@ def _has_body(scope: Scope) -> bool:
 
 async def _drain(receive: Receive) -> None:
     """Drop what still comes, until the client has sent all, or left, or the limits of patience are reached."""
-    deadline = time.monotonic() + LINGER_SECONDS
     dropped = 0
     try:
-        async with asyncio.timeout_at(asyncio.get_running_loop().time() + LINGER_SECONDS):
-            while dropped < LINGER_BYTES and time.monotonic() < deadline:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while dropped < LINGER_BYTES:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body", False):
                     return
