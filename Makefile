@@ -16,7 +16,7 @@ DOCKER_BUILD ?= docker build
 STACK ?= embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo tripod env images test test-compose test-long lint types imports check format lock clean
+.PHONY: help run servers demo tripod env images test test-compose test-long bench lint types imports check format lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-compose: images $(READY) ## the tests over HTTP against `docker compose up`
 
 test-long: $(READY) ## the tests that take minutes
 	@exec $(BIN)/python -m pytest -m long $(ARGS)
+
+bench: $(READY) ## speed as ratios to measured baselines; ARGS="--quick", ARGS="--json FILE"
+	@exec $(BIN)/python -m deploy.bench $(ARGS)
 
 lint: $(READY) ## style and formatting
 	@$(BIN)/ruff check .

@@ -26,15 +26,15 @@ CALLERS = {
     "a user who sees half, 20 a page": (Caller(sub="owner 7"), 20),
 }
 # Every twentieth row starts a family whose hashes differ in 0 to 9 bits, so that there is something to find.
-FILL = r"""
+FILL = """
 INSERT INTO media (id, number, owner, profile, recipe, key, filename, mime_type, media_type, size, sha256, created_at,
                    is_public, generation, status, status_at, derived_generation, derived_at, width, height, phash, dhash)
-SELECT gen_random_uuid(), i, 'owner ' || i % 1000, 'default', 'standard', '2026/06/21/' || i, 'photo ' || i || '.jpg',
+SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, 'default', 'standard', '2026/06/21/' || i, 'photo ' || i || '.jpg',
        'image/jpeg', 'image', 1000000 + i, md5(i::text) || md5((-i)::text),
-       timestamptz '2026-01-01' + i * interval '7 seconds', i % 2 = 0, 1, 'ready',
+       timestamptz '2026-01-01' + i * interval '7 seconds', i %% 2 = 0, 1, 'ready',
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 1,
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 4000, 3000,
-       ('x' || substr(md5((i / 20)::text), 1, 16))::bit(64)::bigint # CASE WHEN i % 20 = 0 THEN 0 ELSE
+       ('x' || substr(md5((i / 20)::text), 1, 16))::bit(64)::bigint # CASE WHEN i %% 20 = 0 THEN 0 ELSE
            (('x' || substr(md5(i::text), 1, 16))::bit(64)::bigint & ('x' || substr(md5('a' || i), 1, 16))::bit(64)::bigint
            & ('x' || substr(md5('b' || i), 1, 16))::bit(64)::bigint) END,
        ('x' || substr(md5('d' || i), 1, 16))::bit(64)::bigint
