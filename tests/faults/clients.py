@@ -68,3 +68,15 @@ def delete(victim: Victim, media_id: str) -> None:
     persist(victim, "GET", f"/v1/media/{media_id}", {200})
     persist(victim, "DELETE", f"/v1/media/{media_id}", {204, 404})
     victim.ledger.deleted(media_id)
+
+
+def shown(victim: Victim) -> dict[str, Any]:
+    """Every media as its owner sees it, by id."""
+    found: dict[str, Any] = {}
+    parameters: dict[str, str] = {"limit": "100"}
+    while True:
+        page = persist(victim, "GET", "/v1/media", {200}, params=parameters).json()
+        found |= {media["id"]: media for media in page["items"]}
+        if not page.get("next_cursor"):
+            return found
+        parameters["cursor"] = page["next_cursor"]

@@ -1,0 +1,91 @@
+"""The stream of media events as another system could see and disturb it: read, published again, waited for."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import msgspec
+import nats
+from nats.errors import Error
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
+from nats.js.errors import NotFoundError
+
+from deploy.stack import EmbeddedStack
+from tests.fixtures.waiting import eventually
+
+STREAM = "MEDIA"
+T = TypeVar("T")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One stored event."""
+
+    sequence: int
+    subject: str
+    data: bytes
+
+    @property
+    def media_id(self) -> str:
+        found: str = msgspec.json.decode(self.data)["subject"]
+        return found
+
+
+def on_broker(stack: EmbeddedStack, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
+    """What `work` gives, over a connection of its own."""
+
+    async def run() -> T:
+        client = await nats.connect(stack.nats_url)
+        try:
+            return await work(client.jetstream())
+        finally:
+            await client.close()
+
+    return asyncio.run(run())
+
+
+def told(stack: EmbeddedStack) -> list[Told]:
+    """Everything that the stream holds, in order."""
+
+    async def read(js: JetStreamContext) -> list[Told]:
+        last = (await js.stream_info(STREAM)).state.last_seq
+        found = [await _message(js, place) for place in range(1, last + 1)]
+        return [
+            Told(m.seq, m.subject, m.data) for m in found if m is not None and m.subject and m.data and m.seq
+        ]
+
+    return on_broker(stack, read)
+
+
+async def _message(js: JetStreamContext, sequence: int) -> RawStreamMsg | None:
+    try:
+        return await js.get_msg(STREAM, sequence)
+    except NotFoundError:
+        return None
+
+
+def tell_again(stack: EmbeddedStack, events: list[Told]) -> None:
+    """The same events under message ids that the broker has not seen: for it they are new."""
+
+    async def publish(js: JetStreamContext) -> None:
+        for event in events:
+            await js.publish(event.subject, event.data, headers={"Nats-Msg-Id": str(uuid.uuid4())})
+
+    on_broker(stack, publish)
+
+
+def all_handled(stack: EmbeddedStack, seconds: float = 60) -> None:
+    """Return when every durable consumer has acknowledged all there is for it."""
+
+    async def behind(js: JetStreamContext) -> list[str]:
+        found = await js.consumers_info(STREAM)
+        return [f.name for f in found if f.num_pending or f.num_ack_pending]
+
+    def look() -> bool:
+        try:
+            return not on_broker(stack, behind)
+        except (Error, OSError):
+            return False
+
+    eventually(look, "every event to be handled", seconds)
