@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import unquote
 
 import msgspec
-from multipart import (  # type: ignore[import-untyped]
+from multipart import (
     MultipartError,
     MultipartSegment,
     ParserLimitReached,
