@@ -16,7 +16,7 @@ DOCKER_BUILD ?= docker build
 STACK ?= embedded
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo tripod env images test test-compose test-long bench lint types imports check format lock clean
+.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench lint types imports check format lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ test-long: $(READY) ## the tests that take minutes
 
 bench: $(READY) ## speed as ratios to measured baselines; ARGS="--quick", ARGS="--json FILE"
 	@exec $(BIN)/python -m deploy.bench $(ARGS)
+
+chaos: $(READY) ## kill parts at random under load, then count (SEED=1 UPLOADS=2000)
+	@exec $(BIN)/python -m tests.faults.chaos --seed $(or $(SEED),1) --uploads $(or $(UPLOADS),2000) $(ARGS)
 
 lint: $(READY) ## style and formatting
 	@$(BIN)/ruff check .
