@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.env import Env
 from shared.errors import Unavailable
 
-CONNECT_SECONDS = 3
+CONNECT_SECONDS = 5
 _DATABASE = "postgresql+psycopg://tripod@127.0.0.1:5432/tripod"
 _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media

@@ -76,12 +76,20 @@ async def test_pages_together_are_the_whole_list_in_order(catalog: Service, sort
 async def test_pages_stay_in_place_while_rows_come_and_go(catalog: Service) -> None:
     await fill(catalog.database, 20)
     async with catalog.caller("ann") as ann:
-        first = (await ann.get("/v1/media", params={"limit": 5})).json()
-        before = [item["id"] for item in (await ann.get("/v1/media", params={"limit": 200})).json()["items"]]
+        first = await page(ann, limit=5)
+        before = [item["id"] for item in (await page(ann, limit=200))["items"]]
         await fill(catalog.database, 10, created_at=START + timedelta(days=1))
-        assert (await ann.delete(f"/v1/media/{first['items'][-1]['id']}")).status_code == 204
-        second = (await ann.get("/v1/media", params={"limit": 5, "cursor": first["next_cursor"]})).json()
+        gone = await ann.delete(f"/v1/media/{first['items'][-1]['id']}")
+        assert gone.status_code == 204, gone.text
+        second = await page(ann, limit=5, cursor=first["next_cursor"])
     assert [item["id"] for item in second["items"]] == before[5:10]
+
+
+async def page(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:
+    answer = await client.get("/v1/media", params=params)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 async def test_filters_narrow_the_list(catalog: Service) -> None:
