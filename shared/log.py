@@ -44,10 +44,11 @@ def configure(settings: LogSettings, service: str) -> None:
         renderer = structlog.processors.JSONRenderer(serializer=_to_json)
         chain.append(structlog.processors.format_exc_info)
     structlog.configure(
-        processors=[*chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        # Not by way of the standard library's loggers, which would cost twice as much per line.
+        processors=[*chain, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -60,8 +61,6 @@ def configure(settings: LogSettings, service: str) -> None:
     root.handlers = [handler]
     # Libraries tell whole requests at debug, tokens included: they never go below info, some not below warning.
     root.setLevel(max(level, logging.INFO))
-    for ours in ("services", "shared", "deploy"):
-        logging.getLogger(ours).setLevel(level)
     for chatty in (
         "uvicorn",
         "uvicorn.error",

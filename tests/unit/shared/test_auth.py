@@ -1,6 +1,7 @@
 import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from shared import auth
 from shared.auth import ANONYMOUS, Authenticator, AuthSettings
 from shared.errors import SettingsError, Unauthenticated
 
@@ -24,6 +26,17 @@ def bearer(
     claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None
 ) -> str:
     return "Bearer " + jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else None)
+
+
+def _later(by: timedelta) -> type[datetime]:
+    """A clock that is ahead."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls.fromtimestamp(datetime.now(tz).timestamp() + by.total_seconds(), tz)
+
+    return Clock
 
 
 def write_keys(path: Path, keys: dict[str, tuple[str, Any]]) -> str:
@@ -105,6 +118,32 @@ async def test_issuer_and_audience_are_checked_where_they_are_configured() -> No
     for wrong in ({"iss": "https://evil.example"}, {"aud": "other"}):
         with pytest.raises(Unauthenticated):
             await authenticator.caller(bearer({**good, **wrong}))
+
+
+async def test_a_token_that_held_is_refused_as_soon_as_it_has_expired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=30)
+    token = bearer({"sub": "u1", "exp": until})
+    authenticator = Authenticator(AuthSettings(secret=SECRET))
+    assert (await authenticator.caller(token)).sub == "u1"
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 45)
+    with monkeypatch.context() as later:
+        later.setattr(jwt.api_jwt, "datetime", _later(timedelta(seconds=45)))
+        with pytest.raises(Unauthenticated, match="expired"):
+            await authenticator.caller(token)
+
+
+async def test_tokens_are_remembered_apart_and_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_REMEMBERED", 2)
+    authenticator = Authenticator(AuthSettings(secret=SECRET))
+    tokens = {name: bearer({"sub": name}) for name in ("u1", "u2", "u3", "u4")}
+    for _ in range(2):
+        for name, token in tokens.items():
+            assert (await authenticator.caller(token)).sub == name
+            assert (await authenticator.caller(token)).sub == name
+    assert len(authenticator._held) == 2
 
 
 def test_a_key_set_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
