@@ -205,6 +205,12 @@ class Connection:
                 log.warning("broker.lost", error=str(client.last_error or "closed"))
             except (nats.errors.Error, OSError, TimeoutError, Unavailable) as error:
                 self._count_failure(error)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Not ours: something inside of the client was cancelled while we waited for it.
+                self._count_failure(error)
             except Exception:
                 # Nothing may end this loop: without it the service would stay deaf for good.
                 log.exception("broker.connection_failed")
@@ -265,7 +271,7 @@ class Connection:
         else:
             self._count_failure(error)
 
-    def _count_failure(self, error: Exception) -> None:
+    def _count_failure(self, error: BaseException) -> None:
         self.failed_attempts += 1
         if self.failed_attempts in {1, 10} or self.failed_attempts % 100 == 0:
             log.warning("broker.unreachable", error=str(error) or repr(error), attempts=self.failed_attempts)

@@ -15,7 +15,7 @@ from shared.errors import Unavailable
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 from shared.storage.s3_bucket import make_bucket
 from shared.storage.s3_http import S3Http, S3Settings, child_text, parse_xml, repeated, unreachable
-from shared.storage.s3_multipart import Multipart
+from shared.storage.s3_multipart import Multipart, Spare
 from shared.storage.s3_upload import Stream, cut
 
 __all__ = ["S3Blobs", "S3Settings"]
@@ -23,6 +23,7 @@ __all__ = ["S3Blobs", "S3Settings"]
 log = structlog.get_logger()
 
 PART_BYTES = 6 * 1024 * 1024
+SPARE_PARTS = 10
 LARGEST_PUT = 5 * 1024**3  # S3's limit for one PUT
 MOST_PARTS = 10_000  # S3's limit for one multipart upload
 CHUNK_BYTES = 256 * 1024
@@ -38,6 +39,7 @@ class S3Blobs:
         self._http = S3Http(settings)
         self._part_bytes = part_bytes
         self._page = page
+        self._spare = Spare(SPARE_PARTS)
 
     async def ensure_bucket(self) -> None:
         await asyncio.to_thread(make_bucket, self._settings)
@@ -96,7 +98,7 @@ class S3Blobs:
             first = await anext(parts)
             if first.size < length and size is None:
                 return await self._put_stream(key, first, first.size, content_type)
-            async with await Multipart.begin(self._http, key, content_type) as upload:
+            async with await Multipart.begin(self._http, key, content_type, self._spare) as upload:
                 await upload.send(first)
                 async for part in parts:
                     if part.size:
@@ -186,7 +188,7 @@ class S3Blobs:
         swept = 0
         for upload in await self.unfinished():
             if datetime.now(UTC) - upload.begun >= older_than:
-                await Multipart(self._http, upload.key, upload.upload).abort()
+                await Multipart(self._http, upload.key, upload.upload, self._spare).abort()
                 swept += 1
         return swept
 

@@ -98,7 +98,7 @@ class S3Http:
                 return response
             try:
                 # Not response.read(): that would first wait until all of our body is sent.
-                raise refusal(response.status, await response.content.read(), key, what)
+                raise refusal(response, await response.content.read(), key, what)
             finally:
                 response.close()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -173,13 +173,15 @@ async def repeated(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
 
 
-def refusal(status: int, body: bytes, key: str, what: str) -> Exception:
+def refusal(response: aiohttp.ClientResponse, body: bytes, key: str, what: str) -> Exception:
     """The meaning of an answer that is not 2xx."""
-    code, text = "", ""
+    status, code, text = response.status, "", ""
     with contextlib.suppress(Unavailable):
         answer = parse_xml(body, what)
         code, text = child_text(answer, "Code"), child_text(answer, "Message")
-    if status == 404 and (code in {"NoSuchKey", "NoSuchUpload"} or (not code and key)):
+    # An answer to HEAD has no body that could name the code.
+    unnamed = not code and key and response.method not in {"PUT", "POST"}
+    if status == 404 and (code in {"NoSuchKey", "NoSuchUpload"} or unnamed):
         return BlobMissing(key)
     if status == 416:
         return RangeNotSatisfiable(f"The range lies outside of the {key!r} that is stored.")

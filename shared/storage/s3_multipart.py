@@ -14,32 +14,58 @@ from shared.storage.s3_upload import Part
 log = structlog.get_logger()
 
 
+class Spare:
+    """How many parts may be filled while the one before is still on its way, over all uploads of a process.
+
+    Each upload may hold one part; a second one only while there is a spare. So memory is bounded, and nobody
+    waits for another upload's client.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self._left = parts
+
+    def take(self) -> bool:
+        """Whether there was one."""
+        if self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+    def give_back(self) -> None:
+        self._left += 1
+
+
 class Multipart:
     """Leaving the context without `complete` aborts the upload, also when the task is being cancelled."""
 
-    def __init__(self, http: S3Http, key: str, upload_id: str) -> None:
+    def __init__(self, http: S3Http, key: str, upload_id: str, spare: Spare) -> None:
         self._http = http
         self._key = key
         self._upload_id = upload_id
+        self._spare = spare
         self._etags: list[str] = []
         self._sending: asyncio.Task[None] | None = None
         self._completed = False
         self.size = 0
 
     @classmethod
-    async def begin(cls, http: S3Http, key: str, content_type: str) -> Self:
+    async def begin(cls, http: S3Http, key: str, content_type: str, spare: Spare) -> Self:
         """Open an upload at the store."""
         what = f"begin to store {key}"
         _, body = await http.fetch(
             "POST", key, what, query={"uploads": ""}, headers={"Content-Type": content_type}
         )
-        return cls(http, key, child_text(parse_xml(body, what), "UploadId"))
+        return cls(http, key, child_text(parse_xml(body, what), "UploadId"), spare)
 
     async def send(self, part: Part) -> None:
-        """Start to send a part as soon as the one before it has arrived. Raises what that one ran into."""
+        """Send a part after the one before it; return when the next one may be filled. Raises Unavailable."""
         await self._sent()
         self.size += part.size
         self._sending = asyncio.create_task(self._send(len(self._etags) + 1, part))
+        if self._spare.take():
+            self._sending.add_done_callback(lambda _: self._spare.give_back())
+        else:
+            await self._sent()
 
     async def _send(self, number: int, part: Part) -> None:
         what = f"store part {number} of {self._key}"

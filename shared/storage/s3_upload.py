@@ -19,24 +19,29 @@ class Stream:
         self._body = body
         self._size = size
         self._limit = limit
-        self._running = False
-        self._idle = asyncio.Event()
-        self.error: BaseException | None = None
+        self._pieces: AsyncGenerator[bytes, None] | None = None
+        self._resting = asyncio.Event()
+        self.error: Exception | None = None
         """What the body raised."""
 
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        self._running = True
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        self._pieces = self._send()
+        return self._pieces
+
+    async def _send(self) -> AsyncGenerator[bytes, None]:
         try:
             async with contextlib.aclosing(self._exact()) as pieces:
                 async for piece in pieces:
                     self._expect(STALL_SECONDS)
+                    self._resting.set()
                     yield piece
+                    self._resting.clear()
                     self._expect(None)
         except Exception as error:
             self.error = error
             raise
         finally:
-            self._idle.set()
+            self._resting.set()
 
     async def _exact(self) -> AsyncGenerator[bytes, None]:
         seen, last = 0, b""
@@ -61,9 +66,10 @@ class Stream:
             self._limit.reschedule(None if seconds is None else now + seconds)
 
     async def left(self) -> None:
-        """Return when nobody reads the body any more."""
-        if self._running:
-            await self._idle.wait()
+        """Return when nobody reads the body any more. To be called when the request is over."""
+        if self._pieces is not None:
+            await self._resting.wait()
+            await self._pieces.aclose()
 
 
 class Part:

@@ -1,0 +1,365 @@
+"""What the client makes of a store that answers wrongly, late or not at all: a server that does what the test says."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+
+from shared.errors import Unavailable
+from shared.storage import s3_upload
+from shared.storage.s3 import S3Blobs, S3Settings
+from tests.contract.stores import body, keys, read
+
+PART = 1000
+COMPLETED = b"<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>"
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FakeStore:
+    """Answers each kind of request as the test set it, and writes down what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.answers: dict[str, Answer] = {}
+        self.uploads: set[str] = set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        kind = self.kind(request)
+        self.asked.append(kind)
+        self.headers.append(dict(request.headers))
+        answer = self.answers.get(kind)
+        if answer is not None:
+            return await answer(request)
+        await request.read()
+        if kind == "begin":
+            self.uploads.add("u1")
+            return xml(
+                b"<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
+            )
+        if kind == "complete":
+            return xml(COMPLETED)
+        if kind == "abort":
+            self.uploads.clear()
+            return web.Response(status=204)
+        return web.Response(headers={"ETag": '"e"'})
+
+    def kind(self, request: web.Request) -> str:
+        query = request.query
+        if "uploads" in query:
+            return "begin" if request.method == "POST" else "unfinished"
+        if "partNumber" in query:
+            return f"part {query['partNumber']}"
+        if "uploadId" in query:
+            return "complete" if request.method == "POST" else "abort"
+        return request.method
+
+
+def xml(text: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=text, status=status, content_type="application/xml")
+
+
+def always(answer: Callable[[], web.Response]) -> Answer:
+    async def give(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        return answer()
+
+    return give
+
+
+@pytest.fixture
+def fake() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+async def blobs(fake: FakeStore) -> AsyncIterator[S3Blobs]:
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    client = S3Blobs(
+        S3Settings(
+            endpoint=f"http://127.0.0.1:{port}", bucket="bucket", access_key="AKEY", secret_key="SECRET"
+        ),
+        part_bytes=PART,
+    )
+    yield client
+    await client.close()
+    await runner.cleanup()
+
+
+async def test_a_completion_that_fails_with_status_200_is_unavailable_and_aborted(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    fake.answers["complete"] = always(lambda: xml(b"<Error><Code>InternalError</Code></Error>"))
+    with pytest.raises(Unavailable, match="InternalError"):
+        await blobs.put("a/key", body(3 * PART), size=None, content_type="x/y")
+    assert fake.asked == ["begin", "part 1", "part 2", "part 3", "complete", "abort"]
+    assert fake.uploads == set()
+
+
+@pytest.mark.parametrize("there", [None, 3 * PART - 1])
+async def test_a_completion_is_believed_only_when_the_object_is_there_whole(
+    fake: FakeStore, blobs: S3Blobs, there: int | None
+) -> None:
+    def head() -> web.Response:
+        if there is None:
+            return web.Response(status=404)
+        return web.Response(headers={"ETag": '"e"', "Content-Length": str(there)})
+
+    fake.answers["HEAD"] = always(head)
+    with pytest.raises(Unavailable, match="a/key"):
+        await blobs.put("a/key", body(3 * PART), size=None, content_type="x/y")
+
+
+async def test_a_part_that_fails_ends_the_upload_and_aborts_it(fake: FakeStore, blobs: S3Blobs) -> None:
+    fake.answers["part 2"] = always(lambda: xml(b"<Error><Code>SlowDown</Code></Error>", 503))
+    with pytest.raises(Unavailable, match="SlowDown"):
+        await blobs.put("a/key", body(10 * PART, piece=PART), size=None, content_type="x/y")
+    assert "complete" not in fake.asked
+    assert fake.asked[-1] == "abort"
+
+
+async def test_an_upload_that_the_store_has_forgotten_is_unavailable_and_not_a_missing_object(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    for forgotten in ("part 2", "complete"):
+        fake.answers = {forgotten: always(lambda: xml(b"<Error><Code>NoSuchUpload</Code></Error>", 404))}
+        with pytest.raises(Unavailable, match="forgotten"):
+            await blobs.put("a/key", body(3 * PART), size=None, content_type="x/y")
+
+
+async def test_an_abort_is_repeated_and_its_failure_does_not_hide_the_first_one(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    fake.answers["abort"] = always(lambda: xml(b"<Error><Code>SlowDown</Code></Error>", 503))
+    with pytest.raises(KeyError, match="first"):
+        await blobs.put("a/key", body(3 * PART, error=KeyError("first")), size=None, content_type="x/y")
+    assert fake.asked.count("abort") == 3
+
+
+async def test_at_most_one_part_is_on_its_way_and_parts_are_in_order(fake: FakeStore, blobs: S3Blobs) -> None:
+    on_the_way, most = 0, 0
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        nonlocal on_the_way, most
+        on_the_way += 1
+        most = max(most, on_the_way)
+        assert len(await request.read()) == PART
+        await asyncio.sleep(0.01)
+        on_the_way -= 1
+        return web.Response(headers={"ETag": '"e"'})
+
+    fake.answers = {f"part {number}": slow for number in range(1, 6)}
+    fake.answers["HEAD"] = always(lambda: web.Response(headers={"Content-Length": str(5 * PART)}))
+    await blobs.put("a/key", body(5 * PART, piece=100), size=None, content_type="x/y")
+    assert most == 1
+    assert [asked for asked in fake.asked if asked.startswith("part")] == [f"part {n}" for n in range(1, 6)]
+
+
+async def test_without_a_spare_the_next_part_is_not_filled_before_the_last_one_has_arrived(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    blobs._spare._left = 0
+    arrived: list[int] = []
+    pulled: list[int] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        arrived.append(int(request.query["partNumber"]))
+        return web.Response(headers={"ETag": '"e"'})
+
+    async def watched() -> AsyncIterator[bytes]:
+        for number in range(1, 4):
+            assert arrived == list(range(1, number))
+            pulled.append(number)
+            yield b"x" * PART
+
+    fake.answers = {f"part {number}": note for number in range(1, 4)}
+    fake.answers["HEAD"] = always(lambda: web.Response(headers={"Content-Length": str(3 * PART)}))
+    await blobs.put("a/key", watched(), size=None, content_type="x/y")
+    assert pulled == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "sent"),
+    [
+        (206, {"Content-Range": "bytes 2-4/10"}, b"234"),
+        (200, {"Content-Range": "bytes 2-4/10"}, b"234"),
+        (206, {"Content-Range": "bytes 2-4/*"}, b"234"),
+    ],
+)
+async def test_both_ways_to_answer_a_range_are_understood(
+    fake: FakeStore, blobs: S3Blobs, status: int, headers: dict[str, str], sent: bytes
+) -> None:
+    fake.answers["GET"] = always(lambda: web.Response(status=status, headers=headers, body=sent))
+    assert await read(blobs, "a/key", start=2, length=3) == b"234"
+    assert fake.headers[0]["Range"] == "bytes=2-4"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "sent"),
+    [
+        (200, {}, b"0123456789"),
+        (206, {"Content-Range": "bytes 3-5/10"}, b"345"),
+        (206, {"Content-Range": "bytes 2-9/10"}, b"23456789"),
+        (206, {"Content-Range": "bytes 2-4/10"}, b"23"),
+        (206, {"Content-Range": "bytes 2-4/10"}, b"2345"),
+        (206, {"Content-Range": "nonsense"}, b"234"),
+    ],
+)
+async def test_bytes_other_than_those_asked_for_are_never_taken_for_them(
+    fake: FakeStore, blobs: S3Blobs, status: int, headers: dict[str, str], sent: bytes
+) -> None:
+    fake.answers["GET"] = always(lambda: web.Response(status=status, headers=headers, body=sent))
+    with pytest.raises(Unavailable):
+        await read(blobs, "a/key", start=2, length=3)
+
+
+async def test_a_body_that_ends_early_is_unavailable(fake: FakeStore, blobs: S3Blobs) -> None:
+    async def cut_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "10"})
+        await response.prepare(request)
+        await response.write(b"01234")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    fake.answers["GET"] = cut_off
+    with pytest.raises(Unavailable):
+        await read(blobs, "a/key")
+
+
+async def test_small_harmless_calls_are_tried_three_times(fake: FakeStore, blobs: S3Blobs) -> None:
+    failures = 2
+
+    def sometimes() -> web.Response:
+        nonlocal failures
+        failures -= 1
+        return web.Response(status=503) if failures >= 0 else web.Response(headers={"Content-Length": "0"})
+
+    for call in (
+        lambda: blobs.head("a/key"),
+        lambda: blobs.delete("a/key"),
+        lambda: blobs.put_bytes("a/key", b"", content_type="x/y"),
+        lambda: read(blobs, "a/key"),
+    ):
+        failures = 2
+        fake.answers = {kind: always(sometimes) for kind in ("HEAD", "DELETE", "PUT", "GET")}
+        await call()
+    failures = 3
+    with pytest.raises(Unavailable):
+        await blobs.head("a/key")
+
+
+async def test_a_streamed_body_is_sent_only_once(fake: FakeStore, blobs: S3Blobs) -> None:
+    fake.answers["PUT"] = always(lambda: web.Response(status=503))
+    with pytest.raises(Unavailable):
+        await blobs.put("a/key", body(10), size=10, content_type="x/y")
+    assert fake.asked == ["PUT"]
+
+
+async def test_a_put_that_finds_nothing_there_is_unavailable(fake: FakeStore, blobs: S3Blobs) -> None:
+    fake.answers["PUT"] = always(lambda: web.Response(status=404))
+    with pytest.raises(Unavailable, match="404"):
+        await blobs.put("a/key", body(10), size=10, content_type="x/y")
+    with pytest.raises(Unavailable, match="404"):
+        await blobs.put_bytes("a/key", b"", content_type="x/y")
+
+
+async def test_an_early_refusal_ends_a_streamed_body_at_once(fake: FakeStore, blobs: S3Blobs) -> None:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return xml(b"<Error><Code>AccessDenied</Code></Error>", 403)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        await asyncio.Event().wait()
+
+    fake.answers["PUT"] = refuse
+    with pytest.raises(Unavailable, match="AccessDenied"):
+        await asyncio.wait_for(blobs.put("a/key", endless(), size=10**9, content_type="x/y"), 5)
+
+
+async def test_a_store_that_takes_no_more_bytes_is_given_up(
+    fake: FakeStore, blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_upload, "STALL_SECONDS", 0.3)
+    let_go = asyncio.Event()
+
+    async def stall(_: web.Request) -> web.StreamResponse:
+        await let_go.wait()
+        return web.Response()
+
+    fake.answers["PUT"] = stall
+    size = 256 * 1024 * 1024
+    try:
+        with pytest.raises(Unavailable, match="in time"):
+            await asyncio.wait_for(blobs.put("a/key", body(size), size=size, content_type="x/y"), 20)
+    finally:
+        let_go.set()
+
+
+async def test_a_slow_client_is_not_mistaken_for_a_stalled_store(
+    fake: FakeStore, blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_upload, "STALL_SECONDS", 0.1)
+    blobs._http._open_session()._timeout = blobs._http._open_session()._timeout.__class__(sock_read=0.1)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            yield b"x"
+
+    assert (await blobs.put("a/key", slow(), size=3, content_type="x/y")).size == 3
+    assert fake.asked == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"not xml",
+        b"<html>",
+        b'<!DOCTYPE a [<!ENTITY b "cccc">]><ListBucketResult><Contents><Key>&b;</Key></Contents></ListBucketResult>',
+    ],
+)
+async def test_a_listing_that_is_no_plain_xml_is_unavailable(
+    fake: FakeStore, blobs: S3Blobs, text: bytes
+) -> None:
+    fake.answers["GET"] = always(lambda: xml(text))
+    with pytest.raises(Unavailable):
+        await keys(blobs)
+
+
+async def test_no_error_text_holds_a_key_pair_or_a_signature(fake: FakeStore, blobs: S3Blobs) -> None:
+    fake.answers["GET"] = always(lambda: xml(b"<Error><Code>SignatureDoesNotMatch</Code></Error>", 403))
+    with pytest.raises(Unavailable) as caught:
+        await read(blobs, "a/key")
+    signature = re.search(r"Signature=(\w+)", fake.headers[0]["Authorization"])
+    assert signature is not None
+    for secret in ("SECRET", "AKEY", signature.group(1), "Authorization"):
+        assert secret not in caught.value.detail
+        assert secret not in repr(caught.value.__cause__)
+
+
+async def test_uploads_older_than_the_limit_are_swept_and_younger_ones_are_left(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    def upload(key: str, age: timedelta) -> str:
+        begun = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return f"<Upload><Key>{key}</Key><UploadId>{key}</UploadId><Initiated>{begun}</Initiated></Upload>"
+
+    listed = upload("old", timedelta(hours=25)) + upload("young", timedelta(hours=23))
+    namespace = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+    page = f"<ListMultipartUploadsResult {namespace}>{listed}</ListMultipartUploadsResult>".encode()
+    fake.answers["unfinished"] = always(lambda: xml(page))
+    assert await blobs.sweep_uploads(timedelta(hours=24)) == 1
+    assert fake.asked == ["unfinished", "abort"]
