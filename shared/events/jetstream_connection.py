@@ -109,8 +109,10 @@ class Connection:
         if self.connected and self._client is not None:
             with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
                 await self._client.flush(timeout=2)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # The client swallows a cancellation that reaches it while it gives a failed connection up, and goes on.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=POLL_SECONDS)
         self._task = None
 
     @contextlib.asynccontextmanager
@@ -194,7 +196,8 @@ class Connection:
             await subscription.unsubscribe()
 
     async def _run(self) -> None:
-        while True:
+        me = asyncio.current_task()
+        while me is None or not me.cancelling():
             started = asyncio.get_running_loop().time()
             client = Client()
             self._lost.clear()
