@@ -6,19 +6,18 @@ from contextlib import AsyncExitStack, contextmanager
 import httpx
 import pytest
 
-from deploy.stack import EmbeddedStack
 from services.catalog.settings import CatalogSettings
 from shared.errors import Unavailable
 from shared.events.bus import Bus
 from shared.storage.blobs import Blobs
-from tests.fixtures.servers import Broker
+from tests.fixtures.servers import Broker, Servers
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, serving
 
 
 @contextmanager
-def down(servers: EmbeddedStack, name: str) -> Iterator[None]:
+def down(servers: Servers, name: str) -> Iterator[None]:
     servers.stop(name)
     try:
         yield
@@ -31,9 +30,7 @@ async def checks(catalog: Service) -> dict[str, str]:
     return found
 
 
-async def test_a_restart_of_postgres_costs_no_event_and_heals(
-    catalog: Service, servers: EmbeddedStack
-) -> None:
+async def test_a_restart_of_postgres_costs_no_event_and_heals(catalog: Service, servers: Servers) -> None:
     upload = await catalog.ready()
     late = stories.uploaded()
     async with catalog.caller("ann") as ann:
@@ -82,7 +79,7 @@ async def test_with_the_broker_down_reads_and_changes_go_on_and_are_told_later(
         await eventually_async(erased, "the stream to be erased")
 
 
-async def test_with_the_store_down_delivery_says_503(catalog: Service, servers: EmbeddedStack) -> None:
+async def test_with_the_store_down_delivery_says_503(catalog: Service, servers: Servers) -> None:
     upload = await catalog.ready()
     async with catalog.caller("ann") as ann:
         with down(servers, "s3"):
@@ -97,7 +94,7 @@ async def test_with_the_store_down_delivery_says_503(catalog: Service, servers: 
 
 
 async def test_it_comes_up_while_all_is_down_and_becomes_ready(
-    settings: CatalogSettings, broker: Broker, bus: Bus, blobs: Blobs, servers: EmbeddedStack
+    settings: CatalogSettings, broker: Broker, bus: Bus, blobs: Blobs, servers: Servers
 ) -> None:
     assert bus.connected
     broker.stop()
