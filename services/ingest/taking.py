@@ -43,7 +43,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt:
-    """One try at one upload. `begun`: the intent is ours; `stored`: it can only go forward from here."""
+    """One try at one upload. `begun`: the intent is ours; `storing`: the word that it is stored is on its way;
+    `stored`: it can only go forward from here."""
 
     def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
         self.id = media_id
@@ -51,6 +52,7 @@ class Attempt:
         self.where = where
         self.transfer = Transfer()
         self.begun = False
+        self.storing = False
         self.stored = False
 
 
@@ -136,6 +138,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             announcement = announce.prepare(event, ingest.lanes.of(wish.owner))
+            attempt.storing = True
             await lease.change(
                 state="stored",
                 size=event.size,
@@ -148,7 +151,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             return await _announced(ingest, wish, lease, event, announcement)
     except BaseException as error:
         if not attempt.stored:
-            await _undo(ingest, lease, error)
+            await _undo(ingest, lease, error, storing=attempt.storing)
         if isinstance(error, Lost):
             raise Conflict(
                 "This upload was taken over by a later request for the same.", retry_after=1
@@ -237,17 +240,21 @@ async def _announced(
     return answer_to(ingest, event, committed=committed)
 
 
-async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException) -> None:
+async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException, *, storing: bool) -> None:
     """Erase what there may be. Whoever took the intent over owns the object, unless it was taken to be erased."""
     try:
         if isinstance(error, Lost):
             entry = await ingest.intents.get(lease.key)
             if entry is not None and intents.decode(entry.value).state != "erasing":
                 return
+        elif storing:
+            # The word that it is stored may be there although its answer was lost. First that has to be taken back,
+            # or the sweep, or a retry, would announce what is erased.
+            await lease.change(state="erasing", until=now_plus(ingest.settings.timing.lease))
         await ingest.blobs.delete(lease.record.key)
         await lease.delete()
-    except Unavailable as failure:
-        log.warning("upload.left_to_sweep", media_id=lease.key, error=failure.detail)
+    except (Unavailable, Lost) as failure:
+        log.warning("upload.left_to_sweep", media_id=lease.key, error=str(failure))
 
 
 def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:

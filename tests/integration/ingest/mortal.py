@@ -62,3 +62,12 @@ def dying(life: Life) -> Outside:
         return cast("Bus", Mortal(life, await REAL.bus(settings)))
 
     return Outside(bus=bus, blobs=lambda settings: cast("Blobs", Mortal(life, REAL.blobs(settings))))
+
+
+def deserted(life: Life) -> Outside:
+    """Only the broker is lost to a process with this life; the store still obeys it."""
+
+    async def bus(settings: IngestSettings) -> Bus:
+        return cast("Bus", Mortal(life, await REAL.bus(settings)))
+
+    return Outside(bus=bus, blobs=REAL.blobs)

@@ -14,7 +14,7 @@ from shared.events import topology
 from shared.events.messages import MediaUploaded
 from tests.fixtures.pictures import encoded, picture
 from tests.integration.ingest.conftest import TIMING, Gateway, Start, eventually
-from tests.integration.ingest.mortal import Life, dying
+from tests.integration.ingest.mortal import Life, deserted, dying
 
 JPEG = encoded(picture(64, 48))
 
@@ -105,6 +105,28 @@ async def test_invariant_3_a_retry_after_a_crash_finds_the_same_media(start: Sta
             (file,) = living.files()
             assert file.read_bytes() == JPEG
             await eventually(lambda: no_intents(living), "the intent to be settled")
+
+
+@pytest.mark.parametrize(
+    "life", [Life(after="kv.intents.create"), Life(before="kv.intents.update"), *STORED], ids=named
+)
+async def test_a_broker_that_is_lost_at_any_step_takes_no_original_with_it(start: Start, life: Life) -> None:
+    """The word that a file is stored may have reached the broker when its answer did not come."""
+    life = again(life)
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    async with start(deserted(life)) as dead:
+        await dead.upload(JPEG, headers=headers)
+        assert life.over
+        async with start() as living:
+
+            async def answered() -> bool:
+                return (await living.upload(JPEG, headers=headers)).status_code == 202
+
+            await eventually(answered, "the upload to be acknowledged")
+            await eventually(lambda: no_intents(living), "the sweep")
+            (event,) = await uploaded(living)
+            (file,) = living.files()
+            assert (file.key, file.read_bytes()) == (event.key, JPEG)
 
 
 async def test_two_sweeps_at_once_do_no_harm(start: Start) -> None:
