@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.waiting import eventually
 
 RETRIED = {409, 425, 429, 500, 502, 503, 504}
 GIVE_UP_SECONDS = 60.0
@@ -110,6 +111,17 @@ class Load:
         if error is None:
             for client in self._running:
                 client.result()
+
+    def reached(self, count: int, seconds: float = 90) -> None:
+        """Return when so many uploads are acknowledged; raises what ended a client before."""
+
+        def look() -> bool:
+            for client in self._running:
+                if client.done():
+                    client.result()
+            return len(self.ledger) >= count
+
+        eventually(look, f"{count} acknowledged uploads", seconds)
 
     @property
     def over(self) -> bool:

@@ -8,21 +8,14 @@ import pytest
 from tests.faults.clients import final, send, uploaded
 from tests.faults.conftest import Victim
 from tests.faults.control import assert_whole, kill
-from tests.faults.load import Acknowledged
-from tests.fixtures.waiting import eventually
-
-
-def reached(ledger: Acknowledged, count: int) -> None:
-    """Return when so many uploads are acknowledged."""
-    eventually(lambda: len(ledger) >= count, f"{count} acknowledged uploads", 90)
 
 
 def kill_while_uploading(victim: Victim, part: str, *, times: int, total: int) -> None:
     """The kills lie evenly over the load, each one among uploads under way."""
     before = len(victim.ledger)
-    with victim.load(total):
+    with victim.load(total) as load:
         for number in range(1, times + 1):
-            reached(victim.ledger, before + total * number // (times + 2))
+            load.reached(before + total * number // (times + 2))
             kill(victim.stack, part)
     assert len(victim.ledger) == before + total
     assert_whole(victim.stack, victim.ledger, victim.folder)

@@ -112,8 +112,8 @@ def second_processor(victim: Victim) -> Iterator[Child]:
 def test_a_worker_that_was_frozen_past_its_time_and_another_one_make_one_media(victim: Victim) -> None:
     first, before = victim.stack.child("processor"), len(victim.ledger)
     with second_processor(victim):
-        with victim.load(16):
-            eventually(lambda: len(victim.ledger) >= before + 6, "some uploads")
+        with victim.load(16) as load:
+            load.reached(before + 6)
             first.signal(signal.SIGSTOP)
         try:
             # What the frozen one holds is handed to the other when its time is over.
