@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
             self._answered.set_exception(exc or ConnectionResetError("the server closed the connection"))
 
 
-def _length(head: bytes) -> int:
+def _length(head: bytes | bytearray) -> int:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
@@ -77,7 +77,8 @@ async def _send_all(url: str, exchanges: Sequence[Exchange], clients: int) -> tu
     loop = asyncio.get_running_loop()
     parts = urlsplit(url)
     connections = [
-        (await loop.create_connection(_Connection, parts.hostname, parts.port))[1] for _ in range(clients)
+        (await loop.create_connection(_Connection, parts.hostname or "", parts.port or 80))[1]
+        for _ in range(clients)
     ]
     waiting = iter(exchanges)
     statuses: list[int] = []

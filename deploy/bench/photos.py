@@ -1,4 +1,4 @@
-"""Pictures like a camera's, made from noise: detail at every scale and a sensor's grain, so that sizes are realistic."""
+"""Pictures like a camera's, made from noise: detail at every scale and grain, so that sizes are realistic."""
 
 import io
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import uuid
-from typing import Annotated
+from typing import Annotated, BinaryIO, cast
 
 import uvicorn
 from litestar import Litestar, Response, get, post
@@ -38,7 +38,7 @@ def create_app(client: Minio) -> Litestar:
         data.file.seek(0)
         key = f"plain/{uuid.uuid4()}"
         await asyncio.to_thread(
-            client.put_object, BUCKET, key, data.file, size, content_type=data.content_type
+            client.put_object, BUCKET, key, cast("BinaryIO", data.file), size, content_type=data.content_type
         )
         return Response({"key": key}, status_code=201)
 

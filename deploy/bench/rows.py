@@ -17,10 +17,11 @@ from services.catalog import cursors, queries
 from services.catalog.cursors import Place
 from services.catalog.database import Database, DatabaseSettings
 from services.catalog.queries import Filters
+from services.catalog.schemas import Sort
 from shared.auth import Caller
 
 PAGE = 10_000
-SORT = "-created_at"
+SORT: Sort = "-created_at"
 CALLERS = {
     "one who sees all, 50 a page": (Caller(sub="back end", roles=frozenset({"service"})), 50),
     "a user who sees half, 20 a page": (Caller(sub="owner 7"), 20),
@@ -28,14 +29,16 @@ CALLERS = {
 # Every twentieth row starts a family whose hashes differ in 0 to 9 bits, so that there is something to find.
 FILL = """
 INSERT INTO media (id, number, owner, profile, recipe, key, filename, mime_type, media_type, size, sha256, created_at,
-                   is_public, generation, status, status_at, derived_generation, derived_at, width, height, phash, dhash)
+                   is_public, generation, status, status_at, derived_generation, derived_at, width, height,
+                   phash, dhash)
 SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, 'default', 'standard', '2026/06/21/' || i, 'photo ' || i || '.jpg',
        'image/jpeg', 'image', 1000000 + i, md5(i::text) || md5((-i)::text),
        timestamptz '2026-01-01' + i * interval '7 seconds', i %% 2 = 0, 1, 'ready',
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 1,
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 4000, 3000,
        ('x' || substr(md5((i / 20)::text), 1, 16))::bit(64)::bigint # CASE WHEN i %% 20 = 0 THEN 0 ELSE
-           (('x' || substr(md5(i::text), 1, 16))::bit(64)::bigint & ('x' || substr(md5('a' || i), 1, 16))::bit(64)::bigint
+           (('x' || substr(md5(i::text), 1, 16))::bit(64)::bigint
+           & ('x' || substr(md5('a' || i), 1, 16))::bit(64)::bigint
            & ('x' || substr(md5('b' || i), 1, 16))::bit(64)::bigint) END,
        ('x' || substr(md5('d' || i), 1, 16))::bit(64)::bigint
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i
@@ -72,7 +75,7 @@ def _fill(stack: EmbeddedStack, count: int) -> float:
 async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
     database = Database(DatabaseSettings(url=stack.database_url))
     try:
-        rows = [await _pages(database, name, *asks, setting, count) for name, asks in CALLERS.items()]
+        rows = [await _pages(database, name, setting, count) for name in CALLERS]
         for most, ratio in DISTANCES:
             rows.append(await _similar(database, most, Target(sense="at least", ratio=ratio), setting, count))
     finally:
@@ -80,9 +83,8 @@ async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
     return rows
 
 
-async def _pages(
-    database: Database, name: str, caller: Caller, limit: int, setting: Setting, count: int
-) -> Row:
+async def _pages(database: Database, name: str, setting: Setting, count: int) -> Row:
+    caller, limit = CALLERS[name]
     page = min(PAGE, count // limit // 3)
     setting.console.print(f"[dim]pages of {name}[/]", highlight=False)
     async with database.reading() as connection:

@@ -10,8 +10,8 @@ def measure_small(setting: Setting) -> Iterator[Row]:
     """Rows for 20 KB and 1 MB."""
     with system.running(setting.folder) as stack:
         stack.stop("processor")
-        with system.plain_app(stack) as (url, _):
-            yield from uploads_small.measure(stack, url, setting)
+        with system.plain_app(stack) as plain:
+            yield from uploads_small.measure(stack, plain, setting)
 
 
 def measure_large(setting: Setting) -> Iterator[Row]:

@@ -1,19 +1,24 @@
 """Many small uploads at once: requests a second through ingest, the plain app, and straight to the store."""
 
+import contextlib
 import io
 import itertools
 import os
+import signal
+import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from time import perf_counter
 
 import msgspec
+import psutil
 from minio import Minio
 
 from deploy.bench import load, system
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.bench.rounds import interleaved
+from deploy.child import Child
 from deploy.services import BUCKET
 from deploy.stack import EmbeddedStack
 
@@ -24,6 +29,7 @@ DIRECT, SDK, PLAIN = (
     "UploadFile + minio SDK",
 )
 FORM, RAW, WAITED = "form, respond-async", "raw PUT, respond-async", "form, waiting for the catalog (201)"
+PAUSED = "form, respond-async, the catalog paused"
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,19 +68,21 @@ def sizes(*, quick: bool) -> tuple[Size, Size]:
 
 
 class _Ways:
-    """Each method is one way to store so many files of one size; it returns how many a second."""
+    """Each method is one way to store so many files of one size; it returns how many a second. `cpu`: what each
+    request cost the process that took it, in milliseconds; `committed`: the share of answers that were a 201."""
 
-    def __init__(self, stack: EmbeddedStack, plain_url: str, size: Size) -> None:
+    def __init__(self, stack: EmbeddedStack, plain: tuple[str, int], size: Size, before: int) -> None:
         self._stack = stack
-        self._plain_url = plain_url
+        self._plain_url, self._plain_pid = plain
         self._size = size
         self._sdk: Minio = system.sdk(stack)
         self._data = os.urandom(size.bytes)
         self._form = load.form(self._data, "bench.bin")
         self._names: Iterator[int] = itertools.count()
         self._authorization = {"Authorization": f"Bearer {stack.token('bench')}"}
-        self.uploaded = 0
-        self.statuses: list[int] = []
+        self.uploaded = before
+        self.cpu: dict[str, list[float]] = {}
+        self.committed: list[float] = []
 
     def direct(self) -> float:
         urls = [
@@ -96,23 +104,59 @@ class _Ways:
 
     def plain(self) -> float:
         exchange = load.request("POST", f"{self._plain_url}/uploads", self._form, _FORM_TYPE)
-        return self._rate(load.send_all(self._plain_url, [exchange] * self._size.requests, CLIENTS)[0])
+        with self._accounted(PLAIN, self._plain_pid):
+            seconds, _ = load.send_all(self._plain_url, [exchange] * self._size.requests, CLIENTS)
+        return self._rate(seconds)
 
     def form(self) -> float:
-        return self._through_ingest("POST", "/v1/uploads", self._form, _FORM_TYPE | _ASYNC)
+        return self._through_ingest(FORM, "POST", "/v1/uploads", self._form, _FORM_TYPE | _ASYNC)
 
     def raw(self) -> float:
-        return self._through_ingest("PUT", "/v1/uploads/raw/bench.bin", self._data, _ASYNC)
+        return self._through_ingest(RAW, "PUT", "/v1/uploads/raw/bench.bin", self._data, _ASYNC)
 
     def waited(self) -> float:
-        return self._through_ingest("POST", "/v1/uploads", self._form, _FORM_TYPE)
+        return self._through_ingest(WAITED, "POST", "/v1/uploads", self._form, _FORM_TYPE)
 
-    def _through_ingest(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> float:
+    def paused(self) -> float:
+        catalog = self._stack.child("catalog")
+        catalog.signal(signal.SIGSTOP)
+        try:
+            return self._through_ingest(
+                PAUSED, "POST", "/v1/uploads", self._form, _FORM_TYPE | _ASYNC, after=catalog
+            )
+        finally:
+            catalog.signal(signal.SIGCONT)
+
+    def _through_ingest(
+        self,
+        way: str,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        after: Child | None = None,
+    ) -> float:
+        """`after` is let go on when the time is taken; then the catalog gets its time to catch up."""
         url = self._stack.ingest_url + path
         exchange = load.request(method, url, body, headers | self._authorization)
-        seconds, self.statuses = load.send_all(url, [exchange] * self._size.requests, CLIENTS)
+        with self._accounted(way, self._stack.child("ingest").pid):
+            seconds, statuses = load.send_all(url, [exchange] * self._size.requests, CLIENTS)
+        if after is not None:
+            after.signal(signal.SIGCONT)
+        if way == WAITED:
+            self.committed.append(statuses.count(201) / len(statuses))
         self.uploaded += self._size.requests
+        system.settle(self._stack, self.uploaded)
         return self._rate(seconds)
+
+    @contextlib.contextmanager
+    def _accounted(self, way: str, pid: int) -> Iterator[None]:
+        process = psutil.Process(pid)
+        before = process.cpu_times()
+        yield
+        after = process.cpu_times()
+        milliseconds = (after.user + after.system - before.user - before.system) * 1000
+        self.cpu.setdefault(way, []).append(milliseconds / self._size.requests)
 
     def _key(self) -> str:
         return f"direct/{next(self._names)}"
@@ -125,23 +169,12 @@ _FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={load.BOUNDARY}"}
 _ASYNC = {"Prefer": "respond-async"}
 
 
-def measure(stack: EmbeddedStack, plain_url: str, setting: Setting) -> Iterator[Row]:
-    """Rows for 20 KB and 1 MB. The processor must be stopped; the catalog works along, as it does in life."""
-    before = 0
+def measure(stack: EmbeddedStack, plain: tuple[str, int], setting: Setting) -> Iterator[Row]:
+    """Rows for 20 KB and 1 MB. The processor must be stopped; the catalog works along, as it does in life, but where
+    the row says that it does not."""
+    uploaded = 0
     for size in sizes(quick=setting.quick):
-        ways = _Ways(stack, plain_url, size)
-        committed: list[float] = []
-
-        def through(way: str, ways: _Ways = ways, before: int = before) -> float:
-            figure: float = getattr(ways, way)()
-            system.settle(stack, before + ways.uploaded)
-            return figure
-
-        def waited(ways: _Ways = ways, committed: list[float] = committed) -> float:
-            figure = through("waited", ways)
-            committed.append(ways.statuses.count(201) / len(ways.statuses))
-            return figure
-
+        ways = _Ways(stack, plain, size, uploaded)
         found = interleaved(
             setting.console,
             size.name,
@@ -149,21 +182,25 @@ def measure(stack: EmbeddedStack, plain_url: str, setting: Setting) -> Iterator[
                 DIRECT: ways.direct,
                 SDK: ways.sdk,
                 PLAIN: ways.plain,
-                FORM: lambda: through("form"),
-                RAW: lambda: through("raw"),
-                WAITED: waited,
+                FORM: ways.form,
+                RAW: ways.raw,
+                PAUSED: ways.paused,
+                WAITED: ways.waited,
             },
             rounds=3 if setting.quick else 7,
         )
-        before += ways.uploaded
-        yield from _rows(size, found, sum(committed) / len(committed))
+        uploaded = ways.uploaded
+        yield from _rows(size, found, ways)
 
 
-def _rows(size: Size, found: dict[str, list[float]], committed: float) -> Iterator[Row]:
-    group, unit, against = f"bytes, {size.name}", size.unit, found[SDK]
+def _rows(size: Size, found: dict[str, list[float]], ways: _Ways) -> Iterator[Row]:
+    group, unit = f"bytes, {size.name}, {CLIENTS} clients", size.unit
     yield alone(group, DIRECT, found[DIRECT], unit)
-    yield compared(group, PLAIN, found[PLAIN], unit, baseline=SDK, against=against)
-    yield compared(group, FORM, found[FORM], unit, baseline=SDK, against=against, target=size.form)
-    yield compared(group, RAW, found[RAW], unit, baseline=SDK, against=against, target=size.raw)
-    note = f"{committed:.0%} were answered 201"
-    yield compared(group, WAITED, found[WAITED], unit, baseline=SDK, against=against, note=note)
+    targets = {FORM: size.form, RAW: size.raw}
+    for way in (PLAIN, FORM, RAW, PAUSED, WAITED):
+        note = f"{statistics.median(ways.cpu[way]):.2f} ms CPU each"
+        if way == WAITED:
+            note += f", {statistics.mean(ways.committed):.0%} were a 201"
+        yield compared(
+            group, way, found[way], unit, baseline=SDK, against=found[SDK], target=targets.get(way), note=note
+        )
