@@ -109,38 +109,33 @@ class _Ways:
         return self._rate(seconds)
 
     def form(self) -> float:
-        return self._through_ingest(FORM, "POST", "/v1/uploads", self._form, _FORM_TYPE | _ASYNC)
+        return self._through_ingest(FORM, self._form_request(_ASYNC))
 
     def raw(self) -> float:
-        return self._through_ingest(RAW, "PUT", "/v1/uploads/raw/bench.bin", self._data, _ASYNC)
+        url = self._stack.ingest_url + "/v1/uploads/raw/bench.bin"
+        return self._through_ingest(RAW, load.request("PUT", url, self._data, _ASYNC | self._authorization))
 
     def waited(self) -> float:
-        return self._through_ingest(WAITED, "POST", "/v1/uploads", self._form, _FORM_TYPE)
+        return self._through_ingest(WAITED, self._form_request({}))
 
     def paused(self) -> float:
         catalog = self._stack.child("catalog")
         catalog.signal(signal.SIGSTOP)
         try:
-            return self._through_ingest(
-                PAUSED, "POST", "/v1/uploads", self._form, _FORM_TYPE | _ASYNC, after=catalog
-            )
+            return self._through_ingest(PAUSED, self._form_request(_ASYNC), after=catalog)
         finally:
             catalog.signal(signal.SIGCONT)
 
-    def _through_ingest(
-        self,
-        way: str,
-        method: str,
-        path: str,
-        body: bytes,
-        headers: dict[str, str],
-        after: Child | None = None,
-    ) -> float:
+    def _form_request(self, headers: dict[str, str]) -> load.Exchange:
+        url = self._stack.ingest_url + "/v1/uploads"
+        return load.request("POST", url, self._form, _FORM_TYPE | headers | self._authorization)
+
+    def _through_ingest(self, way: str, exchange: load.Exchange, after: Child | None = None) -> float:
         """`after` is let go on when the time is taken; then the catalog gets its time to catch up."""
-        url = self._stack.ingest_url + path
-        exchange = load.request(method, url, body, headers | self._authorization)
         with self._accounted(way, self._stack.child("ingest").pid):
-            seconds, statuses = load.send_all(url, [exchange] * self._size.requests, CLIENTS)
+            seconds, statuses = load.send_all(
+                self._stack.ingest_url, [exchange] * self._size.requests, CLIENTS
+            )
         if after is not None:
             after.signal(signal.SIGCONT)
         if way == WAITED:
