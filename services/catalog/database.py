@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import exc, func, select
+from sqlalchemy import BigInteger, bindparam, exc, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.env import Env
@@ -18,6 +18,7 @@ _DATABASE = "postgresql+psycopg://tripod@127.0.0.1:5432/tripod"
 _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
+_LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 RELAY, ERASER, RECONCILER, JANITOR = 1, 2, 3, 4
 """The jobs of `try_lock`."""
 
@@ -100,12 +101,12 @@ async def lock_media(connection: AsyncConnection, media_id: Any) -> None:
 
     All changes of one media are thus one after the other, and so are the positions of its outbox rows.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(media_id.bytes))))
+    await connection.execute(_LOCK, {"key": _lock_key(media_id.bytes)})
 
 
 async def lock_text(connection: AsyncConnection, text: str) -> None:
     """As `lock_media`, for whatever a text names."""
-    await connection.execute(select(func.pg_advisory_xact_lock(_lock_key(text.encode()))))
+    await connection.execute(_LOCK, {"key": _lock_key(text.encode())})
 
 
 async def try_lock(connection: AsyncConnection, number: int) -> bool:

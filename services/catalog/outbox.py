@@ -22,6 +22,8 @@ SOURCE = "catalog"
 _DISPENSABLE = ("exif", "metadata", "timings", "warnings", "caption", "description", "alt_text", "tags")
 """What an event leaves out, in this order, when it would be longer than the wire allows."""
 
+_INSERT = insert(outbox)
+
 
 async def created(connection: AsyncConnection, media: Media) -> None:
     await _state(connection, "created", MediaCreated, media)
@@ -107,14 +109,15 @@ async def _add(
     message_id: uuid.UUID | None = None,
 ) -> None:
     await connection.execute(
-        insert(outbox).values(
-            id=message_id or new_id(),
-            kind=kind,
-            line=line,
-            media_id=media_id,
-            subject=subject,
-            data=data,
-            traceparent=trace.traceparent(),
-            created_at=datetime.now(UTC),
-        )
+        _INSERT,
+        {
+            "id": message_id or new_id(),
+            "kind": kind,
+            "line": line,
+            "media_id": media_id,
+            "subject": subject,
+            "data": data,
+            "traceparent": trace.traceparent(),
+            "created_at": datetime.now(UTC),
+        },
     )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +36,19 @@ Outcome: TypeAlias = Literal["created", "updated", "early", "behind", "repeated"
 RANKS = {"processing": 0, "failed": 1, "ready": 2}
 _RESULTS: dict[str, type[Result]] = {"processed": MediaProcessed, "failed": MediaFailed}
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+# Built once: for the short statements that every event runs, building costs more than running.
+_INSERT = upsert(media).on_conflict_do_nothing(index_elements=[media.c.id]).returning(media.c.id)
+_NOTE_STORED = upsert(stored_events).on_conflict_do_nothing()
+_IS_DELETED = select(exists().where(tombstones.c.media_id == bindparam("media_id")))
+_IS_KNOWN = select(exists().where(media.c.id == bindparam("media_id")))
+_ROW = select(media).where(media.c.id == bindparam("media_id"))
+_TAKE_EARLY = (
+    delete(early_results)
+    .where(early_results.c.media_id == bindparam("media_id"))
+    .returning(early_results.c.event)
+)
+_DELETE_VARIANTS = delete(variants).where(variants.c.media_id == bindparam("media_id"))
 
 
 async def project(
@@ -73,18 +86,15 @@ async def take_in(connection: AsyncConnection, event: Told, sequence: int) -> Ou
 
 async def _insert(connection: AsyncConnection, event: MediaUploaded) -> Outcome:
     entity = await _living(connection, event.entity)
-    new = upsert(media).values(_row(event, entity)).on_conflict_do_nothing(index_elements=[media.c.id])
-    if (await connection.execute(new.returning(media.c.id))).first() is None:
+    if (await connection.execute(_INSERT, _row(event, entity))).first() is None:
         return "repeated"
-    early = delete(early_results).where(early_results.c.media_id == event.id).returning(early_results.c.event)
-    for told in (await connection.scalars(early)).all():
+    for told in (await connection.scalars(_TAKE_EARLY, {"media_id": event.id})).all():
         await _apply(connection, msgspec.convert(told["data"], _RESULTS[told["type"]]))
     return "created"
 
 
 async def _result(connection: AsyncConnection, event: Result, sequence: int) -> Outcome:
-    known = await connection.scalar(select(exists().where(media.c.id == event.id)))
-    if known:
+    if await connection.scalar(_IS_KNOWN, {"media_id": event.id}):
         return "updated" if await _apply(connection, event) else "behind"
     kind = "processed" if isinstance(event, MediaProcessed) else "failed"
     told = {"type": kind, "data": msgspec.to_builtins(event)}
@@ -95,13 +105,13 @@ async def _result(connection: AsyncConnection, event: Result, sequence: int) -> 
 
 async def _apply(connection: AsyncConnection, event: Result) -> bool:
     """Whether the result was greater than what the row held, in any respect."""
-    row = (await connection.execute(select(media).where(media.c.id == event.id))).mappings().one()
+    row = (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
     values = {**status_part(row, event), **derived_part(row, event)}
     if not values:
         return False
     await connection.execute(update(media).where(media.c.id == event.id).values(values))
     if "derived_generation" in values and isinstance(event, MediaProcessed):
-        await connection.execute(delete(variants).where(variants.c.media_id == event.id))
+        await connection.execute(_DELETE_VARIANTS, {"media_id": event.id})
         if event.variants:
             await connection.execute(insert(variants), variant_rows(event))
     return True
@@ -201,12 +211,12 @@ async def _living(connection: AsyncConnection, entity: EntityLink | None) -> Ent
 
 
 async def note_stored(connection: AsyncConnection, media_id: uuid.UUID, sequence: int) -> None:
-    note = upsert(stored_events).values(stream=topology.MEDIA, sequence=sequence, media_id=media_id)
-    await connection.execute(note.on_conflict_do_nothing())
+    note = {"stream": topology.MEDIA, "sequence": sequence, "media_id": media_id}
+    await connection.execute(_NOTE_STORED, note)
 
 
 async def _is_deleted(connection: AsyncConnection, media_id: uuid.UUID) -> bool:
-    return bool(await connection.scalar(select(exists().where(tombstones.c.media_id == media_id))))
+    return bool(await connection.scalar(_IS_DELETED, {"media_id": media_id}))
 
 
 async def _bury_again(connection: AsyncConnection, event: Told) -> None:

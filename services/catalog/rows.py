@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,6 +34,9 @@ _variants: ColumnElement[Any] = (
 def shaped(*extra: ColumnElement[Any]) -> Shaped:
     """A select of everything that `show` needs, and of `extra`."""
     return select(media, _variants, *extra)
+
+
+_ONE = shaped().where(media.c.id == bindparam("media_id"))
 
 
 def refs(row: Record) -> tuple[VariantRef, ...]:
@@ -107,7 +110,7 @@ def _entity(row: Record) -> EntityLink | None:
 
 async def load(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> Media | None:
     """A media by its id, whoever asks: for events, never for an answer to a caller."""
-    row = (await connection.execute(shaped().where(media.c.id == media_id))).mappings().first()
+    row = (await connection.execute(_ONE, {"media_id": media_id})).mappings().first()
     return None if row is None else show(row, base_url)
 
 
