@@ -193,7 +193,7 @@ async def test_a_gigapixel_header_is_refused_by_its_dimensions(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
-async def test_a_crashing_decoder_costs_one_job(
+async def test_invariant_8_a_crashing_decoder_costs_one_job(
     sandbox: Sandbox, large: bytes, number: signal.Signals
 ) -> None:
     task, stopped = await stopped_job(sandbox, large)
@@ -223,7 +223,7 @@ async def test_a_child_killed_from_outside_ran_out_of_memory(sandbox: Sandbox, l
         ("AVIF", "image/avif", {"speed": 10}),
     ],
 )
-async def test_a_picture_that_needs_more_memory_than_allowed_is_called_memory(
+async def test_invariant_8_a_picture_that_needs_too_much_memory_is_called_memory(
     sandbox: Sandbox, kind: str, mime_type: str, options: dict[str, object]
 ) -> None:
     data = encoded(picture(4000, 3000), kind, **options)
@@ -231,7 +231,7 @@ async def test_a_picture_that_needs_more_memory_than_allowed_is_called_memory(
     assert (found.code, found.retryable) == ("memory", False), found
 
 
-async def test_a_child_that_stands_still_is_a_timeout(sandbox: Sandbox, large: bytes) -> None:
+async def test_invariant_8_a_child_that_stands_still_is_a_timeout(sandbox: Sandbox, large: bytes) -> None:
     task, stopped = await stopped_job(sandbox, large, job(wall_seconds=1.5))
     found = failure(await task)
     assert (found.code, found.retryable) == ("timeout", True)

@@ -294,7 +294,7 @@ def test_every_type_of_event_has_its_bytes_held_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(TYPES))
-def test_an_event_is_exactly_these_bytes(name: str) -> None:
+def test_invariant_7_an_event_is_exactly_these_bytes(name: str) -> None:
     data = encode(
         EVENTS[name],
         source="ingest",
@@ -332,7 +332,7 @@ def test_a_subject_or_time_of_another_zone_means_the_same_moment() -> None:
     assert envelope.time == MOMENT
 
 
-def test_the_longest_event_is_64_kib_and_a_longer_one_is_refused_with_its_length() -> None:
+def test_invariant_7_the_longest_event_is_64_kib_and_a_longer_one_is_refused_with_its_length() -> None:
     def deleted(length: int) -> bytes:
         return encode(
             UserDeleted(sub="x" * length),
