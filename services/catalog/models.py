@@ -121,7 +121,11 @@ media = Table(
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
     *(
-        Index(f"ix_media_phash_{band}", text(band_sql(band)), postgresql_where=SIMILAR)
+        # With hash and id in it the index alone answers: the rows are wide, and far from each other.
+        Index(
+            f"ix_media_phash_{band}", text(band_sql(band)), postgresql_where=SIMILAR,
+            postgresql_include=["phash", "id"],
+        )
         for band in range(BANDS)
     ),
 )  # fmt: skip
