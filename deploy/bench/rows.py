@@ -85,7 +85,7 @@ async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
 
 async def _pages(database: Database, name: str, setting: Setting, count: int) -> Row:
     caller, limit = CALLERS[name]
-    page = min(PAGE, count // limit // 3)
+    page = min(PAGE, count // limit // 2)
     setting.console.print(f"[dim]pages of {name}[/]", highlight=False)
     async with database.reading() as connection:
         found = queries.listing(caller, Filters(), sort=SORT, limit=page * limit, after=None)
