@@ -1,12 +1,16 @@
 """The original, from the object store into memory that a child can be handed."""
 
+import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from services.processor import failures
 from services.processor.failures import JobFailed
 from shared.storage.blobs import BlobMissing, Blobs
+
+LOOKS = (0.05, 0.2, 0.8)
+"""Seconds before looking again. The embedded store was seen to hide objects for some 20 ms after it took them."""
 
 
 @contextlib.asynccontextmanager
@@ -18,20 +22,30 @@ async def fetched(blobs: Blobs, key: str, *, limit: int) -> AsyncIterator[int]:
     """
     descriptor = os.memfd_create("original")
     try:
-        await _fill(descriptor, blobs, key, limit)
+        await _look_again(lambda: _fill(descriptor, blobs, key, limit))
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-async def _fill(descriptor: int, blobs: Blobs, key: str, limit: int) -> None:
-    size = 0
+async def _look_again(fill: Callable[[], Awaitable[None]]) -> None:
+    """Fill; an object that was acknowledged may be hidden for a moment, and a media must not fail for that."""
+    for wait in LOOKS:
+        try:
+            return await fill()
+        except BlobMissing:
+            await asyncio.sleep(wait)
     try:
-        async with blobs.get(key) as chunks:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > limit:
-                    raise JobFailed(failures.too_large(limit))
-                os.write(descriptor, chunk)
+        return await fill()
     except BlobMissing as error:
         raise JobFailed(failures.missing()) from error
+
+
+async def _fill(descriptor: int, blobs: Blobs, key: str, limit: int) -> None:
+    size = 0
+    async with blobs.get(key) as chunks:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise JobFailed(failures.too_large(limit))
+            os.write(descriptor, chunk)
