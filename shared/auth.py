@@ -1,22 +1,24 @@
 """Who is asking: bearer tokens (JWT) become a Caller."""
 
-import asyncio
 import time
+import unicodedata
 from collections import OrderedDict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import jwt
 import msgspec
 
 from shared.env import Env
-from shared.errors import SettingsError, Unauthenticated, Unavailable
+from shared.errors import Unauthenticated
+from shared.key_set import ALGORITHMS, KeySet
 
-_ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 _LEEWAY = 10  # seconds by which clocks may differ
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED = 4096  # tokens
+_TEXT_CHARS = 255
+_UID_MOST = 2**53 - 1  # what every JSON reader takes for the same number
+_LAST_SECOND = 253_402_300_799
 ROLES = frozenset({"admin", "moderator", "service"})
 
 
@@ -63,7 +65,7 @@ ANONYMOUS = Caller()
 
 
 class Authenticator:
-    """Checks tokens. The algorithm is pinned by the kind of key, never chosen by the token.
+    """Checks tokens. The algorithm is pinned by the type of the key, never chosen by the token.
 
     A token that held is believed for a minute, at most until it expires: checking it anew would cost a tenth of a
     small upload.
@@ -72,12 +74,7 @@ class Authenticator:
     def __init__(self, settings: AuthSettings) -> None:
         self._settings = settings
         self._held: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
-        self._file_keys: jwt.PyJWKSet | None = None
-        self._client: jwt.PyJWKClient | None = None
-        if settings.jwks.startswith(("https://", "http://")):
-            self._client = jwt.PyJWKClient(settings.jwks, cache_jwk_set=True, lifespan=300, timeout=5)
-        elif settings.jwks:
-            self._file_keys = _read_keys(settings.jwks)
+        self._keys = KeySet(settings.jwks) if settings.jwks else None
 
     async def caller(self, authorization: str | None) -> Caller:
         """The caller that an Authorization header names, ANONYMOUS without one.
@@ -106,11 +103,11 @@ class Authenticator:
     async def _claims(self, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
-            key, algorithms = await self._key(header)
+            key, algorithm = await self._key(header)
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
-                algorithms=algorithms,
+                algorithms=[algorithm],
                 leeway=_LEEWAY,
                 issuer=self._settings.issuer or None,
                 audience=self._settings.audience or None,
@@ -118,56 +115,72 @@ class Authenticator:
             )
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("The token has expired; ask for a new one.") from error
-        except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable("The key set that signs tokens cannot be fetched.", retry_after=5) from error
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"The token is not valid: {error}.") from error
+        except (TypeError, OverflowError, RecursionError) as error:
+            # The library takes it for granted that a time is a number, and that a header is not thousands deep.
+            raise Unauthenticated("The token is not valid: a part of it has a wrong type.") from error
         return claims
 
-    async def _key(self, header: dict[str, Any]) -> tuple[Any, list[str]]:
-        algorithm, kid = header.get("alg"), header.get("kid")
+    async def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
+        algorithm = header.get("alg")
         if algorithm == "HS256" and self._settings.secret:
-            return self._settings.secret, ["HS256"]
-        if algorithm in _ASYMMETRIC and self._settings.jwks:
-            key = await self._public_key(kid)
-            return key.key, [algorithm]
-        raise jwt.InvalidAlgorithmError(f"the algorithm {algorithm!r} is not accepted here")
-
-    async def _public_key(self, kid: str | None) -> jwt.PyJWK:
-        if self._client is not None:
-            # It refetches the set once when the kid is new, so a rotated key works at once.
-            return await asyncio.to_thread(self._client.get_signing_key, kid or "")
-        for key in self._file_keys.keys if self._file_keys else ():
-            if kid is None or key.key_id == kid:
-                return key
-        raise jwt.InvalidKeyError(f"no key has the id {kid!r}")
+            return self._settings.secret, "HS256"
+        if algorithm in ALGORITHMS and self._keys is not None:
+            return await self._keys.key_for(header)
+        raise jwt.InvalidAlgorithmError(f"the algorithm {str(algorithm)[:20]!r} is not accepted here")
 
 
 def _expired(caller: Caller) -> bool:
     return caller.expires_at is not None and caller.expires_at.timestamp() + _LEEWAY <= time.time()
 
 
-def _read_keys(path: str) -> jwt.PyJWKSet:
-    try:
-        return jwt.PyJWKSet.from_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, jwt.PyJWTError) as error:
-        raise SettingsError(
-            f"TRIPOD_JWT_JWKS names {path!r}, which is no readable key set: {error}."
-        ) from error
-
-
 def _caller(claims: dict[str, Any]) -> Caller:
+    """Claims of a type that is not ours are another system's and mean nothing here; of ours they must be usable."""
     sub = claims["sub"]
-    if not isinstance(sub, str) or not 0 < len(sub) <= 255 or "\0" in sub:
+    if not isinstance(sub, str):
         raise Unauthenticated("The token's 'sub' must be a text of 1 to 255 characters.")
-    roles = claims.get("roles", [])
-    uid = claims.get("uid")
-    name = claims.get("preferred_username") or claims.get("username")
-    expires = claims.get("exp")
+    roles = claims.get("roles")
     return Caller(
-        sub=sub,
-        roles=frozenset(r for r in roles if r in ROLES) if isinstance(roles, list) else frozenset(),
-        uid=uid if isinstance(uid, int) and not isinstance(uid, bool) else None,
-        name=name if isinstance(name, str) else None,
-        expires_at=datetime.fromtimestamp(expires, UTC) if isinstance(expires, (int, float)) else None,
+        sub=_text("sub", sub),
+        roles=frozenset(r for r in roles if isinstance(r, str) and r in ROLES)
+        if isinstance(roles, list)
+        else frozenset(),
+        uid=_uid(claims.get("uid")),
+        name=_name(claims),
+        expires_at=_expiry(claims.get("exp")),
     )
+
+
+def _text(claim: str, value: str) -> str:
+    if not 0 < len(value) <= _TEXT_CHARS or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+        raise Unauthenticated(
+            f"The token's {claim!r} must be a text of 1 to {_TEXT_CHARS} characters without control characters."
+        )
+    return value
+
+
+def _name(claims: dict[str, Any]) -> str | None:
+    for claim in ("preferred_username", "username"):
+        value = claims.get(claim)
+        if isinstance(value, str) and value:
+            return _text(claim, value)
+    return None
+
+
+def _uid(value: Any) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if not 0 <= value <= _UID_MOST:
+        raise Unauthenticated(f"The token's 'uid' must be a whole number from 0 to {_UID_MOST}.")
+    return value
+
+
+def _expiry(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LAST_SECOND:
+        raise Unauthenticated(
+            f"The token's 'exp' must be a time in seconds since 1970, at most {_LAST_SECOND} (the year 9999)."
+        )
+    return datetime.fromtimestamp(value, UTC)

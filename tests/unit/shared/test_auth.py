@@ -1,31 +1,26 @@
+import base64
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from shared import auth
 from shared.auth import ANONYMOUS, Authenticator, AuthSettings
 from shared.errors import SettingsError, Unauthenticated
-
-SECRET = "a secret of the tests with more than 32 bytes"
-KEYS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "RS256": (lambda: rsa.generate_private_key(65537, 2048), RSAAlgorithm),
-    "ES256": (lambda: ec.generate_private_key(ec.SECP256R1()), ECAlgorithm),
-    "EdDSA": (ed25519.Ed25519PrivateKey.generate, OKPAlgorithm),
-}
+from tests.fixtures.tokens import KEYS, SECRET, bearer, write_keys
 
 
-def bearer(
-    claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None
-) -> str:
-    return "Bearer " + jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else None)
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def forged(header: dict[str, str]) -> str:
+    """What anybody can send: a header of their choice and a signature of nothing."""
+    return f"Bearer {encoded(json.dumps(header))}.{encoded(json.dumps({'sub': 'u1'}))}.{encoded('x' * 64)}"
 
 
 def _later(by: timedelta) -> type[datetime]:
@@ -37,20 +32,6 @@ def _later(by: timedelta) -> type[datetime]:
             return cls.fromtimestamp(datetime.now(tz).timestamp() + by.total_seconds(), tz)
 
     return Clock
-
-
-def write_keys(path: Path, keys: dict[str, tuple[str, Any]]) -> str:
-    found = [
-        {
-            **json.loads(KEYS[algorithm][1].to_jwk(key.public_key())),
-            "kid": kid,
-            "alg": algorithm,
-            "use": "sig",
-        }
-        for kid, (algorithm, key) in keys.items()
-    ]
-    path.write_text(json.dumps({"keys": found}))
-    return str(path)
 
 
 async def test_a_token_names_its_caller_with_roles_uid_and_name() -> None:
@@ -109,6 +90,75 @@ async def test_a_public_key_is_never_taken_for_a_shared_secret(tmp_path: Path) -
     authenticator = Authenticator(AuthSettings(jwks=path))
     with pytest.raises(Unauthenticated, match="HS256"):
         await authenticator.caller(bearer({"sub": "u1"}, SECRET, "HS256", "k"))
+
+
+@pytest.mark.parametrize("claimed", ["RS256", "ES256", "EdDSA", "PS256", "HS256", "none"])
+@pytest.mark.parametrize("kid", ["RS256", "ES256", "EdDSA", "gone", None])
+async def test_a_forged_header_is_refused_whatever_key_and_algorithm_it_names(
+    claimed: str, kid: str | None, tmp_path: Path
+) -> None:
+    path = write_keys(tmp_path / "keys.json", {name: (name, make()) for name, (make, _) in KEYS.items()})
+    header = {"alg": claimed, **({"kid": kid} if kid else {})}
+    with pytest.raises(Unauthenticated):
+        await Authenticator(AuthSettings(jwks=path, secret=SECRET)).caller(forged(header))
+
+
+@pytest.mark.parametrize(
+    ("claims", "named"),
+    [
+        ({"uid": 2**53}, "'uid'"),
+        ({"uid": -1}, "'uid'"),
+        ({"uid": 10**400}, "'uid'"),
+        ({"exp": 10**12}, "'exp'"),
+        ({"exp": str(10**10)}, "'exp'"),
+        ({"exp": [10**10]}, "type"),
+        ({"exp": float("inf")}, "type"),
+        ({"nbf": {}}, "type"),
+        ({"sub": "\ud800"}, "'sub'"),
+        ({"sub": "x" * 256}, "'sub'"),
+        ({"preferred_username": "x" * 256}, "'preferred_username'"),
+        ({"preferred_username": "a\0b"}, "'preferred_username'"),
+        ({"username": "\ud800"}, "'username'"),
+    ],
+)
+async def test_a_signed_claim_that_cannot_be_used_is_refused_by_its_name(
+    claims: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(Unauthenticated, match=named):
+        await Authenticator(AuthSettings(secret=SECRET)).caller(bearer({"sub": "u1", **claims}))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"roles": [["admin"]]},
+        {"roles": [{"admin": True}]},
+        {"roles": "admin"},
+        {"roles": None},
+        {"uid": "jdoe"},
+        {"uid": True},
+        {"uid": None},
+        {"preferred_username": 7},
+    ],
+)
+async def test_claims_that_mean_something_else_elsewhere_mean_nothing_here(claims: dict[str, Any]) -> None:
+    caller = await Authenticator(AuthSettings(secret=SECRET)).caller(bearer({"sub": "u1", **claims}))
+    assert (caller.roles, caller.uid, caller.name) == (frozenset(), None, None)
+
+
+async def test_the_largest_uid_and_the_last_expiry_are_taken() -> None:
+    token = bearer({"sub": "u1", "uid": 2**53 - 1, "exp": 253402300799})
+    caller = await Authenticator(AuthSettings(secret=SECRET)).caller(token)
+    assert caller.uid == 2**53 - 1
+    assert caller.expires_at is not None
+    assert caller.expires_at.year == 9999
+
+
+async def test_a_header_that_nests_deeply_is_refused() -> None:
+    deep = "[" * 2000 + "]" * 2000
+    token = f"Bearer {encoded(deep)}.{encoded('{}')}.{encoded('x')}"
+    with pytest.raises(Unauthenticated):
+        await Authenticator(AuthSettings(secret=SECRET)).caller(token)
 
 
 async def test_issuer_and_audience_are_checked_where_they_are_configured() -> None:
