@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from shared.fields import TAG_CHARS, TAGS, TEXT_CHARS
 from shared.media import Media
+from shared.names import MAX_BYTES
 
 CountKind: TypeAlias = Literal["exact", "capped", "estimated"]
 Sort: TypeAlias = Literal["-created_at", "created_at"]
@@ -30,16 +32,24 @@ class MediaPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: Count | None = None
 
 
+def _shown(**limits: int) -> Meta:
+    """Limits that the document shows, and that `shared.fields` checks: its refusals are for people."""
+    return Meta(extra_json_schema={"extra": limits})
+
+
 class MediaPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to change; what is left out stays. Null removes a text. `metadata` is merged (RFC 7396): a null in
     it removes that member."""
 
-    description: Annotated[str, Meta(max_length=5000)] | UnsetType | None = UNSET
-    alt_text: Annotated[str, Meta(max_length=1000)] | UnsetType | None = UNSET
-    caption: Annotated[str, Meta(max_length=2000)] | UnsetType | None = UNSET
-    filename: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+    description: Annotated[str, _shown(max_length=TEXT_CHARS["description"])] | UnsetType | None = UNSET
+    alt_text: Annotated[str, _shown(max_length=TEXT_CHARS["alt_text"])] | UnsetType | None = UNSET
+    caption: Annotated[str, _shown(max_length=TEXT_CHARS["caption"])] | UnsetType | None = UNSET
+    filename: Annotated[str, _shown(min_length=1, max_length=MAX_BYTES)] | UnsetType = UNSET
     tags: (
-        Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=50)]
+        Annotated[
+            tuple[Annotated[str, _shown(min_length=1, max_length=TAG_CHARS)], ...],
+            _shown(max_items=TAGS),
+        ]
         | UnsetType
         | None
     ) = UNSET

@@ -1,16 +1,15 @@
 """What an upload says beside its bytes: the form's fields, or the query of a raw upload, as checked options."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from services.ingest import limits
-from services.ingest.limits import bytes_text
 from shared import entities
 from shared.errors import Invalid
 from shared.events.messages import EntityLink
+from shared.fields import check_metadata, check_metadata_size, check_tags, check_text
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
@@ -34,7 +33,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     on_duplicate: str = "allow"
 
 
-def parse(fields: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
+def parse(
+    fields: Mapping[str, Sequence[str]], *, complete: bool = True, body_is_file: bool = False
+) -> Options:
     """Options from fields by name. An empty value is as good as none. Unless `complete`, more fields may follow.
 
     Raises Invalid that names the field, its value and what is allowed; for an unknown field likewise, because a
@@ -42,8 +43,10 @@ def parse(fields: Mapping[str, Sequence[str]], *, complete: bool = True) -> Opti
     """
     unknown = [name for name in fields if name not in NAMES]
     if unknown:
+        there = f"there are {', '.join(NAMES)}" if body_is_file else f"there are file, {', '.join(NAMES)}"
+        file = "; the file is the body" if body_is_file and unknown[0] == "file" else ""
         raise Invalid(
-            f"The field {unknown[0][:80]!r} is unknown; there are file, {', '.join(NAMES)}.",
+            f"The field {unknown[0][:80]!r} is unknown; {there}{file}.",
             field=unknown[0][:80],
         )
     single = {name: _single(name, values) for name, values in fields.items() if name != "tags"}
@@ -54,9 +57,9 @@ def parse(fields: Mapping[str, Sequence[str]], *, complete: bool = True) -> Opti
     return Options(
         profile=of("profile") or _PROFILE,
         entity=_entity(of, complete=complete),
-        description=_text("description", of("description"), limits.DESCRIPTION_CHARS),
-        alt_text=_text("alt_text", of("alt_text"), limits.ALT_TEXT_CHARS),
-        caption=_text("caption", of("caption"), limits.CAPTION_CHARS),
+        description=check_text("description", of("description") or ""),
+        alt_text=check_text("alt_text", of("alt_text") or ""),
+        caption=check_text("caption", of("caption") or ""),
         tags=_tags(fields.get("tags", ())),
         metadata=_metadata(of("metadata")),
         is_public=_boolean("is_public", of("is_public")),
@@ -100,85 +103,22 @@ def _entity(of: Callable[[str], str | None], *, complete: bool) -> EntityLink | 
     )
 
 
-def _text(name: str, value: str | None, most: int) -> str | None:
-    if value is None:
-        return None
-    if len(value) > most:
-        raise Invalid(
-            f"{name} has {len(value)} characters; at most {most} are allowed.", field=name, limit=most
-        )
-    return _clean(name, value)
-
-
-def _clean(name: str, value: str) -> str:
-    """Postgres refuses NUL, and no other control character belongs into a text either."""
-    for c in value:
-        if (c < " " and c not in "\t\r\n") or c == "\x7f":
-            raise Invalid(
-                f"{name} contains the control character U+{ord(c):04X}, which is not allowed.", field=name
-            )
-    return value
-
-
 def _tags(values: Sequence[str]) -> tuple[str, ...]:
-    """Tags by comma or by repeating the field; each once, in the order given."""
-    tags = dict.fromkeys(
-        _clean("tags", t) for value in values for tag in value.split(",") if (t := tag.strip())
-    )
-    if len(tags) > limits.TAGS:
-        raise Invalid(
-            f"There are {len(tags)} tags; at most {limits.TAGS} are allowed.", field="tags", limit=limits.TAGS
-        )
-    for tag in tags:
-        if len(tag) > limits.TAG_CHARS:
-            raise Invalid(
-                f"The tag {tag[:80]!r} has {len(tag)} characters; at most {limits.TAG_CHARS} are allowed.",
-                field="tags",
-                limit=limits.TAG_CHARS,
-            )
-    return tuple(tags)
+    """Tags by comma or by repeating the field."""
+    return check_tags(tag for value in values for tag in value.split(",") if tag.strip())
 
 
 def _metadata(value: str | None) -> dict[str, Any]:
     if value is None:
         return {}
-    size = len(value.encode())
-    if size > limits.METADATA_BYTES:
-        raise Invalid(
-            f"metadata is {size} bytes long; at most {bytes_text(limits.METADATA_BYTES)} are allowed.",
-            field="metadata",
-            limit=limits.METADATA_BYTES,
-        )
+    check_metadata_size(len(value.encode()))
     try:
         found = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"metadata is not JSON: {error}.", field="metadata") from error
     if not isinstance(found, dict):
         raise Invalid(f"metadata must be a JSON object, not {_json_type(found)}.", field="metadata")
-    for key_or_text in _strings(found, 1):
-        _clean("metadata", key_or_text)
-    return found
-
-
-def _strings(value: Any, depth: int) -> Iterator[str]:
-    """All keys and texts below `value`. Raises Invalid where it nests too deep or a number is too large."""
-    if depth > limits.METADATA_DEPTH and isinstance(value, (dict, list)):
-        raise Invalid(
-            f"metadata nests deeper than {limits.METADATA_DEPTH} levels, which is the most allowed.",
-            field="metadata",
-            limit=limits.METADATA_DEPTH,
-        )
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, below in value.items():
-            yield key
-            yield from _strings(below, depth + 1)
-    elif isinstance(value, list):
-        for below in value:
-            yield from _strings(below, depth + 1)
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise Invalid("metadata holds a whole number beyond 64 bits; write it as a text.", field="metadata")
+    return check_metadata(found)
 
 
 def _json_type(value: Any) -> str:

@@ -19,6 +19,7 @@ from services.ingest import limits
 from services.ingest.schemas import UploadStatus
 from shared import errors
 from shared.errors import TripodError
+from shared.fields import TAGS, TEXT_CHARS
 from shared.media import Media
 from shared.problem import MEDIA_TYPE, Problem
 
@@ -30,12 +31,12 @@ _FIELDS: dict[str, Schema] = {
     "entity_field": Schema(
         type=_TEXT, max_length=64, description="Which field of the entity, avatar for example."
     ),
-    "description": Schema(type=_TEXT, max_length=limits.DESCRIPTION_CHARS),
-    "alt_text": Schema(type=_TEXT, max_length=limits.ALT_TEXT_CHARS),
-    "caption": Schema(type=_TEXT, max_length=limits.CAPTION_CHARS),
+    "description": Schema(type=_TEXT, max_length=TEXT_CHARS["description"]),
+    "alt_text": Schema(type=_TEXT, max_length=TEXT_CHARS["alt_text"]),
+    "caption": Schema(type=_TEXT, max_length=TEXT_CHARS["caption"]),
     "tags": Schema(
         type=_TEXT,
-        description=f"At most {limits.TAGS}, separated by commas, or the field given several times.",
+        description=f"At most {TAGS}, separated by commas, or the field given several times.",
     ),
     "metadata": Schema(type=_TEXT, description="A JSON object of your own.", examples=['{"camera": "left"}']),
     "is_public": Schema(type=OpenAPIType.BOOLEAN, description="Unless given, as the profile has it."),

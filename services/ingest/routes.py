@@ -57,7 +57,8 @@ async def put_raw(
     """Upload one file as the body."""
     ingest: Ingest = request.app.state.ingest
     query = request.query_params
-    options = fields.parse({name: query.getall(name) for name in dict.fromkeys(query.keys())})
+    said = {name: query.getall(name) for name in dict.fromkeys(query.keys())}
+    options = fields.parse(said, body_is_file=True)
     wish = _wish(request, caller)
     read = _reader(request, ingest, wish, 0)
     declared = request.headers.get("content-type", "")

@@ -8,7 +8,7 @@ from services.ingest import fields
 from services.ingest.body import Read
 from services.ingest.fields import Options
 from services.ingest.form import Form
-from services.ingest.names import display_name
+from shared.names import display_name
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

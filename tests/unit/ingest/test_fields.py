@@ -102,3 +102,12 @@ def test_fields_that_go_together_may_come_apart_while_more_can_follow() -> None:
     assert parse(one(entity_type="post"), complete=False).entity is None
     with pytest.raises(Invalid):
         parse(one(is_public="perhaps"), complete=False)
+
+
+def test_a_raw_upload_is_told_where_its_file_belongs() -> None:
+    with pytest.raises(Invalid) as refusal:
+        parse(one(file="x"), body_is_file=True)
+    assert "there are profile" in refusal.value.detail
+    assert refusal.value.detail.endswith("the file is the body.")
+    with pytest.raises(Invalid, match="there are file, profile"):
+        parse(one(colour="x"))

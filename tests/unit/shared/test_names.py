@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.names import MAX_BYTES, display_name
+from shared.errors import Invalid
+from shared.names import MAX_BYTES, check_name, display_name
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,36 @@ def test_no_name_comes_out_dangerous(text: str) -> None:
     assert not set(name) & set("/\\\0\r\n")
     assert not any(unicodedata.category(c) == "Cc" for c in name)
     assert display_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".hidden",
+        "a/b",
+        "a\\b",
+        "a\nb",
+        "a\tb",
+        "a\u202eb",
+        "a\u200bb",
+        "\ue000",
+        " ",
+        "",
+        "ä" * 128,
+        "x" * 256,
+    ],
+)
+def test_a_name_that_could_mislead_is_refused_where_it_was_chosen(name: str) -> None:
+    with pytest.raises(Invalid, match="filename") as refusal:
+        check_name(name)
+    assert refusal.value.extra["field"] == "filename"
+
+
+def test_a_chosen_name_is_kept_in_nfc_without_idle_spaces() -> None:
+    assert check_name(" Ko\u0308ln  am Rhein.jpg ") == "Köln am Rhein.jpg"
+    assert check_name("file") == "file"
+
+
+@given(st.text(max_size=400))
+def test_a_name_that_an_upload_was_given_may_be_chosen(text: str) -> None:
+    assert check_name(display_name(text)) == display_name(text)
