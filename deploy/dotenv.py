@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import string
 import sys
 from pathlib import Path
 
@@ -14,8 +15,16 @@ _EMPTY_SECRET = re.compile(r"^(\w+_(?:SECRET|PASSWORD))=$", re.MULTILINE)
 
 def filled(example: str) -> str:
     """The example with a random value for every empty secret."""
-    # The broker's configuration grammar reads a value that begins with a digit as a number.
-    return _EMPTY_SECRET.sub(lambda found: f"{found[1]}=s{secrets.token_hex(32)}", example)
+    return _EMPTY_SECRET.sub(lambda found: f"{found[1]}={secret()}", example)
+
+
+def secret() -> str:
+    """40 letters and digits, the most that every S3 store takes, and 230 bits.
+
+    A letter comes first: the broker's configuration grammar reads what begins with a digit as a number.
+    """
+    rest = (secrets.choice(string.ascii_letters + string.digits) for _ in range(39))
+    return secrets.choice(string.ascii_letters) + "".join(rest)
 
 
 def write(file: Path) -> None:

@@ -11,9 +11,11 @@ store mb --ignore-existing store/tripod
 key() { # service, secret
     store admin policy create store "tripod-$1" "/policies/$1.json"
     store admin user add store "tripod-$1" "$2"
-    # Attaching what is attached already is an error to this tool.
-    store admin policy detach store "tripod-$1" --user "tripod-$1" 2>/dev/null || true
-    store admin policy attach store "tripod-$1" --user "tripod-$1"
+    # Attaching what is attached already is an error to this tool; detaching first would shut a running service out.
+    said=$(mc --quiet --no-color admin policy attach store "tripod-$1" --user "tripod-$1" 2>&1) || case $said in
+        *"already in effect"*) ;;
+        *) echo "$said" >&2; exit 1 ;;
+    esac
 }
 key ingest "$TRIPOD_S3_INGEST_SECRET"
 key processor "$TRIPOD_S3_PROCESSOR_SECRET"
