@@ -1,6 +1,6 @@
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -17,13 +17,15 @@ class Hiding(MemoryBlobs):
         super().__init__()
         self.times = times
 
-    def get(
+    @asynccontextmanager
+    async def get(
         self, key: str, *, start: int = 0, length: int | None = None
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         self.times -= 1
         if self.times >= 0:
             raise BlobMissing(key)
-        return super().get(key, start=start, length=length)
+        async with super().get(key, start=start, length=length) as chunks:
+            yield chunks
 
 
 async def test_an_original_that_is_hidden_for_a_moment_is_found() -> None:
