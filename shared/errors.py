@@ -55,12 +55,28 @@ class NotFound(TripodError):
     title = "Not found"
 
 
+class TooSlow(TripodError):
+    """The client sends nothing, or next to nothing, and others want the place."""
+
+    status = 408
+    code = "too_slow"
+    title = "Request timeout"
+
+
 class Conflict(TripodError):
     """The request contradicts what is there or what is under way."""
 
     status = 409
     code = "conflict"
     title = "Conflict"
+
+
+class Gone(TripodError):
+    """It was here, and it was deleted on purpose."""
+
+    status = 410
+    code = "gone"
+    title = "Gone"
 
 
 class PreconditionFailed(TripodError):
@@ -110,6 +126,14 @@ class TooMany(TripodError):
     code = "too_many"
     title = "Too many requests"
     retryable = True
+
+
+class HeadTooLarge(TripodError):
+    """More headers, or longer ones, than any request needs."""
+
+    status = 431
+    code = "head_too_large"
+    title = "Request header fields too large"
 
 
 class Unavailable(TripodError):

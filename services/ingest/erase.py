@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.ingest import records
+from services.ingest import idempotency, records
 from services.ingest.context import Ingest
 from shared import failpoints
 from shared.events.consumer import ConsumerMetrics, EventContext, consume
@@ -23,7 +23,7 @@ async def erase(ingest: Ingest, context: EventContext) -> None:
         await ingest.blobs.delete(event.key)
         failpoints.reach("ingest.mid_erase")
     if record is not None and record.idempotency:
-        await ingest.idempotency.delete(record.idempotency)
+        await idempotency.bury(ingest.idempotency, record.idempotency, event.id)
     await ingest.intents.delete(key)
     await ingest.uploads.delete(key)
 

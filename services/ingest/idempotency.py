@@ -1,7 +1,8 @@
 """Idempotency keys: the same key means the same upload, whoever of us answers and however often it is asked.
 
-A record is bound to the request's method, path and length. While its holder works it is leased; a holder that died
-is replaced under the same id and number; the answer is kept for as long as the bucket keeps its values.
+A record is bound to the request's method, path and length, and to the beginning of its file. While its holder works
+it is leased; a holder that died is replaced under the same id and number; the answer is kept for as long as the bucket
+keeps its values. When the media is deleted, its record stays without all that was said of it.
 """
 
 import hashlib
@@ -15,8 +16,10 @@ from typing import Literal
 import msgspec
 
 from services.ingest.leases import Lease, Leased, now_plus
-from shared.errors import Conflict, Invalid, Malformed, Unavailable
+from services.ingest.sniff import HEAD_BYTES
+from shared.errors import Conflict, Gone, Invalid, Malformed, Unavailable
 from shared.events.bus import Entry, KeyConflict, KeyValue
+from shared.ids import public_id
 
 _ALLOWED = re.compile(r"[\x21-\x7e]{1,255}")
 _TRIES = 3
@@ -39,13 +42,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(Leased, frozen=True, kw_only=True):
-    """One key of one owner."""
+    """One key of one owner. `head`: the fingerprint of the file that was answered. `gone`: the media was deleted,
+    and nothing else is kept."""
 
-    state: Literal["running", "done"]
+    state: Literal["running", "done", "gone"]
     id: uuid.UUID
     number: int
-    asked: Asked
+    asked: Asked | None = None
+    head: str | None = None
     answer: Answer | None = None
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What was answered before, to a file with this fingerprint; None where it is not known."""
+
+    answer: Answer
+    head: str | None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +79,39 @@ def token(owner: str, key: str) -> str:
     return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
 
 
+def fingerprint(filename: str, head: bytes) -> str:
+    """What tells two files apart after their first bytes: the name and as much as is held back to look at."""
+    name = filename.encode()
+    return hashlib.sha256(b"%d %b" % (len(name), name) + head[:HEAD_BYTES]).hexdigest()
+
+
+def check_same(known: str | None, seen: str) -> None:
+    """Raises Invalid where a retry brings another file than the first request with its key."""
+    if known is not None and known != seen:
+        raise Invalid(
+            "This Idempotency-Key was used for another file: its name or its first bytes differ. Use a new key for "
+            "a new file."
+        )
+
+
+async def bury(bucket: KeyValue, where: str, media_id: uuid.UUID) -> None:
+    """The media was deleted: forget what its record says, but not that the key was used. Raises Unavailable."""
+    for _ in range(_TRIES):
+        entry = await bucket.get(where)
+        former = msgspec.json.decode(entry.value, type=Record) if entry else None
+        if entry is None or former is None or former.id != media_id:
+            return
+        gone = Record(
+            holder=secrets.token_hex(8), until=now_plus(0), state="gone", id=former.id, number=former.number
+        )
+        try:
+            await bucket.update(where, msgspec.json.encode(gone), entry.revision)
+        except KeyConflict:
+            continue  # its holder wrote at this very moment
+        return
+    raise Unavailable("The record of a deleted upload is contended; try again.", retry_after=1)
+
+
 async def claim(
     bucket: KeyValue,
     where: str,
@@ -74,10 +119,11 @@ async def claim(
     fresh: Callable[[], Awaitable[tuple[uuid.UUID, int]]],
     *,
     lasting: float,
-) -> Claim | Answer:
+) -> Claim | Done:
     """Take the key, or get the answer that was given before. `fresh` makes the id and number of a new upload.
 
-    Raises Conflict while the first request runs, Invalid when the key was used for another request.
+    Raises Conflict while the first request runs, Invalid when the key was used for another request, Gone when what
+    it made was deleted.
     """
     for _ in range(_TRIES):
         entry = await bucket.get(where)
@@ -92,8 +138,14 @@ async def claim(
     raise Unavailable("The Idempotency-Key is contended; try again.", retry_after=1)
 
 
-async def _known(bucket: KeyValue, where: str, asked: Asked, entry: Entry, lasting: float) -> Claim | Answer:
+async def _known(bucket: KeyValue, where: str, asked: Asked, entry: Entry, lasting: float) -> Claim | Done:
     former = msgspec.json.decode(entry.value, type=Record)
+    if former.state == "gone" or former.asked is None:
+        raise Gone(
+            f"The media {public_id(former.id)} that this Idempotency-Key made was deleted. To upload the file again, "
+            "use a new key.",
+            id=str(former.id),
+        )
     if former.asked != asked:
         raise Invalid(
             f"This Idempotency-Key was used for {former.asked.method} {former.asked.path} with "
@@ -101,7 +153,7 @@ async def _known(bucket: KeyValue, where: str, asked: Asked, entry: Entry, lasti
             "Use a new key for a new request.",
         )
     if former.answer is not None:
-        return former.answer
+        return Done(answer=former.answer, head=former.head)
     if not former.expired:
         left = (former.until - datetime.now(UTC)).total_seconds()
         raise Conflict(

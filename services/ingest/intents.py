@@ -23,7 +23,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
 class Intent(Leased, frozen=True, kw_only=True):
     """One upload under way. `receiving`: bytes flow to `key`; `stored`: they are there and `announcement` is to be
-    published; `erasing`: the lease had run out, and what is under `key` goes."""
+    published; `erasing`: the lease had run out, and what is under `key` goes.
+    `head`: the fingerprint of the file, where a key makes it worth knowing."""
 
     id: uuid.UUID
     number: int
@@ -38,6 +39,7 @@ class Intent(Leased, frozen=True, kw_only=True):
     size: int | None = None
     started_at: datetime
     idempotency: str | None = None
+    head: str | None = None
     announcement: Announcement | None = None
 
 

@@ -156,6 +156,11 @@ RESPONSES: dict[int, ResponseSpec] = {
         "The same request is running",
         "A request with this Idempotency-Key is still running; ask again for its answer.",
     ),
+    410: _problem(
+        errors.Gone,
+        "What this Idempotency-Key made was deleted",
+        "The media MED-01J0000000000000000000000 that this Idempotency-Key made was deleted.",
+    ),
     413: _problem(
         errors.TooLarge,
         "Over a limit",

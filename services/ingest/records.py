@@ -16,21 +16,23 @@ log = structlog.get_logger()
 
 
 class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`idempotency`: where the bucket of answers keeps that of this upload."""
+    """`idempotency`: where the bucket of answers keeps that of this upload; `head`: the file's fingerprint."""
 
     event: MediaUploaded
     idempotency: str | None = None
+    head: str | None = None
 
 
 class _Envelope(msgspec.Struct, frozen=True):
     data: MediaUploaded
 
 
-def event_of(intent: Intent) -> MediaUploaded:
-    """The event of an intent that is stored."""
+def record_of(intent: Intent) -> UploadRecord:
+    """What is kept of an intent that is stored."""
     if intent.announcement is None:
         raise ValueError(intent.state)
-    return msgspec.json.decode(intent.announcement.envelope, type=_Envelope).data
+    event = msgspec.json.decode(intent.announcement.envelope, type=_Envelope).data
+    return UploadRecord(event=event, idempotency=intent.idempotency, head=intent.head)
 
 
 async def find(ingest: Ingest, media_id: uuid.UUID) -> UploadRecord | None:
@@ -41,7 +43,7 @@ async def find(ingest: Ingest, media_id: uuid.UUID) -> UploadRecord | None:
 
 async def settle(ingest: Ingest, lease: Lease[Intent]) -> None:
     """After the acknowledgement: note the upload and drop its intent. What fails here the sweep does later."""
-    record = UploadRecord(event=event_of(lease.record), idempotency=lease.record.idempotency)
+    record = record_of(lease.record)
     done = await asyncio.gather(
         ingest.uploads.put(lease.key, msgspec.json.encode(record)), lease.delete(), return_exceptions=True
     )

@@ -11,22 +11,22 @@ from services.ingest import announce, intents, records
 from services.ingest.context import Ingest
 from services.ingest.intents import Intent
 from services.ingest.leases import Lease, now_plus
+from services.ingest.records import UploadRecord
 from shared.errors import TripodError, Unavailable
 from shared.events.bus import Entry, KeyConflict
 from shared.events.consumer import unless
-from shared.events.messages import MediaUploaded
 
 log = structlog.get_logger()
 
 _AGAIN_SECONDS = 2.0
 
 
-async def finish_former(ingest: Ingest, media_id: uuid.UUID) -> MediaUploaded | None:
+async def finish_former(ingest: Ingest, media_id: uuid.UUID) -> UploadRecord | None:
     """What a dead holder had stored under this id, announced now if it was not yet; None where it had stored
     nothing. Raises Unavailable."""
     record = await records.find(ingest, media_id)
     if record is not None:
-        return record.event
+        return record
     entry = await ingest.intents.get(str(media_id))
     if entry is None or intents.decode(entry.value).state != "stored":
         return None
@@ -61,7 +61,11 @@ async def _recover(ingest: Ingest, entry: Entry, intent: Intent) -> int:
         lease = await _taken(ingest, entry, intent)
     except KeyConflict:
         return 0  # its holder lives, or another sweep was faster
-    if intent.state == "stored":
+    if await records.find(ingest, intent.id) is not None:
+        # Acknowledged, so the intent is a leftover, in whatever state: nothing may be erased or told for it again.
+        await lease.delete()
+        how = "dropped"
+    elif intent.state == "stored":
         await _announce(ingest, lease)
         how = "announced"
     else:
@@ -84,12 +88,12 @@ async def _taken(ingest: Ingest, entry: Entry, intent: Intent) -> Lease[Intent]:
     return await Lease.take_over(ingest.intents, entry.key, ours, entry.revision)
 
 
-async def _announce(ingest: Ingest, lease: Lease[Intent]) -> MediaUploaded:
+async def _announce(ingest: Ingest, lease: Lease[Intent]) -> UploadRecord:
     if lease.record.announcement is None:
         raise ValueError(lease.key)
     await announce.publish(ingest, lease.record.announcement)
     await records.settle(ingest, lease)
-    return records.event_of(lease.record)
+    return records.record_of(lease.record)
 
 
 async def keep_sweeping(ingest: Ingest, stop: asyncio.Event) -> None:

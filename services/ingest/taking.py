@@ -12,7 +12,7 @@ from services.ingest.answers import answer_to, await_commit
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
 from services.ingest.formats import Format
-from services.ingest.idempotency import Answer, Asked
+from services.ingest.idempotency import Answer, Asked, fingerprint
 from services.ingest.intents import Announcement, Intent
 from services.ingest.leases import Lease, Lost, now_plus, renewed
 from services.ingest.limits import RETRY_SECONDS, ClientGone, TooSlow
@@ -44,12 +44,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 class Attempt:
     """One try at one upload. `begun`: the intent is ours; `storing`: the word that it is stored is on its way;
-    `stored`: it can only go forward from here."""
+    `stored`: it can only go forward from here; `head`: the fingerprint of its file, once it is seen and if there
+    is a key that is bound to it."""
 
     def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
         self.id = media_id
         self.number = number
         self.where = where
+        self.head: str | None = None
         self.transfer = Transfer()
         self.begun = False
         self.storing = False
@@ -75,6 +77,8 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> 
     """Raises the TripodError that refuses the file; what it has left is undone."""
     await _check_early(ingest, wish.caller, source)
     head = await read_head(source.chunks)
+    if wish.key is not None:
+        attempt.head = fingerprint(source.filename, head.data)
     found = None
     try:
         found = claims.recognise(
@@ -280,6 +284,7 @@ def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:
         size=file.source.size,
         started_at=datetime.now(UTC),
         idempotency=attempt.where,
+        head=attempt.head,
     )
 
 

@@ -12,11 +12,12 @@ import structlog
 from services.ingest import idempotency, recover
 from services.ingest.answers import answer_to
 from services.ingest.context import Ingest
-from services.ingest.idempotency import Answer, Claim
+from services.ingest.idempotency import Answer, Claim, Done
 from services.ingest.leases import Lost, renewed
 from services.ingest.limits import RETRY_SECONDS
 from services.ingest.source import Source
 from services.ingest.taking import Attempt, Wish, take
+from services.ingest.transfer import read_head
 from shared import failpoints
 from shared.errors import TripodError, Unavailable
 from shared.ids import new_id
@@ -50,8 +51,9 @@ async def upload(ingest: Ingest, wish: Wish, open_source: OpenSource) -> tuple[A
     claim = await idempotency.claim(
         ingest.idempotency, where, wish.asked, lambda: _fresh(ingest), lasting=ingest.settings.timing.lease
     )
-    if isinstance(claim, Answer):
-        return claim, True
+    if isinstance(claim, Done):
+        await _check_same(claim.head, open_source)
+        return claim.answer, True
     return await _claimed(ingest, wish, open_source, claim)
 
 
@@ -64,7 +66,9 @@ async def _claimed(ingest: Ingest, wish: Wish, open_source: OpenSource, claim: C
             if claim.resumed:
                 former = await recover.finish_former(ingest, attempt.id)
             if former is not None:
-                answer = answer_to(ingest, former, committed=False)
+                await _check_same(former.head, open_source)
+                attempt.head = former.head
+                answer = answer_to(ingest, former.event, committed=False)
             else:
                 answer = await _run(ingest, wish, open_source, attempt)
     except BaseException:
@@ -77,9 +81,19 @@ async def _claimed(ingest: Ingest, wish: Wish, open_source: OpenSource, claim: C
             attempt,
         )
         raise
-    await _quietly(lease.change(state="done", answer=answer), "idempotency.not_noted", attempt)
+    await _quietly(
+        lease.change(state="done", answer=answer, head=attempt.head), "idempotency.not_noted", attempt
+    )
     failpoints.reach("ingest.before_answer")
     return answer, former is not None
+
+
+async def _check_same(known: str | None, open_source: OpenSource) -> None:
+    """Only the beginning of the file is read; its rest need not come again. Raises Invalid."""
+    if known is not None:
+        source = await open_source()
+        head = await read_head(source.chunks)
+        idempotency.check_same(known, idempotency.fingerprint(source.filename, head.data))
 
 
 async def _fresh(ingest: Ingest) -> tuple[uuid.UUID, int]:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -23,7 +25,7 @@ from shared.entities import Entity
 from shared.events import topology
 from shared.events.bus import Bus, Message
 from shared.events.jetstream import BusSettings, connect
-from shared.events.messages import Event, decode
+from shared.events.messages import Event, MediaDeleted, decode, encode
 from shared.http import HttpSettings
 from shared.storage.s3 import S3Settings
 from tests.fixtures.servers import Broker, ObjectStore, StoredFile
@@ -208,6 +210,25 @@ async def gateway(start: Start) -> AsyncIterator[Gateway]:
     """One ingest that is ready."""
     async with start() as running:
         yield running
+
+
+async def delete(gateway: Gateway, media: dict[str, str], key: str | None) -> None:
+    """Say what the catalog says when a media is deleted."""
+    now = datetime.now(UTC)
+    event: Event = MediaDeleted(
+        id=uuid.UUID(media["id"]),
+        number=int(media["number"]),
+        owner="ann",
+        media_type="image",
+        key=key,
+        variants="variants/x/",
+        deleted_at=now,
+    )
+    message_id = uuid.uuid4().hex
+    data = encode(
+        event, source="catalog", event_id=message_id, subject=media["id"], time=now, traceparent=None
+    )
+    await gateway.bus.publish(topology.media_subject("deleted", "image"), data, message_id=message_id)
 
 
 class Wire:

@@ -2,14 +2,17 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 
 from shared.events import topology
+from shared.events.messages import MediaUploaded
 from tests.fixtures.pictures import encoded, picture
-from tests.integration.ingest.conftest import Gateway, Wire, eventually, request_head
+from tests.integration.ingest.conftest import Gateway, Wire, delete, eventually, request_head
 
 JPEG = encoded(picture(64, 48))
+OTHER = encoded(picture(48, 64))
 
 
 @pytest.fixture
@@ -30,16 +33,58 @@ async def test_invariant_3_a_retry_is_harmless(gateway: Gateway, key: dict[str, 
     assert len(await gateway.events()) == len(gateway.files()) == 1
 
 
-async def test_an_answer_is_given_again_without_the_body_being_read(
+async def test_an_answer_is_given_again_before_the_rest_of_the_body_came(
     gateway: Gateway, key: dict[str, str]
 ) -> None:
-    first = await gateway.http.put("/v1/uploads/raw/a.jpg", content=JPEG, headers=key)
+    body = JPEG + bytes(1_000_000)
+    first = await gateway.http.put("/v1/uploads/raw/a.jpg", content=body, headers=key)
     wire = Wire(gateway.port)
-    await wire.send(request_head("/v1/uploads/raw/a.jpg", {"Content-Length": str(len(JPEG)), **key}, "PUT"))
+    head = request_head("/v1/uploads/raw/a.jpg", {"Content-Length": str(len(body)), **key}, "PUT")
+    await wire.send(head + body[:70_000])
     answer = await wire.answer()
     assert answer.startswith(b"HTTP/1.1 202")
     assert first.content in answer
     wire.close()
+
+
+async def chunked(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def test_another_file_with_the_same_key_is_refused_and_not_dropped(
+    gateway: Gateway, key: dict[str, str]
+) -> None:
+    first = await gateway.http.put("/v1/uploads/raw/a.jpg", content=chunked(JPEG), headers=key)
+    assert first.status_code == 202
+    refusal = await gateway.http.put("/v1/uploads/raw/a.jpg", content=chunked(OTHER), headers=key)
+    assert refusal.status_code == 422
+    assert "another file" in refusal.json()["detail"]
+    again = await gateway.http.put("/v1/uploads/raw/a.jpg", content=chunked(JPEG), headers=key)
+    assert again.content == first.content
+    padded = JPEG + bytes(10)
+    form = {"Idempotency-Key": "form"}
+    assert (await gateway.upload(padded, headers=form)).status_code == 202
+    assert (await gateway.upload(padded, "other.jpg", headers=form)).status_code == 422
+    assert (await gateway.upload(JPEG[:-10] + bytes(20), headers=form)).status_code == 422
+    assert len(await gateway.events()) == 2
+
+
+async def test_invariant_3_a_retry_after_a_delete_makes_no_new_media(
+    gateway: Gateway, key: dict[str, str]
+) -> None:
+    first = await gateway.upload(JPEG, headers=key)
+    (event,) = await gateway.events()
+    assert isinstance(event, MediaUploaded)
+    await delete(gateway, first.json(), event.key)
+
+    async def erased() -> bool:
+        return not gateway.files() and await gateway.keys(topology.UPLOADS) == []
+
+    await eventually(erased, "the delete")
+    again = await gateway.upload(JPEG, headers=key)
+    assert again.status_code == 410
+    assert first.json()["public_id"] in again.json()["detail"]
+    assert gateway.files() == []
 
 
 async def test_while_the_first_runs_the_second_is_told_to_wait(gateway: Gateway, key: dict[str, str]) -> None:

@@ -107,6 +107,30 @@ async def test_invariant_3_a_retry_after_a_crash_finds_the_same_media(start: Sta
             await eventually(lambda: no_intents(living), "the intent to be settled")
 
 
+@pytest.mark.parametrize("life", STORED, ids=named)
+async def test_a_retry_with_another_file_is_not_given_what_a_dead_process_stored(
+    start: Start, life: Life
+) -> None:
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    life = again(life)
+    async with start(dying(life)) as dead:
+        await dead.upload(JPEG, headers=headers)
+        async with start(timing=timing(sweep=3600)) as living:
+            other = JPEG[:-2] + b"xy"
+
+            async def refused() -> bool:
+                return (await living.upload(other, headers=headers)).status_code == 422
+
+            await eventually(refused, "the dead one's lease to run out")
+
+            async def answered() -> bool:
+                return (await living.upload(JPEG, headers=headers)).status_code == 202
+
+            await eventually(answered, "the first file to be finished")
+            (file,) = living.files()
+            assert file.read_bytes() == JPEG
+
+
 @pytest.mark.parametrize(
     "life", [Life(after="kv.intents.create"), Life(before="kv.intents.update"), *STORED], ids=named
 )
@@ -127,6 +151,31 @@ async def test_a_broker_that_is_lost_at_any_step_takes_no_original_with_it(start
             (event,) = await uploaded(living)
             (file,) = living.files()
             assert (file.key, file.read_bytes()) == (event.key, JPEG)
+
+
+@pytest.mark.parametrize("state", ["receiving", "stored", "erasing"])
+async def test_an_intent_that_comes_back_after_the_acknowledgement_erases_and_tells_nothing(
+    start: Start, state: str
+) -> None:
+    """A broker that was killed has been seen to have deleted values back."""
+    async with start() as gateway:
+        assert (await gateway.upload(JPEG)).status_code == 202
+        (event,) = await uploaded(gateway)
+        intent = {
+            "holder": "gone",
+            "until": "2020-01-01T00:00:00Z",
+            "started_at": "2020-01-01T00:00:00Z",
+            "state": state,
+            **{
+                name: getattr(event, name)
+                for name in ("id", "number", "owner", "profile", "filename", "mime_type", "media_type", "key")
+            },
+        }
+        await gateway.bus.kv(topology.INTENTS).create(str(event.id), msgspec.json.encode(intent))
+        await eventually(lambda: no_intents(gateway), "the sweep")
+        (file,) = gateway.files()
+        assert file.read_bytes() == JPEG
+        assert len(await uploaded(gateway)) == 1
 
 
 async def test_two_sweeps_at_once_do_no_harm(start: Start) -> None:

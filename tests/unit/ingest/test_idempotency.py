@@ -6,9 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.ingest.idempotency import Answer, Asked, Claim, check_key, claim, token
+from services.ingest.idempotency import (
+    Answer,
+    Asked,
+    Claim,
+    Done,
+    bury,
+    check_key,
+    check_same,
+    claim,
+    fingerprint,
+    token,
+)
 from services.ingest.leases import Lost
-from shared.errors import Conflict, Invalid, Malformed
+from shared.errors import Conflict, Gone, Invalid, Malformed
 from shared.events import topology
 from shared.events.bus import KeyValue
 from shared.events.memory import MemoryBus
@@ -52,8 +63,41 @@ async def test_a_free_key_is_claimed_and_a_running_one_is_a_conflict(bucket: Key
 
 async def test_invariant_3_a_done_key_gives_the_answer_that_was_given(bucket: KeyValue) -> None:
     first = await claimed(bucket)
-    await first.lease.change(state="done", answer=ANSWER)
-    assert await claim(bucket, WHERE, ASKED, Ids(), lasting=30) == ANSWER
+    await first.lease.change(state="done", answer=ANSWER, head="ab")
+    assert await claim(bucket, WHERE, ASKED, Ids(), lasting=30) == Done(answer=ANSWER, head="ab")
+
+
+async def test_invariant_3_the_key_of_a_deleted_media_makes_no_new_one(
+    bus: MemoryBus, bucket: KeyValue
+) -> None:
+    first = await claimed(bucket, Asked(method="PUT", path="/v1/uploads/raw/a?caption=secret", length=1))
+    media_id = first.lease.record.id
+    await first.lease.change(state="done", answer=ANSWER, head="ab")
+    await bury(bucket, WHERE, new_id())
+    assert isinstance(await claim(bucket, WHERE, first.lease.record.asked or ASKED, Ids(), lasting=30), Done)
+    for _ in range(2):
+        await bury(bucket, WHERE, media_id)
+        with pytest.raises(Gone, match="deleted") as refusal:
+            await claim(bucket, WHERE, ASKED, Ids(), lasting=30)
+        assert refusal.value.extra["id"] == str(media_id)
+    entry = await bucket.get(WHERE)
+    assert entry
+    assert b"secret" not in entry.value
+    assert ANSWER.location.encode() not in entry.value
+    with pytest.raises(Lost):
+        await first.lease.change(state="done", answer=ANSWER)
+    bus.broker.advance(25 * 3600)
+    assert isinstance(await claim(bucket, WHERE, ASKED, Ids(), lasting=30), Claim)
+    await bury(bucket, token("ann", "never used"), media_id)
+
+
+def test_a_file_is_known_by_its_name_and_its_first_bytes_however_they_came() -> None:
+    first = fingerprint("a.jpg", b"x" * 65536)
+    check_same(first, fingerprint("a.jpg", b"x" * 65536 + b"more of the same piece"))
+    check_same(None, first)
+    for name, head in (("b.jpg", b"x" * 65536), ("a.jpg", b"x" * 65535), ("a.jp", b"g" + b"x" * 65535)):
+        with pytest.raises(Invalid, match="another file"):
+            check_same(first, fingerprint(name, head))
 
 
 async def test_invariant_3_a_dead_holder_is_replaced_under_the_same_id_and_number(bucket: KeyValue) -> None:
@@ -125,7 +169,7 @@ async def test_records_live_a_day(bus: MemoryBus, bucket: KeyValue) -> None:
     first = await claimed(bucket)
     await first.lease.change(state="done", answer=ANSWER)
     bus.broker.advance(23 * 3600)
-    assert await claim(bucket, WHERE, ASKED, Ids(), lasting=30) == ANSWER
+    assert await claim(bucket, WHERE, ASKED, Ids(), lasting=30) == Done(answer=ANSWER, head=None)
     bus.broker.advance(2 * 3600)
     assert isinstance(await claim(bucket, WHERE, ASKED, Ids(), lasting=30), Claim)
 
