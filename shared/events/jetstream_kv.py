@@ -21,11 +21,9 @@ _WRONG_REVISION = (10071, 10164)
 _STREAM_NOT_FOUND = 10059
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION = "KV-Operation"
-_MARKER = {
-    _OPERATION: "DEL",
-    # How long the mark of a delete stays. Without an end, every key ever used would fill the bucket a little.
-    "Nats-TTL": "60s",
-}
+# The mark of a delete stays as long as any value of its bucket may. With an end of its own (Nats-TTL) it could go
+# first, and a broker that is killed afterwards (2.15.1) finds the deleted value in its files and has it back.
+_MARKER = {_OPERATION: "DEL"}
 _MARKED = re.compile(rb"^(KV-Operation: *(DEL|PURGE)|Nats-Marker-Reason:)", re.MULTILINE)
 _TRIES = 5
 _KEYS_AT_ONCE = 500

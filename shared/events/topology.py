@@ -47,7 +47,8 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """A key-value bucket on file storage that keeps only the newest value of a key."""
+    """A key-value bucket on file storage that keeps only the newest value of a key. Where keys are deleted it needs a
+    `ttl`, by which the marks of the deletes go, too."""
 
     name: str
     max_bytes: int
@@ -191,7 +192,8 @@ TOPOLOGY = Topology(
     ),
     buckets=(
         Bucket(name=COUNTERS, max_bytes=MEBIBYTE),
-        Bucket(name=INTENTS, max_bytes=256 * MEBIBYTE),
+        # Those under way are written anew all the time; some five million uploads leave their marks in a day.
+        Bucket(name=INTENTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=UPLOADS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=IDEMPOTENCY, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=ENTITIES, max_bytes=GIBIBYTE),
