@@ -21,6 +21,7 @@ class Stream:
         self._limit = limit
         self._pieces: AsyncGenerator[bytes, None] | None = None
         self._resting = asyncio.Event()
+        self._resting.set()
         self.error: Exception | None = None
         """What the body raised."""
 
@@ -29,6 +30,7 @@ class Stream:
         return self._pieces
 
     async def _send(self) -> AsyncGenerator[bytes, None]:
+        self._resting.clear()
         try:
             async with contextlib.aclosing(self._exact()) as pieces:
                 async for piece in pieces:
