@@ -22,6 +22,7 @@ from shared import trace
 from shared.auth import Authenticator, Caller
 from shared.env import Env
 from shared.errors import Unauthenticated
+from shared.json_body import MOST_BYTES, JsonRequest
 from shared.metrics import HttpMetrics
 from shared.problem import EXCEPTION_HANDLERS
 
@@ -117,7 +118,8 @@ def make_app(
             security=[{"bearer": []}],
         ),
         logging_config=None,
-        request_max_body_size=1024 * 1024,  # JSON bodies; uploads lift it on their own routes
+        request_class=JsonRequest,
+        request_max_body_size=MOST_BYTES,  # uploads read their bodies themselves and lift it on their routes
     )
     app.state.authenticator = authenticator
     # Outside of the routing, so that an unknown path is traced, counted and logged too.

@@ -6,15 +6,16 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from shared import trace
-from shared.errors import Malformed, TripodError, Unauthenticated, Unavailable
+from shared.errors import Invalid, Malformed, TripodError, Unauthenticated, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
 """What a 503 tells clients to wait where the error does not know better."""
+_NO_BODY = "'data'"  # all that the framework says: the argument that it has nothing for
 log = structlog.get_logger()
 
 
@@ -61,7 +62,7 @@ def _answer_ours(_request: Request[Any, Any, Any], error: TripodError) -> Respon
     if error.status >= 500:
         log.warning("http.failed", code=error.code, detail=error.detail)
     return Response(
-        msgspec.json.encode(document(error)),
+        msgspec.json.encode(document(error), enc_hook=str),
         status_code=error.status,
         headers=headers(error),
         media_type=MEDIA_TYPE,
@@ -84,10 +85,8 @@ def _answer_framework(request: Request[Any, Any, Any], error: HTTPException) -> 
     current = trace.current()
     if current is not None:
         members["trace_id"] = current.trace_id
-    if isinstance(error.extra, list):
-        members["errors"] = error.extra
     return Response(
-        msgspec.json.encode(members, enc_hook=str),
+        msgspec.json.encode(members),
         status_code=status,
         headers={**(error.headers or {}), "Cache-Control": "no-store"},
         media_type=MEDIA_TYPE,
@@ -99,16 +98,25 @@ def _framework_detail(request: Request[Any, Any, Any], error: HTTPException) -> 
         return f"Nothing is at {request.url.path}."
     if error.status_code == 405:
         return f"{request.method} is not allowed at {request.url.path}."
-    if isinstance(error.extra, list) and error.extra:
-        return "; ".join(_field_fault(fault) for fault in error.extra) + "."
     return error.detail or "The request was refused."
 
 
-def _field_fault(fault: Any) -> str:
-    if not isinstance(fault, dict):
-        return str(fault)
-    source = getattr(fault.get("source"), "value", "request")
-    return f"{source} field {fault.get('key', '')!r}: {fault.get('message', 'not valid')}"
+def _answer_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """Values that can be read and are not what a route takes."""
+    faults = error.extra if isinstance(error.extra, list) else []
+    if any(fault.get("message") == _NO_BODY for fault in faults):
+        return _answer_ours(request, Malformed("The body is empty; it must be a JSON object."))
+    if not faults:  # its own text repeats the query, which may hold a signature
+        return _answer_ours(request, Invalid("A parameter that is needed is missing."))
+    detail = "; ".join(_field_fault(fault) for fault in faults) + "."
+    return _answer_ours(request, Invalid(detail, errors=faults))
+
+
+def _field_fault(fault: dict[str, Any]) -> str:
+    source = fault.get("source")
+    place = str(getattr(source, "value", source) or "request")
+    key, message = fault.get("key", ""), fault.get("message", "not valid")
+    return f"{place}: {message}" if key in {"", "data"} else f"{place} field {key!r}: {message}"
 
 
 def _answer_too_deep(request: Request[Any, Any, Any], _error: RecursionError) -> Response[bytes]:
@@ -126,6 +134,7 @@ def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
     TripodError: _answer_ours,
+    ValidationException: _answer_invalid,
     HTTPException: _answer_framework,
     RecursionError: _answer_too_deep,
     Exception: _answer_fault,

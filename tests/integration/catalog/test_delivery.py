@@ -138,7 +138,7 @@ async def test_a_link_opens_one_path_for_its_time_only(catalog: Service) -> None
         )
         none = await ann.post(f"/v1/media/{upload.id}/links", json={"variant": "huge"})
         wrong = await ann.post(f"/v1/media/{upload.id}/links", json={"seconds": 0})
-    assert (made.status_code, small.status_code, none.status_code, wrong.status_code) == (201, 201, 404, 400)
+    assert (made.status_code, small.status_code, none.status_code, wrong.status_code) == (201, 201, 404, 422)
     url = urlsplit(made.json()["url"])
     assert (url.netloc, url.path) == ("origin.test", original(upload))
     query = {name: values[0] for name, values in parse_qs(url.query).items()}

@@ -44,6 +44,31 @@ async def test_no_body_breaks_a_change(catalog: Service, body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b'{"caption":"\xff","variant":"\xff","display_id":"\xff"}',
+        b'{"metadata":' + b"[" * 1200 + b"]" * 1200 + b"}",
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_400_on_every_route(catalog: Service, body: bytes) -> None:
+    upload = stories.uploaded()
+    await catalog.have(upload)
+    routes = (
+        ("PATCH", f"/v1/media/{upload.id}"),
+        ("POST", f"/v1/media/{upload.id}/links"),
+        ("PUT", "/v1/entities/post/1"),
+    )
+    async with catalog.caller("ann", "service") as ann:
+        for method, path in routes:
+            answer = await ann.request(
+                method, path, content=body, headers={"Content-Type": "application/json"}
+            )
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed"), (method, path)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/v1/media?owner=%FF%FE",

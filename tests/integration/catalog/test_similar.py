@@ -111,5 +111,5 @@ async def test_neighbours_come_nearest_first_with_a_label_and_only_what_may_be_s
         assert len(near_only.json()["items"]) == 2
         flat = await ann.get(f"/v1/media/{uploads['flat'].id}/similar")
         assert flat.json() == {"items": []}
-        assert (await ann.get(f"/v1/media/{uploads['asked'].id}/similar?max_distance=11")).status_code == 400
+        assert (await ann.get(f"/v1/media/{uploads['asked'].id}/similar?max_distance=11")).status_code == 422
         assert (await ann.get(f"/v1/media/{uploads['hidden'].id}/similar")).status_code == 404

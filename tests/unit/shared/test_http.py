@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
@@ -37,6 +38,18 @@ async def me(caller: NamedDependency[Caller], times: FromQuery[int] = 1) -> dict
     return {"sub": caller.sub, "times": times}
 
 
+class Wish(msgspec.Struct, forbid_unknown_fields=True):
+    """What a route takes as its body."""
+
+    count: int = 0
+    more: dict[str, Any] = {}
+
+
+@post("/v1/wishes")
+async def take(data: JSONBody[Wish]) -> Wish:
+    return data
+
+
 @asynccontextmanager
 async def nothing(_app: Litestar) -> AsyncIterator[None]:
     yield
@@ -61,7 +74,7 @@ def app_with(**checks: Any) -> Litestar:
         version="1",
         settings=HttpSettings(port=1, cors_origins=("https://app.example",)),
         authenticator=Authenticator(AuthSettings(secret=SECRET)),
-        handlers=[fault, me],
+        handlers=[fault, me, take],
         lifespan=nothing,
         checks=checks or {"database": well},
         registry=CollectorRegistry(),
@@ -115,9 +128,55 @@ def test_no_token_is_401_with_the_way_to_do_better(client: TestClient[Litestar])
 
 def test_a_wrong_parameter_is_named_and_the_query_is_not_repeated(client: TestClient[Litestar]) -> None:
     answer = client.get("/v1/me?times=often&signature=verysecret", headers=bearer())
-    assert answer.status_code == 400
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert "'times'" in answer.json()["detail"]
     assert "verysecret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "empty"),
+        (b"nonsense", "no JSON"),
+        (b'{"count":', "no JSON"),
+        (b'{"more": {"a": "\xff"}}', "UTF-8"),
+        (b'{"more": {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "deep"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_400_and_says_why(
+    client: TestClient[Litestar], body: bytes, said: str
+) -> None:
+    answer = client.post("/v1/wishes", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"count": "many"}', "'count'"),
+        (b'{"cuont": 1}', "cuont"),
+        (b"[1]", "body: Expected `object`"),
+        (b"null", "body: Expected `object`"),
+    ],
+)
+def test_a_readable_body_of_a_wrong_type_is_422_and_names_the_field(
+    client: TestClient[Litestar], body: bytes, said: str
+) -> None:
+    answer = client.post("/v1/wishes", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert said in answer.json()["detail"]
+
+
+def test_a_body_over_the_limit_is_413_that_names_the_limit(client: TestClient[Litestar]) -> None:
+    body = b'{"more": {"a": "' + b"x" * 1024 * 1024 + b'"}}'
+    answer = client.post("/v1/wishes", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (
+        413,
+        "too_large",
+        1024 * 1024,
+    )
+    assert "1048576 bytes" in answer.json()["detail"]
 
 
 def test_an_unknown_path_and_a_wrong_method_are_problems_too(client: TestClient[Litestar]) -> None:
