@@ -49,6 +49,7 @@ class Database:
             pool_size=settings.pool,
             max_overflow=0,
             pool_timeout=CONNECT_SECONDS,
+            hide_parameters=True,  # errors are logged and kept as dead letters; values are people's
             pool_pre_ping=True,  # a restart of the server costs no request
             connect_args=connect_args(),
         )

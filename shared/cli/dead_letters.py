@@ -32,7 +32,7 @@ async def list_(*, json_: bool) -> None:
         letter = listed.letter
         table.add_row(
             str(listed.sequence), f"{letter.died_at:%Y-%m-%d %H:%M:%S}", letter.durable, letter.subject,
-            str(letter.attempts), letter.code, letter.error.strip().splitlines()[-1][:200],
+            str(letter.attempts), letter.code, letters.summary(letter.error)[:200],
         )  # fmt: skip
     print_table(table)
 

@@ -13,6 +13,8 @@ from shared.events.topology import DEAD, Durable, dead_letter
 log = structlog.get_logger()
 
 MAX_ERROR_CHARACTERS = 8000
+_LINE_CHARACTERS = 1000
+_TRACEBACK = "Traceback (most recent call last):\n"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,4 +111,18 @@ def describe(error: Exception) -> str:
     """The error for the person who decides about a replay; of an unexpected one where it came from, too."""
     if isinstance(error, TripodError):
         return error.detail[:MAX_ERROR_CHARACTERS]
-    return "".join(traceback.format_exception(error))[-MAX_ERROR_CHARACTERS:]
+    whole = "".join(traceback.format_exception(error))
+    if len(whole) <= MAX_ERROR_CHARACTERS:
+        return whole
+    first = _first_line("".join(traceback.format_exception_only(error)))
+    return f"{first[:_LINE_CHARACTERS]}\n[...]\n{whole[_LINE_CHARACTERS + 10 - MAX_ERROR_CHARACTERS :]}"
+
+
+def summary(error: str) -> str:
+    """The line of a described error that says what was wrong: the first of the exception that ended it."""
+    own = error.rpartition(_TRACEBACK)[2] if _TRACEBACK in error else error
+    return next((line for line in own.splitlines() if line and not line[0].isspace()), _first_line(error))
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")
