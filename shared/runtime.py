@@ -12,7 +12,9 @@ import structlog
 import uvicorn
 from litestar import Litestar
 
+from shared.draining import DrainingServer
 from shared.http import HttpSettings
+from shared.wire import limited
 
 log = structlog.get_logger()
 
@@ -68,7 +70,7 @@ def run(app: Any, settings: HttpSettings) -> bool:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=limited(settings.stall),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -76,7 +78,7 @@ def run(app: Any, settings: HttpSettings) -> bool:
         timeout_keep_alive=30,
         ws_max_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     # The server raises its signal once more when it is done; a clean stop is not to look like a kill.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_heeded)
