@@ -25,6 +25,7 @@ from shared.errors import Unauthenticated
 from shared.json_body import MOST_BYTES, JsonRequest
 from shared.metrics import HttpMetrics
 from shared.problem import EXCEPTION_HANDLERS
+from shared.wire import LimitedProtocol
 
 log = structlog.get_logger()
 
@@ -46,12 +47,14 @@ _ALLOWED = [
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a service listens and how clients reach the origin."""
+    """Where a service listens, how clients reach the origin, and within how many seconds a body has to make
+    headway (`shared/wire.py` says how much)."""
 
     host: str = "127.0.0.1"
     port: int
     base_url: str = "http://localhost:8000"
     cors_origins: tuple[str, ...] = ("*",)
+    stall: float = LimitedProtocol.stall_seconds
 
     @classmethod
     def from_env(cls, env: Env, *, port: int) -> "HttpSettings":
@@ -60,6 +63,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
             host=env.text("TRIPOD_HTTP_HOST", "127.0.0.1"),
             port=env.integer("TRIPOD_HTTP_PORT", port, least=1, most=65535),
             base_url=env.url("TRIPOD_BASE_URL", "http://localhost:8000", schemes=("http", "https")),
+            stall=env.seconds("TRIPOD_HTTP_STALL", LimitedProtocol.stall_seconds, least=1, most=3600),
             cors_origins=tuple(o.strip().rstrip("/") for o in origins.split(",") if o.strip()),
         )
 

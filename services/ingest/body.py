@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.ingest.limits import ClientGone, TooSlow
+from services.ingest.limits import ClientGone
 from shared.errors import TripodError
 
 Read = Callable[[], Awaitable[bytes]]
@@ -15,10 +15,10 @@ LINGER_SECONDS = 3.0
 LINGER_BYTES = 64 * 1024 * 1024
 
 
-def reader(receive: Receive, *, idle_seconds: float, most: int, too_much: Callable[[], TripodError]) -> Read:
+def reader(receive: Receive, *, most: int, too_much: Callable[[], TripodError]) -> Read:
     """Reads the body piece by piece, at most `most` bytes of it (then raises what `too_much` makes).
 
-    Raises TooSlow when nothing comes for `idle_seconds`, ClientGone when the connection ends early.
+    Raises ClientGone when the connection ends early; the server ends one that brings next to nothing.
     """
     done = False
     total = 0
@@ -26,13 +26,7 @@ def reader(receive: Receive, *, idle_seconds: float, most: int, too_much: Callab
     async def read() -> bytes:
         nonlocal done, total
         while not done:
-            try:
-                async with asyncio.timeout(idle_seconds):
-                    message = await receive()
-            except TimeoutError as error:
-                raise TooSlow(
-                    f"Nothing was received for {idle_seconds:g} seconds; the upload was given up."
-                ) from error
+            message = await receive()
             if message["type"] != "http.request":
                 raise ClientGone(f"The connection ended after {total} bytes of the body.")
             done = not message.get("more_body", False)

@@ -13,14 +13,6 @@ FORM_OVERHEAD_BYTES = FORM_FIELDS_BYTES + FORM_PARTS * (PART_HEADER_BYTES + 1024
 RETRY_SECONDS = 2  # what a 503 of ours tells clients to wait
 
 
-class TooSlow(TripodError):
-    """The client sends nothing, and others want the place."""
-
-    status = 408
-    code = "too_slow"
-    title = "Request timeout"
-
-
 class ClientGone(TripodError):
     """The client went away in the middle; nobody reads this answer."""
 

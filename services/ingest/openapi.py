@@ -15,7 +15,6 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from services.ingest import limits
 from services.ingest.schemas import UploadStatus
 from shared import errors
 from shared.errors import TripodError
@@ -149,7 +148,9 @@ RESPONSES: dict[int, ResponseSpec] = {
     ),
     404: _problem(errors.NotFound, "Unknown entity", "There is no post with the id '7'."),
     408: _problem(
-        limits.TooSlow, "Too slow", "Nothing was received for 60 seconds; the upload was given up."
+        errors.TooSlow,
+        "Too slow",
+        "Only 12 bytes of the body came within 30 seconds; at least 256 a second are needed.",
     ),
     409: _problem(
         errors.Conflict,

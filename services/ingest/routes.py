@@ -123,7 +123,6 @@ def _reader(request: AnyRequest, ingest: Ingest, wish: Wish, overhead: int) -> R
         raise too_much()
     return reader(
         request.receive,
-        idle_seconds=ingest.settings.timing.idle,
         most=widest + overhead,
         too_much=too_much,
     )

@@ -16,14 +16,13 @@ from shared.storage.s3 import S3Settings
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds. A lease is renewed every `renew` and taken over when it is `lease` old; `reply`: how long an
-    upload waits for the catalog; `idle`: how long a client may send nothing."""
+    upload waits for the catalog."""
 
     lease: float = 45
     renew: float = 10
     sweep: float = 60
     reply: float = 0.3
     heartbeat: float = 3
-    idle: float = 60
 
     @classmethod
     def from_env(cls, env: Env) -> "Timing":
@@ -32,7 +31,6 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
             lease=lease,
             renew=lease / 4.5,
             sweep=env.seconds("TRIPOD_INGEST_SWEEP", cls().sweep, least=0.2, most=3600),
-            idle=env.seconds("TRIPOD_INGEST_IDLE", cls().idle, least=1, most=3600),
         )
 
 

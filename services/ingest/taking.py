@@ -10,12 +10,13 @@ import structlog
 from services.ingest import announce, claims, intents, records, rules
 from services.ingest.answers import answer_to, await_commit
 from services.ingest.context import Ingest
+from services.ingest.digest_fields import Promised
 from services.ingest.fields import Options
 from services.ingest.formats import Format
 from services.ingest.idempotency import Answer, Asked, fingerprint
 from services.ingest.intents import Announcement, Intent
 from services.ingest.leases import Lease, Lost, now_plus, renewed
-from services.ingest.limits import RETRY_SECONDS, ClientGone, TooSlow
+from services.ingest.limits import RETRY_SECONDS, ClientGone
 from services.ingest.source import Source
 from services.ingest.transfer import Head, Transfer, read_head
 from shared import failpoints, profiles
@@ -36,6 +37,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     asked: Asked
     key: str | None
     wait: bool
+    promised: Promised
 
     @property
     def owner(self) -> str:
@@ -87,7 +89,7 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> 
         file = _looked_at(ingest.settings.profiles, source, head, found)
         return await _store_and_announce(ingest, wish, attempt, file)
     except TripodError as error:
-        if error.status < 500 and not isinstance(error, (ClientGone, TooSlow, Conflict)):
+        if error.status < 500 and not isinstance(error, (ClientGone, Conflict)):
             rejection = _rejection(wish, source, found, error, media_id=attempt.id)
             await announce.reject(ingest, rejection)
         raise
@@ -139,6 +141,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await _into_store(ingest, lease.record, attempt, file)
             failpoints.reach("ingest.after_store")
             options = await file.source.finish()
+            await wish.promised.check()
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             announcement = announce.prepare(event, ingest.lanes.of(wish.owner))

@@ -28,6 +28,7 @@ from shared.events.jetstream import BusSettings, connect
 from shared.events.messages import Event, MediaDeleted, decode, encode
 from shared.http import HttpSettings
 from shared.storage.s3 import S3Settings
+from shared.wire import limited
 from tests.fixtures.servers import Broker, ObjectStore, StoredFile
 
 SECRET = "a secret of the tests, long enough for HS256"
@@ -55,7 +56,7 @@ max_bytes = { image = 1_000_000 }
     "the tests",
 )
 # A lease long enough for a busy machine, short enough to wait for its end.
-TIMING = Timing(lease=1.2, renew=0.2, sweep=0.3, idle=3)
+TIMING = Timing(lease=1.2, renew=0.2, sweep=0.3)
 T = TypeVar("T")
 
 
@@ -158,7 +159,13 @@ def settings_for(nats_url: str, store: ObjectStore, **changes: Any) -> IngestSet
 async def serving(app: Litestar) -> AsyncIterator[int]:
     """The app on a free port, as it is served in earnest; yields the port."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http="httptools", log_config=None, access_log=False, lifespan="on"
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=limited(stall_seconds=3),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
