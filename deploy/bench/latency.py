@@ -47,6 +47,8 @@ def _one(stack: EmbeddedStack, picture: bytes) -> float:
         answer = http.request(
             "PUT", f"{stack.ingest_url}/v1/uploads/raw/photo.jpg", body=picture, headers=token
         )
+        if answer.status not in {201, 202}:
+            raise RuntimeError(f"the upload was answered {answer.status}: {answer.data[:500]!r}")
         media = json.loads(answer.data)
         while time.perf_counter() - started < PATIENCE_SECONDS:
             seen = http.request("GET", f"{stack.catalog_url}/v1/media/{media['id']}", headers=token)

@@ -107,7 +107,7 @@ def _compare(ours: _Ours, photo: Photo, file: Path, setting: Setting) -> Iterato
             CLASSIC: noted(CLASSIC, lambda: _other("classic", photo, file)),
             FLOOR: noted(FLOOR, lambda: _other("floor", photo, file)),
         },
-        rounds=5 if setting.quick else 11,
+        rounds=3 if setting.quick else 11,
     )
     group, jpeg = f"pixels, {photo.name}, {len(photo.data) / 1e6:.1f} MB", photo.mime_type == "image/jpeg"
     yield compared(

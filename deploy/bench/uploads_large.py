@@ -22,7 +22,7 @@ from deploy.services import BUCKET
 from deploy.stack import EmbeddedStack
 
 CURL, SDK, PLAIN = "curl -T presigned, straight", "minio SDK, straight", "UploadFile + minio SDK"
-FORM, RAW, MANY = "form through ingest", "raw PUT through ingest", "8 forms of 200 MB at once"
+FORM, RAW = "form through ingest", "raw PUT through ingest"
 FAST = Target(sense="at least", ratio=0.95)
 SMALL = Target(sense="at most", ratio=1)
 GROWTH_MB = 64
@@ -42,8 +42,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plans(*, quick: bool) -> tuple[Plan, Plan]:
     if quick:
-        return Plan(name="100 MB", bytes=100_000_000, rounds=2), Plan(
-            name="400 MB", bytes=400_000_000, rounds=1
+        return Plan(name="50 MB", bytes=50_000_000, rounds=2), Plan(
+            name="200 MB", bytes=200_000_000, rounds=1
         )
     return Plan(name="200 MB", bytes=200_000_000, rounds=5), Plan(name="2 GB", bytes=2_000_000_000, rounds=1)
 
