@@ -1,4 +1,4 @@
-"""SHA-256 of a stream, computed beside the transfer: large pieces in a thread, for hashlib lets go of the GIL."""
+"""A hash of a stream, computed beside the transfer: large pieces in a thread, for hashlib lets go of the GIL."""
 
 import asyncio
 import hashlib
@@ -9,8 +9,8 @@ _BATCH = 256 * 1024  # below this the hop to a thread costs more than it frees
 class Digest:
     """Feed it pieces in order; at most two batches are held at any time."""
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+    def __init__(self, algorithm: str = "sha256") -> None:
+        self._hash = hashlib.new(algorithm)
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._running: asyncio.Future[None] | None = None
@@ -24,10 +24,13 @@ class Digest:
             self._running = asyncio.get_running_loop().run_in_executor(None, self._work, pieces)
 
     async def hexdigest(self) -> str:
+        return (await self.digest()).hex()
+
+    async def digest(self) -> bytes:
         await self._join()
         self._work(self._pieces)
         self._pieces = []
-        return self._hash.hexdigest()
+        return self._hash.digest()
 
     async def _join(self) -> None:
         if self._running is not None:

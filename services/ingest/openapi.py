@@ -52,6 +52,19 @@ _HEADERS = (
         schema=Schema(type=_TEXT, max_length=255),
     ),
     Parameter(
+        name="Content-Digest",
+        param_in="header",
+        description="RFC 9530: what the whole body hashes to. sha-256 and sha-512 are verified, others are ignored; "
+        "bytes that are not those are refused with 422.",
+        schema=Schema(type=_TEXT, examples=["sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"]),
+    ),
+    Parameter(
+        name="Repr-Digest",
+        param_in="header",
+        description="RFC 9530: the same of the representation. Of a form, the digest of its file is taken as well.",
+        schema=Schema(type=_TEXT),
+    ),
+    Parameter(
         name="Prefer",
         param_in="header",
         description="`respond-async`: do not wait for the catalog, answer 202.",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -9,6 +10,8 @@ from litestar.params import FromPath
 from services.ingest import fields, rules
 from services.ingest.body import Read, answer_early, reader
 from services.ingest.context import Ingest
+from services.ingest.digest_fields import CONTENT, REPR, Promised
+from services.ingest.digest_fields import parse as parse_digests
 from services.ingest.form import boundary_of
 from services.ingest.idempotency import Answer, Asked, check_key
 from services.ingest.limits import FORM_OVERHEAD_BYTES
@@ -38,7 +41,12 @@ async def post_upload(request: AnyRequest, caller: NamedDependency[Caller]) -> R
     boundary = boundary_of(request.headers.get("content-type", ""))
     wish = _wish(request, caller)
     read = _reader(request, ingest, wish, FORM_OVERHEAD_BYTES)
-    answer, replayed = await upload(ingest, wish, lambda: from_form(read, boundary))
+
+    async def open_source() -> Source:
+        source = await from_form(read, boundary)
+        return msgspec.structs.replace(source, chunks=wish.promised.file(source.chunks))
+
+    answer, replayed = await upload(ingest, wish, open_source)
     return _response(answer, replayed=replayed)
 
 
@@ -100,6 +108,9 @@ def _wish(request: AnyRequest, caller: Caller) -> Wish:
         ),
         key=None if key is None else check_key(key),
         wait="respond-async" not in preferences.split(","),
+        promised=Promised(
+            *(parse_digests(name, request.headers.getall(name, [])) for name in (CONTENT, REPR))
+        ),
     )
 
 
@@ -121,11 +132,12 @@ def _reader(request: AnyRequest, ingest: Ingest, wish: Wish, overhead: int) -> R
 
     if wish.asked.length is not None and wish.asked.length > widest + overhead:
         raise too_much()
-    return reader(
+    read = reader(
         request.receive,
         most=widest + overhead,
         too_much=too_much,
     )
+    return wish.promised.body(read)
 
 
 def _response(answer: Answer, *, replayed: bool) -> Response[bytes]:
