@@ -21,6 +21,7 @@ from tests.faults.control import config, ready, reconcile, settled, verify
 from tests.faults.load import Acknowledged, Load
 
 VICTIMS = ("ingest", "processor", "catalog", "nats", "postgres", "s3", "origin")
+DELETED = 0.1  # of what was uploaded, as soon as it is listed
 SERVERS_FIRST = ("postgres", "nats", "s3", "catalog", "processor", "ingest", "origin")
 
 
@@ -73,6 +74,7 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
             clients=clients,
             seed=seed,
             wait=0.05,
+            deleted=DELETED,
         ) as load:
             while not load.over:
                 reaper.strike()

@@ -88,6 +88,7 @@ class Load:
         clients: int = 4,
         seed: int = 1,
         wait: float = 0,
+        deleted: float = 0,
     ) -> None:
         self.url = url
         self.ledger = ledger
@@ -95,6 +96,7 @@ class Load:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._files = Files(seed)
         self._wait = wait
+        self._deleted, self._dice = deleted, random.Random(seed)
         self._numbers: Iterator[int] = iter(range(total))
         self._prefix = f"load-{seed}-{time.time_ns()}"
         self._turn = threading.Lock()
@@ -135,10 +137,26 @@ class Load:
                     if number is None:
                         return
                     name, data = self._files.make(number)
-                self._upload(http, number, name, data)
+                    doomed = self._dice.random() < self._deleted
+                media_id = self._upload(http, number, name, data)
+                if doomed:
+                    self._delete(http, media_id)
                 time.sleep(self._wait)
 
-    def _upload(self, http: httpx.Client, number: int, name: str, data: bytes) -> None:
+    def _delete(self, http: httpx.Client, media_id: str) -> None:
+        """As soon as the row is there, in whatever state; a 404 after that says that an earlier try did it."""
+        for method, wanted in (("GET", {200}), ("DELETE", {204, 404})):
+
+            def done(method: str = method, wanted: set[int] = wanted) -> bool:
+                try:
+                    return http.request(method, f"/v1/media/{media_id}").status_code in wanted
+                except httpx.TransportError:
+                    return False
+
+            eventually(done, f"{method} of {media_id}", GIVE_UP_SECONDS)
+        self.ledger.deleted(media_id)
+
+    def _upload(self, http: httpx.Client, number: int, name: str, data: bytes) -> str:
         """Until it is acknowledged, with one Idempotency-Key, as the API asks of clients."""
         headers = {"Idempotency-Key": f"{self._prefix}-{number}"}
         started, tries = time.monotonic(), 0
@@ -146,9 +164,9 @@ class Load:
             tries += 1
             said = self._try(http, name, data, headers)
             if isinstance(said, httpx.Response) and said.status_code in {201, 202}:
-                seconds = time.monotonic() - started
-                self.ledger.note(said.json()["id"], data, tries=tries, seconds=seconds)
-                return
+                seconds, media_id = time.monotonic() - started, str(said.json()["id"])
+                self.ledger.note(media_id, data, tries=tries, seconds=seconds)
+                return media_id
             if time.monotonic() - started > GIVE_UP_SECONDS:
                 last = said.text if isinstance(said, httpx.Response) else ""
                 raise AssertionError(
