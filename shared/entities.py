@@ -34,8 +34,12 @@ def check_name(entity_type: str, entity_id: str) -> None:
             "the first a letter.",
             field="entity_type",
         )
-    if not 0 < len(entity_id) <= 255 or not entity_id.isprintable():
-        raise Invalid("An entity id is 1 to 255 printable characters.", field="entity_id")
+    if not 0 < len(entity_id) <= 255 or not entity_id.isprintable() or entity_id.isspace():
+        raise Invalid(
+            f"The entity id {entity_id[:80]!r} is not valid; allowed are 1 to 255 printable characters, not all of "
+            "them blanks.",
+            field="entity_id",
+        )
 
 
 def key(entity_type: str, entity_id: str) -> str:

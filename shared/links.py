@@ -11,6 +11,7 @@ from shared.env import Env
 from shared.errors import Forbidden
 
 MAX_SECONDS = 7 * 24 * 3600
+_NOT_VALID = "This link is not valid: its signature does not match its address."
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +65,11 @@ def check(
     """Return when the link holds. Raises Forbidden when it was changed or has expired."""
     moment = time.time() if now is None else now
     until = int(expires) if expires.isascii() and expires.isdigit() and len(expires) < 13 else 0
+    if str(until) != expires:  # one link has one way to be written
+        raise Forbidden(_NOT_VALID)
     expected = _signature(settings, path, until, disposition)
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        raise Forbidden("This link is not valid: its signature does not match its address.")
+        raise Forbidden(_NOT_VALID)
     if moment > until:
         raise Forbidden("This link has expired; ask for a new one.")
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 import msgspec
 
-from shared.errors import RangeNotSatisfiable
+from shared.errors import PreconditionFailed, RangeNotSatisfiable
 from shared.media import Media
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -49,10 +49,24 @@ def parse_date(header: str) -> datetime | None:
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """The conditional headers of one GET or HEAD."""
 
+    if_match: str | None = None
+    if_unmodified_since: str | None = None
     if_none_match: str | None = None
     if_modified_since: str | None = None
     if_range: str | None = None
     range: str | None = None
+
+    def require(self, etag: str, modified: datetime) -> None:
+        """Raises PreconditionFailed where the client expects another file. If-Match decides alone where it is given."""
+        if self.if_match is not None:
+            if not matches(self.if_match, etag):
+                raise PreconditionFailed(f"The file's ETag is {etag}, If-Match says {self.if_match[:200]}.")
+            return
+        since = parse_date(self.if_unmodified_since) if self.if_unmodified_since else None
+        if since is not None and modified.replace(microsecond=0) > since:
+            raise PreconditionFailed(
+                f"The file was last modified at {http_date(modified)}, after what If-Unmodified-Since says."
+            )
 
     def not_modified(self, etag: str, modified: datetime) -> bool:
         """Whether the answer is 304. If-None-Match decides alone where it is given."""

@@ -142,9 +142,11 @@ class Delivery:
         self._asked = asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises NotFound when the row has no object behind it, Unavailable when the store does not answer."""
+        """Raises PreconditionFailed, NotFound when the row has no object behind it, Unavailable when the store does
+        not answer."""
         file, conditions = self._file, self._asked.conditions
         fields = headers(file, self._asked)
+        conditions.require(file.etag, file.modified)
         if conditions.not_modified(file.etag, file.modified):
             await _empty(304, fields)(scope, receive, send)
             return

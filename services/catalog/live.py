@@ -13,6 +13,7 @@ import structlog
 from services.catalog import registry, rights
 from services.catalog.database import Database
 from services.catalog.relay import SEQUENCE_HEADER
+from services.catalog.rows import OUTSIDE
 from shared.auth import Caller
 from shared.entities import Entity
 from shared.errors import Malformed, Unavailable
@@ -150,10 +151,13 @@ class Feed:
     async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
         media = shown.media or {}
         public = bool(media.get("is_public")) and media.get("moderation") == "approved"
+        outside = _as_outsiders_see(shown)
         undecided = []
         for listener in self._listeners:
-            if rights.may_see(listener.caller, owner=owner, public=public, entity=None):
+            if listener.caller.governs or listener.caller.sub == owner is not None:
                 listener.put(shown)
+            elif rights.may_see(listener.caller, owner=owner, public=public, entity=None):
+                listener.put(outside)
             elif media.get("entity") and listener.caller.sub is not None:
                 undecided.append(listener)
         if not undecided:
@@ -172,6 +176,12 @@ class Feed:
 async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:
     async with database.reading() as connection:
         return await registry.find_entity(connection, str(link["type"]), str(link["id"]))
+
+
+def _as_outsiders_see(shown: LiveMessage) -> LiveMessage:
+    if shown.media is None:
+        return shown
+    return msgspec.structs.replace(shown, media={**shown.media, **OUTSIDE})
 
 
 def _shown(event: Shown) -> LiveMessage:

@@ -25,7 +25,7 @@ from services.catalog import cursors, rights
 from services.catalog.cursors import Place
 from services.catalog.hashes import neighbours
 from services.catalog.models import SIMILAR, band_sql, media
-from services.catalog.rows import Record, Shaped, shaped, show, show_all
+from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller
 from services.catalog.schemas import Count, CountKind, Label, Neighbour, Sort
 from shared.auth import Caller
 from shared.errors import NotFound
@@ -74,7 +74,7 @@ async def list_media(
     rows = (await connection.execute(found)).mappings().all()
     shown = rows[:limit]
     end = cursors.place(sort, shown[-1]["created_at"], shown[-1]["id"]) if len(rows) > limit else None
-    return Page(items=show_all(shown, base_url), end=end)
+    return Page(items=[show_to_caller(row, base_url) for row in shown], end=end)
 
 
 def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: Place | None) -> Shaped:
@@ -88,7 +88,7 @@ def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: 
         narrowed = narrowed.where(tuple_(*place) > known if sort == "created_at" else tuple_(*place) < known)
     ways = [narrowed.where(ground) for ground in rights.grounds(caller)]
     ids = (union(*ways) if len(ways) > 1 else ways[0]).subquery()
-    return shaped().join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
+    return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
@@ -119,13 +119,11 @@ async def _estimate(connection: AsyncConnection, matching: Any) -> int:
 
 async def get_media(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID, base_url: str) -> Media:
     """Raises NotFound, also for what the caller may not see."""
-    return show(await _readable_row(connection, caller, media_id), base_url)
+    return show_to_caller(await _readable_row(connection, caller, media_id), base_url)
 
 
-async def _readable_row(
-    connection: AsyncConnection, caller: Caller, media_id: uuid.UUID, *extra: ColumnElement[Any]
-) -> Record:
-    found = shaped(*extra).where(media.c.id == media_id, rights.readable(caller))
+async def _readable_row(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
+    found = shaped_for(caller).where(media.c.id == media_id, rights.readable(caller))
     row = (await connection.execute(found)).mappings().first()
     if row is None:
         raise absent(str(media_id))
@@ -134,7 +132,7 @@ async def _readable_row(
 
 async def row_to_change(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
     """A shaped row with `may_change`; the media must be locked. Raises NotFound."""
-    return await _readable_row(connection, caller, media_id, rights.changeable(caller).label("may_change"))
+    return await _readable_row(connection, caller, media_id)
 
 
 class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +183,7 @@ async def similar_media(
         return []
     found = near(asked["phash"], max_distance).subquery()
     answer = (
-        shaped(found.c.distance)
+        shaped_for(caller, found.c.distance)
         .join(found, found.c.id == media.c.id)
         .where(media.c.id != media_id, rights.readable(caller))
         .order_by(found.c.distance, media.c.id)
@@ -193,7 +191,7 @@ async def similar_media(
     )
     rows = (await connection.execute(answer)).mappings().all()
     return [
-        Neighbour(distance=row["distance"], label=label(row["distance"]), media=show(row, base_url))
+        Neighbour(distance=row["distance"], label=label(row["distance"]), media=show_to_caller(row, base_url))
         for row in rows
     ]
 

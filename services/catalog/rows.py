@@ -1,20 +1,25 @@
 """How a row becomes the media object that everybody sees."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import msgspec
 from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.catalog import rights
 from services.catalog.hashes import to_hex
 from services.catalog.models import media, variants
+from shared.auth import Caller
 from shared.events.messages import EntityLink, VariantRef
 from shared.ids import public_id
 from shared.media import Media, MediaError, media_url, show_variants
 
 THUMBNAIL = "thumbnail"
+OUTSIDE: dict[str, Any] = {"timings": {}, "warnings": ()}
+"""What a media object shows instead to those who may not change the media."""
 Shaped: TypeAlias = Select[Any]
 Record: TypeAlias = RowMapping | Mapping[str, Any]
 
@@ -114,5 +119,12 @@ async def load(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) 
     return None if row is None else show(row, base_url)
 
 
-def show_all(rows: Iterable[Record], base_url: str) -> list[Media]:
-    return [show(row, base_url) for row in rows]
+def shaped_for(caller: Caller, *extra: ColumnElement[Any]) -> Shaped:
+    """As `shaped`, with `may_change`: what `show_to_caller` needs."""
+    return shaped(rights.changeable(caller).label("may_change"), *extra)
+
+
+def show_to_caller(row: Record, base_url: str) -> Media:
+    """How a media was made is the business of those who may change it."""
+    shown = show(row, base_url)
+    return shown if row["may_change"] else msgspec.structs.replace(shown, **OUTSIDE)

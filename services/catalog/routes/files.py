@@ -65,8 +65,8 @@ async def download(
     expires: Expires = None,
     signature: Signature = None,
 ) -> ASGIApp:
-    """Exactly the bytes that were uploaded, with Range, If-Range, If-None-Match and If-Modified-Since. An attachment
-    unless `disposition=inline` and the type is harmless."""
+    """Exactly the bytes that were uploaded, with Range, If-Range and the conditional headers. An attachment unless
+    `disposition=inline` and the type is harmless."""
     media_id = media_id_of(ref)
     until = check_link(settings, original_path(media_id), expires, disposition, signature)
     async with database.reading() as connection:
@@ -163,6 +163,8 @@ def check_link(
 def conditions_of(request: Request[Any, Any, Any]) -> Conditions:
     field = request.headers.get
     return Conditions(
+        if_match=field("if-match"),
+        if_unmodified_since=field("if-unmodified-since"),
         if_none_match=field("if-none-match"),
         if_modified_since=field("if-modified-since"),
         if_range=field("if-range"),

@@ -17,6 +17,7 @@ from shared.errors import TripodError, Unauthenticated
 
 POLICY = 1008  # RFC 6455, 7.4.1
 TRY_LATER = 1013
+MAX_SECONDS = 24 * 3600.0  # then also a token that never ends is checked again
 _encoder = msgspec.json.Encoder()
 
 
@@ -27,9 +28,10 @@ async def live(
     settings: NamedDependency[CatalogSettings],
     metrics: NamedDependency[CatalogMetrics],
 ) -> None:
-    """JSON messages of type media.created, media.updated, media.deleted, progress and resync, until the token expires.
+    """JSON messages of type media.created, media.updated, media.deleted, progress and resync.
 
-    The token comes as `?token=` or in the Authorization header; a browser's Origin must be an allowed one.
+    The connection ends with the token, after a day at the latest. The token comes as `?token=` or in the Authorization
+    header; a browser's Origin must be an allowed one.
     """
     await socket.accept()
     try:
@@ -57,11 +59,14 @@ async def _caller(socket: WebSocket[Any, Any, Any], settings: CatalogSettings) -
 
 async def _converse(socket: WebSocket[Any, Any, Any], caller: Caller, listener: Listener) -> None:
     tasks = [asyncio.create_task(_tell(socket, listener)), asyncio.create_task(_until_left(socket))]
-    life = (caller.expires_at - datetime.now(UTC)).total_seconds() if caller.expires_at else None
+    left = (caller.expires_at - datetime.now(UTC)).total_seconds() if caller.expires_at else MAX_SECONDS
     try:
-        done, _ = await asyncio.wait(tasks, timeout=life, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            tasks, timeout=min(left, MAX_SECONDS), return_when=asyncio.FIRST_COMPLETED
+        )
         if not done:
-            await socket.close(code=POLICY, reason="The token has expired.")
+            reason = "The token has expired." if left < MAX_SECONDS else "It was long enough; connect again."
+            await socket.close(code=POLICY, reason=reason)
     finally:
         for task in tasks:
             task.cancel()

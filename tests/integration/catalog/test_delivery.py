@@ -129,6 +129,25 @@ async def test_caches_keep_for_ever_only_what_cannot_change(catalog: Service) ->
             assert stale.headers["cache-control"] == f"{scope}, no-cache"
 
 
+async def test_a_file_that_is_not_the_expected_one_is_412(catalog: Service) -> None:
+    upload = await catalog.ready()
+    async with catalog.caller("ann") as ann:
+        for path in (original(upload), thumbnail(upload)):
+            etag = (await ann.head(path)).headers["etag"]
+            for method in ("GET", "HEAD"):
+                for fields, status in (
+                    ({"If-Match": etag}, 200),
+                    ({"If-Match": '"other"'}, 412),
+                    ({"If-Match": '"other"', "If-None-Match": etag}, 412),
+                    ({"If-Match": '"other"', "Range": "bytes=0-1"}, 412),
+                    ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412),
+                ):
+                    answer = await ann.request(method, path, headers=fields)
+                    assert answer.status_code == status, (method, path, fields)
+                    if status == 412:
+                        assert answer.headers["content-type"] == "application/problem+json"
+
+
 async def test_a_link_opens_one_path_for_its_time_only(catalog: Service) -> None:
     upload, other = await catalog.ready(), await catalog.ready()
     async with catalog.caller("ann") as ann:

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from services.catalog.routes import live as live_route
 from services.catalog.settings import CatalogSettings
 from shared.events import messages, topology
 from shared.events.messages import MediaUploaded, Progress
@@ -114,6 +116,32 @@ async def test_the_connection_ends_with_its_token(catalog: Service) -> None:
             await socket.recv()
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, "expired" in closed.value.rcvd.reason) == (1008, True)
+
+
+async def test_a_token_without_end_does_not_keep_a_connection_for_ever(
+    catalog: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_route, "MAX_SECONDS", 0.2)
+    token = jwt.encode({"sub": "ann"}, catalog.settings.auth.secret, algorithm="HS256")
+    async with connect(f"{catalog.url.replace('http', 'ws', 1)}/v1/live?token={token}") as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, "connect again" in closed.value.rcvd.reason) == (1008, True)
+
+
+async def test_how_a_media_was_made_is_told_to_who_may_change_it(catalog: Service) -> None:
+    upload = stories.uploaded("bob", is_public=True)
+    async with (
+        live(catalog, "ann") as ann,
+        live(catalog, "bob") as bob,
+        live(catalog, "s", "service") as service,
+    ):
+        await catalog.have(upload, stories.processed(upload))
+        for socket, told in ((ann, False), (bob, True), (service, True)):
+            _, updated = await hear(socket, 2)
+            assert (updated["media"]["timings"] != {}) is told
+            assert updated["media"]["owner"] == "bob"
 
 
 @pytest.mark.parametrize("query", ["", "?token=nonsense"])

@@ -97,6 +97,30 @@ async def test_who_may_only_read_gets_403(catalog: Service) -> None:
     assert len(await catalog.rows("media")) == 1
 
 
+async def test_how_a_media_was_made_is_shown_to_who_may_change_it(catalog: Service) -> None:
+    async with catalog.caller("svc", "service") as service:
+        await service.put("/v1/entities/post/1", json={"owners": ["cleo"]})
+        public = await catalog.ready("bob", is_public=True, entity=stories.link())
+        await catalog.ready("bob", is_public=True, entity=stories.link())  # looks alike
+        async with (
+            catalog.caller("bob") as bob,
+            catalog.caller("cleo") as cleo,
+            catalog.caller("ann") as ann,
+            catalog.caller("mod", "moderator") as moderator,
+        ):
+            for client, told in (
+                (bob, True), (cleo, True), (service, True), (ann, False), (moderator, False), (catalog.nobody, False),
+            ):  # fmt: skip
+                one = (await client.get(f"/v1/media/{public.id}")).json()
+                listed = (await client.get("/v1/media")).json()["items"]
+                alike = (await client.get(f"/v1/media/{public.id}/similar")).json()["items"]
+                assert len(listed) == 2
+                assert len(alike) == 1
+                for shown in (one, *listed, alike[0]["media"]):
+                    assert (shown["timings"] != {}, shown["warnings"] != []) == (told, told)
+                    assert shown["owner"] == "bob"
+
+
 async def test_what_moderation_hides_is_public_no_more(catalog: Service) -> None:
     public = await catalog.ready("bob", is_public=True)
     async with catalog.database.writing(tell=False) as connection:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.catalog.conditions import Conditions, http_date, matches, none_match
-from shared.errors import RangeNotSatisfiable
+from shared.errors import PreconditionFailed, RangeNotSatisfiable
 
 ETAG = '"abc"'
 MODIFIED = datetime(2026, 3, 4, 5, 6, 7, 890000, tzinfo=UTC)
@@ -62,6 +62,33 @@ def test_a_range_outside_of_the_file_is_refused_with_its_size(header: str, size:
     with pytest.raises(RangeNotSatisfiable) as refusal:
         part(header, size)
     assert refusal.value.extra["size"] == size
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds"),
+    [
+        ({}, True),
+        ({"if_match": ETAG}, True),
+        ({"if_match": '"x", "abc"'}, True),
+        ({"if_match": "*"}, True),
+        ({"if_match": '"x"'}, False),
+        ({"if_match": 'W/"abc"'}, False),
+        ({"if_unmodified_since": SAME}, True),
+        ({"if_unmodified_since": BEFORE}, False),
+        ({"if_unmodified_since": "no date"}, True),
+        ({"if_match": ETAG, "if_unmodified_since": BEFORE}, True),
+        ({"if_match": '"x"', "if_unmodified_since": SAME}, False),
+    ],
+)
+def test_a_precondition_that_does_not_hold_is_told_and_if_match_decides_alone(
+    conditions: dict[str, str], *, holds: bool
+) -> None:
+    asked = Conditions(**conditions)
+    if holds:
+        asked.require(ETAG, MODIFIED)
+        return
+    with pytest.raises(PreconditionFailed):
+        asked.require(ETAG, MODIFIED)
 
 
 @pytest.mark.parametrize(

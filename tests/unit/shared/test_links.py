@@ -49,6 +49,13 @@ def test_a_changed_link_is_refused(change: dict[str, str]) -> None:
         links.check(SETTINGS, PATH, **{**query(url), **change}, now=NOW)
 
 
+def test_an_expiry_that_is_written_in_another_way_is_refused() -> None:
+    url, expires = links.sign(SETTINGS, PATH, now=NOW)
+    for written in (f"0{expires}", f"+{expires}", f"{expires} "):
+        with pytest.raises(Forbidden, match="not valid"):
+            links.check(SETTINGS, PATH, **{**query(url), "expires": written}, now=NOW)
+
+
 def test_a_link_opens_only_its_own_path_and_only_with_our_secret() -> None:
     url, _ = links.sign(SETTINGS, PATH, now=NOW)
     with pytest.raises(Forbidden):
