@@ -8,6 +8,7 @@ from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch
 from shared.errors import Invalid
 from shared.fields import check_metadata, check_metadata_depth, check_tags, check_text
+from shared.formats import BY_MIME, UNKNOWN, name_says_other
 from shared.names import check_name
 
 _TEXTS = ("description", "alt_text", "caption")
@@ -26,7 +27,7 @@ def columns(patch: MediaPatch, row: Record) -> dict[str, Any]:
         if value is not UNSET:
             asked[name] = value
     if patch.filename is not UNSET:
-        asked["filename"] = check_name(patch.filename)
+        asked["filename"] = _filename(patch.filename, row["mime_type"])
     if patch.tags is not UNSET:
         asked["tags"] = list(check_tags(patch.tags or ()))
     if patch.metadata is not UNSET:
@@ -51,6 +52,17 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             found[key] = merged(found.get(key), value)
     return found
+
+
+def _filename(given: str, mime: str) -> str:
+    name = check_name(given)
+    said = name_says_other(name, BY_MIME.get(mime, UNKNOWN))
+    if said:
+        raise Invalid(
+            f"The name {name!r} says {said}, but the file is {mime}. Give it the name of what it is.",
+            field="filename",
+        )
+    return name
 
 
 def _metadata(known: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:

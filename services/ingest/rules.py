@@ -5,7 +5,6 @@ import io
 import imagesize
 import msgspec
 
-from services.ingest.formats import Format
 from services.ingest.limits import bytes_text
 from shared import entities
 from shared.auth import Caller
@@ -13,6 +12,7 @@ from shared.entities import Entity
 from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
 from shared.events.bus import KeyValue
 from shared.events.messages import EntityLink
+from shared.formats import Format
 from shared.profiles import Profile, Profiles
 
 _EARLY_SIDES = {"image/jpeg", "image/png", "image/gif", "image/webp"}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from services.ingest.formats import BY_MIME, OCTETS, UNKNOWN, Format
+from shared.formats import BY_MIME, OCTETS, UNKNOWN, Format
 
 HEAD_BYTES = 64 * 1024
 """How much of a file is held back to look at. A camera's EXIF block stands before a JPEG's sides, hence so much."""

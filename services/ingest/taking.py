@@ -12,7 +12,6 @@ from services.ingest.answers import answer_to, await_commit
 from services.ingest.context import Ingest
 from services.ingest.digest_fields import Promised
 from services.ingest.fields import Options
-from services.ingest.formats import Format
 from services.ingest.idempotency import Answer, Asked, fingerprint
 from services.ingest.intents import Announcement, Intent
 from services.ingest.leases import Lease, Lost, now_plus, renewed
@@ -23,6 +22,7 @@ from shared import failpoints, profiles
 from shared.auth import Caller
 from shared.errors import Conflict, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
+from shared.formats import Format
 from shared.ids import id_time
 from shared.profiles import Profiles
 from shared.storage import keys

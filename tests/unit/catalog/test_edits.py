@@ -14,6 +14,7 @@ ROW: dict[str, Any] = {
     "alt_text": None,
     "caption": None,
     "filename": "a.jpg",
+    "mime_type": "image/jpeg",
     "tags": ["x"],
     "metadata": {"a": 1},
     "is_public": False,
@@ -85,6 +86,8 @@ def test_a_value_beyond_its_limit_is_not_decoded(body: str) -> None:
         ('{"metadata": {"b": "%s"}}' % ("x" * 16384), "metadata"),
         ('{"filename": "../x"}', "filename"),
         ('{"filename": ""}', "filename"),
+        ('{"filename": "a.html"}', "filename"),
+        ('{"filename": "a.png"}', "filename"),
         ('{"filename": "a\\u200bb"}', "filename"),
         ('{"metadata": ' + '{"a":' * 9 + "1" + "}" * 10, "metadata"),
         ('{"metadata": ' + '{"a":' * 900 + "1" + "}" * 901, "metadata"),
@@ -113,3 +116,8 @@ def test_a_backslash_and_u0000_written_out_are_no_nul() -> None:
 def test_the_place_within_an_entity_needs_one() -> None:
     with pytest.raises(Invalid, match="no entity"):
         columns(MediaPatch(is_primary=True), ROW | {"entity_type": None})
+
+
+def test_a_file_keeps_a_name_that_says_what_it_is_or_nothing() -> None:
+    for name in ("b.JPEG", "b", "b.final"):
+        assert patch(f'{{"filename": "{name}"}}') == {"filename": name}

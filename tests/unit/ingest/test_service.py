@@ -65,7 +65,12 @@ def test_the_document_shows_the_bodies_that_are_read_by_hand(document: dict[str,
     assert raw["requestBody"]["content"]["application/octet-stream"]["schema"]["format"] == "binary"
     assert {p["name"] for p in raw["parameters"] if p["in"] == "query"} == set(NAMES)
     assert {p["name"] for p in raw["parameters"] if p["in"] == "path"} == {"filename"}
-    assert {p["name"] for p in raw["parameters"] if p["in"] == "header"} == {"Idempotency-Key", "Prefer"}
+    assert {p["name"] for p in raw["parameters"] if p["in"] == "header"} == {
+        "Content-Digest",
+        "Idempotency-Key",
+        "Prefer",
+        "Repr-Digest",
+    }
 
 
 def test_every_refusal_in_the_document_has_an_example_that_is_a_problem(document: dict[str, Any]) -> None:

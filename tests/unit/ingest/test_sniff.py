@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.claims import recognise
-from services.ingest.formats import BY_MIME, FORMATS, OCTETS
 from services.ingest.sniff import MAGIC, is_text, sniff
 from shared.errors import UnsupportedType
+from shared.formats import BY_MIME, FORMATS, OCTETS
 
 
 def iso(major: bytes, *compatible: bytes) -> bytes:
@@ -100,6 +100,7 @@ def test_no_bytes_make_the_table_stumble(noise: bytes, magic: bytes, offset: int
     assert sniff(head).mime == OCTETS or sniff(head).mime in BY_MIME
 
 
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 JPEG, PNG, ZIP = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(60), b"PK\x03\x04" + bytes(60)
 
 
@@ -110,6 +111,11 @@ JPEG, PNG, ZIP = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(6
         (JPEG, "a.JPEG", "image/jpg", "image/jpeg"),
         (JPEG, "a", "", "image/jpeg"),
         (JPEG, "a.unheard", "application/octet-stream", "image/jpeg"),
+        (JPEG, "picture.of.me", "", "image/jpeg"),
+        (SVG, "a.xml", "text/xml", "image/svg+xml"),
+        (ZIP, "a.jar", "application/java-archive", "application/zip"),
+        (b"<html></html>", "a.html", "text/html", OCTETS),
+        (b"print(1)", "a.py", "text/plain", "text/plain"),
         (JPEG, "a.jpg", "image/jpeg; charset=binary", "image/jpeg"),
         (iso(b"qt  "), "a.mp4", "video/mp4", "video/quicktime"),
         (iso(b"isom"), "a.m4a", "audio/x-m4a", "video/mp4"),
@@ -136,6 +142,13 @@ def test_a_file_that_claims_what_it_is_or_nothing_is_taken(
         (PNG, "photo.jpg", "", "image/jpeg", "image/png"),
         (JPEG, "photo.jpg", "image/png", "image/png", "image/jpeg"),
         (JPEG, "notes.txt", "", "text/plain", "image/jpeg"),
+        (JPEG, "page.HTML", "", "text/html", "image/jpeg"),
+        (JPEG, "page.html", "image/jpeg", "text/html", "image/jpeg"),
+        (JPEG, "a", "text/html; charset=utf-8", "text/html", "image/jpeg"),
+        (JPEG, "a.jpg", "application/json", "application/json", "image/jpeg"),
+        (SVG, "page.html", "", "text/html", "image/svg+xml"),
+        (ZIP, "setup.exe", "", "application/x-msdownload", "application/zip"),
+        (b"%PDF-1.7", "a.js", "", "text/javascript", "application/pdf"),
         (b"\0\1\2\3", "notes.txt", "", "text/plain", "of no type that is known"),
         (b"\xff\xd8\xff", "song.mp3", "", "audio/mpeg", "image/jpeg"),
         (ZIP, "a.pdf", "application/pdf", "application/pdf", "application/zip"),

@@ -1,10 +1,11 @@
-"""The formats that ingest knows by name: what each is called, and what a file name or a header may call it."""
+"""The formats that are known by name: what each is called, and what a file name or a header may call it."""
 
 from functools import cached_property
 
 import msgspec
 
 from shared.events.messages import MediaType
+from shared.names import extension
 
 OCTETS = "application/octet-stream"
 
@@ -92,11 +93,67 @@ def _index() -> tuple[dict[str, list[Format]], dict[str, list[Format]]]:
     extensions: dict[str, list[Format]] = {}
     names: dict[str, list[Format]] = {}
     for known in FORMATS:
-        for extension in known.extensions:
-            extensions.setdefault(extension, []).append(known)
+        for name in known.extensions:
+            extensions.setdefault(name, []).append(known)
         for name in (known.mime, *known.aliases):
             names.setdefault(name, []).append(known)
     return extensions, names
 
 
 BY_EXTENSION, BY_NAME = _index()
+
+
+class _Other(msgspec.Struct, frozen=True, kw_only=True):
+    """A format that is not looked for in bytes, but whose name says that a file is not of the ones that are.
+    `also`: known formats that may go by this name."""
+
+    mime: str
+    extensions: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+def _other(mime: str, extensions: str, *aliases: str, also: str = "") -> _Other:
+    return _Other(mime=mime, extensions=tuple(extensions.split()), aliases=aliases, also=tuple(also.split()))
+
+
+# What a browser would render or a machine would run. A picture under such a name is a trap, or soon a victim of one.
+_OTHERS: tuple[_Other, ...] = (
+    _other("text/html", "html htm shtml mht mhtml"),
+    _other("application/xhtml+xml", "xhtml xht"),
+    _other("application/xml", "xml xsl xslt", "text/xml", also="image/svg+xml"),
+    _other("text/javascript", "js mjs cjs", "application/javascript", "application/x-javascript"),
+    _other("text/css", "css"),
+    _other("application/json", "json", "text/json"),
+    _other("application/x-httpd-php", "php phtml phar php5", "application/x-php", "text/x-php"),
+    _other(
+        "application/x-msdownload", "exe dll scr msi cpl", "application/vnd.microsoft.portable-executable"
+    ),
+    _other("application/x-bat", "bat cmd ps1 vbs hta lnk url", "application/x-msdos-program"),
+    _other("application/x-sh", "sh bash", "text/x-shellscript", "application/x-shellscript"),
+    _other("text/x-python", "py", "text/x-script.python"),
+    _other("text/asp", "asp aspx jsp cgi pl rb"),
+    _other("application/java-archive", "jar", "application/x-java-archive", also="application/zip"),
+)
+_OTHER_EXTENSIONS = {name: other for other in _OTHERS for name in other.extensions}
+_OTHER_NAMES = {name: other for other in _OTHERS for name in (other.mime, *other.aliases)}
+
+
+def name_says_other(filename: str, found: Format) -> str | None:
+    """What a file name claims by its extension, where that is not what was found."""
+    said = extension(filename)
+    return _other_than(found, BY_EXTENSION.get(said, []), _OTHER_EXTENSIONS.get(said))
+
+
+def type_says_other(declared: str, found: Format) -> str | None:
+    """The declared type, where it is known and not what was found."""
+    return declared if _other_than(found, BY_NAME.get(declared, []), _OTHER_NAMES.get(declared)) else None
+
+
+def _other_than(found: Format, claimed: list[Format], other: _Other | None) -> str | None:
+    # Whoever declares text/plain for a .csv or .md file is not wrong, nor is plain text that is a program, too.
+    if claimed and not (found in claimed or (found.text and any(claim.text for claim in claimed))):
+        return claimed[0].mime
+    if other is not None and found is not UNKNOWN and not found.text and found.mime not in other.also:
+        return other.mime
+    return None
