@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 from services.ingest.context import Ingest
@@ -21,6 +22,13 @@ _PAUSES = (0.1, 0.4, 1.0)
 _HEADER_ROOM = (
     1024  # the stream counts the headers, too, and what it refuses would wait in its intent for ever
 )
+
+
+_LONG = {
+    **{name: name for name in ("filename", "description", "alt_text", "caption", "tags", "metadata")},
+    "the token's sub": "owner",
+    "the token's preferred_username": "owner_name",
+}
 
 
 class Unannounced(Unavailable):
@@ -41,9 +49,9 @@ def prepare(event: MediaUploaded, lane: str) -> Announcement:
             traceparent=traceparent,
         )
     except Malformed as error:
-        raise _too_long() from error
+        raise _too_long(event) from error
     if len(envelope) > MAX_EVENT_BYTES - _HEADER_ROOM:
-        raise _too_long()
+        raise _too_long(event)
     return Announcement(
         subject=topology.uploaded(event.media_type, lane),
         message_id=message_id,
@@ -52,10 +60,12 @@ def prepare(event: MediaUploaded, lane: str) -> Announcement:
     )
 
 
-def _too_long() -> Invalid:
+def _too_long(event: MediaUploaded) -> Invalid:
+    sizes = {name: len(msgspec.json.encode(getattr(event, field))) for name, field in _LONG.items()}
+    longest = sorted(sizes, key=sizes.__getitem__, reverse=True)[:3]
+    told = ", ".join(f"{name} with {sizes[name]} bytes" for name in longest)
     return Invalid(
-        "description, alt_text, caption, tags and metadata are together too long; an upload may say some 60 KiB of "
-        "text beside the file."
+        f"What is said beside the file is too long; together it may have some 60 KiB. The longest are {told}."
     )
 
 

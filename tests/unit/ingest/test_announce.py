@@ -45,3 +45,10 @@ def test_an_event_without_room_for_its_headers_is_refused(over: int) -> None:
     prepare(msgspec.structs.replace(EVENT, description="x" * (room - 100)), "fresh")
     with pytest.raises(Invalid, match="60 KiB"):
         prepare(msgspec.structs.replace(EVENT, description="x" * (room + over + 100)), "fresh")
+
+
+def test_the_longest_part_of_an_event_is_blamed_for_its_length() -> None:
+    with pytest.raises(Invalid) as refusal:
+        prepare(msgspec.structs.replace(EVENT, owner_name="x" * 70_000, caption="y" * 500), "fresh")
+    blame = refusal.value.detail.partition("longest are ")[2]
+    assert blame.startswith("the token's preferred_username with 70002 bytes, caption with 502 bytes")
