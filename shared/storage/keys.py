@@ -7,7 +7,6 @@ sniffed type. No part of it is the client's text unsanitised.
 import re
 import unicodedata
 import uuid
-from datetime import UTC, datetime
 
 from shared.ids import id_time
 
@@ -48,20 +47,3 @@ def slug(filename: str, limit: int = 50) -> str:
     stem = stem.rsplit(".", 1)[0] if "." in stem[1:] else stem
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     return _UNSAFE.sub("-", plain).strip("-")[:limit].strip("-") or "file"
-
-
-def id_of_variant(key: str) -> uuid.UUID | None:
-    """The media that a variant's key belongs to; None for any other key."""
-    parts = key.split("/")
-    if not key.startswith(VARIANTS) or len(parts) != 6:
-        return None
-    try:
-        return uuid.UUID(parts[4])
-    except ValueError:
-        return None
-
-
-def day_prefix(when: datetime) -> str:
-    """Where the default template puts the originals of one UTC day."""
-    day = when.astimezone(UTC)
-    return f"{day.year:04}/{day.month:02}/{day.day:02}/"
