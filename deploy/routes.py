@@ -27,7 +27,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         expression = ""
         for segment in self.path.strip("/").split("/"):
             if re.fullmatch(r"\{\w+\.\.\.\}", segment):
-                expression += "/.+"
+                expression += "/(?s:.+)"  # a name with a line break has an owner too, who refuses it
             elif re.fullmatch(r"\{\w+\}", segment):
                 expression += "/[^/]+"
             else:

@@ -131,6 +131,8 @@ def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]
     async def nats() -> None:
         if not app().state.bus.connected:
             raise Unavailable("The message broker is not reachable.")
+        # A broker that hangs keeps its connections for half a minute.
+        await app().state.bus.last_sequence(topology.MEDIA)
 
     async def migrations() -> None:
         async with database.reading() as connection:

@@ -63,10 +63,12 @@ class Readiness:
         return self.ingest
 
     async def nats(self) -> None:
-        if not self._parts().bus.connected:
+        bus = self._parts().bus
+        if not bus.connected:
             raise Unavailable("The message broker is not reachable.")
         if not self.ensured:
             raise Unavailable("Streams, consumers and buckets are not made yet.")
+        await bus.last_sequence(topology.MEDIA)  # a broker that hangs keeps its connections for half a minute
 
     async def s3(self) -> None:
         await self._parts().store.look()

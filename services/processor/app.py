@@ -14,7 +14,7 @@ from services.processor.sandbox import Sandbox
 from services.processor.settings import Settings
 from shared.auth import Authenticator, AuthSettings
 from shared.errors import Unavailable
-from shared.events import jetstream
+from shared.events import jetstream, topology
 from shared.http import make_app
 from shared.runtime import Background
 from shared.storage.s3 import S3Blobs
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> Litestar:
     async def check_broker() -> None:
         if not parts["bus"].connected:
             raise Unavailable("The broker is not connected.")
+        await parts["bus"].last_sequence(topology.MEDIA)  # one that hangs stays connected for half a minute
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

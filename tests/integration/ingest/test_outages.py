@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -37,6 +38,16 @@ async def checks(gateway: Gateway) -> dict[str, str]:
 
 async def accepted(gateway: Gateway) -> bool:
     return (await gateway.upload(JPEG)).status_code == 202
+
+
+async def test_a_broker_that_hangs_is_told_within_seconds(gateway: Gateway, broker: Broker) -> None:
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        assert gateway.ingest.bus.connected
+        assert (await checks(gateway))["nats"] == "no answer within 2 s"
+    finally:
+        broker.send_signal(signal.SIGCONT)
+    assert (await checks(gateway))["nats"] == "ok"
 
 
 async def test_with_the_broker_down_uploads_are_refused_before_the_body_and_come_back(

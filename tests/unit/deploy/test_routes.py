@@ -14,6 +14,7 @@ from deploy.routes import ROUTES, Route, Table, nginx_map
         ("POST", "/v1/uploads/", "ingest"),
         ("POST", "/v1/uploads/batch", "ingest"),
         ("PUT", "/v1/uploads/raw/holiday.jpg", "ingest"),
+        ("PUT", "/v1/uploads/raw/a\r\nb.jpg", "ingest"),
         ("GET", "/v1/uploads/0193", "ingest"),
         ("HEAD", "/v1/uploads/tus/0193", "ingest"),
         ("POST", "/v1/media/similar", "ingest"),
