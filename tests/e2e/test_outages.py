@@ -5,18 +5,19 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from deploy.stack import EmbeddedStack
 from tests.e2e.conftest import Client
 from tests.fixtures.pictures import photo
+from tests.fixtures.stack import Stack
 from tests.fixtures.waiting import eventually
 
 
 @contextmanager
-def down(stack: EmbeddedStack, *parts: str) -> Iterator[None]:
+def down(stack: Stack, *parts: str) -> Iterator[None]:
     """Kill these parts; start them again however the block ends."""
     for part in parts:
         stack.stop(part, signal.SIGKILL)
@@ -27,28 +28,36 @@ def down(stack: EmbeddedStack, *parts: str) -> Iterator[None]:
             stack.start(part)
 
 
-def ingest(stack: EmbeddedStack, who: Client) -> httpx.Client:
+def ingest(stack: Stack, who: Client) -> httpx.Client:
     return httpx.Client(base_url=stack.ingest_url, headers=who.http.headers, timeout=30)
 
 
-def status_before_the_body(port: int, who: Client) -> int:
+def status_before_the_body(url: str, who: Client) -> int:
     """Send only the headers of a large upload; the status that comes while the body is still held back."""
     head = (
         "POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n"
         f"Content-Type: multipart/form-data; boundary=x\r\nAuthorization: {who.http.headers['authorization']}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(address(url), timeout=5) as connection:
         connection.sendall(head.encode())
         return int(connection.recv(4096).split(b" ", 2)[1])
 
 
-def ready(stack: EmbeddedStack) -> bool:
+def address(url: str) -> tuple[str, int]:
+    """Where a service listens."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
+
+
+def ready(stack: Stack) -> bool:
     with httpx.Client(base_url=stack.origin_url, timeout=5) as http:
         return http.get("/health/ready").status_code == 200
 
 
 @pytest.fixture(autouse=True)
-def _well_before_and_after(stack: EmbeddedStack) -> Iterator[None]:
+def _well_before_and_after(stack: Stack) -> Iterator[None]:
     eventually(lambda: ready(stack), "the stack to be ready", 30)
     yield
     eventually(lambda: ready(stack), "the stack to be ready again", 30)
@@ -56,7 +65,7 @@ def _well_before_and_after(stack: EmbeddedStack) -> Iterator[None]:
 
 @pytest.mark.parametrize("part", ["catalog", "postgres"])
 def test_invariant_1_uploads_succeed_with_all_ids_while_the_catalog_is_down(
-    ann: Client, stack: EmbeddedStack, part: str
+    ann: Client, stack: Stack, part: str
 ) -> None:
     data = photo(seed=30)
     with down(stack, part), ingest(stack, ann) as http:
@@ -99,7 +108,7 @@ def test_201_says_that_the_catalog_has_committed_and_202_when_the_caller_does_no
 
 
 def test_with_the_broker_down_uploads_are_503_before_the_body_and_all_comes_back(
-    ann: Client, stack: EmbeddedStack
+    ann: Client, stack: Stack
 ) -> None:
     with down(stack, "nats"), ingest(stack, ann) as http:
 
@@ -111,13 +120,13 @@ def test_with_the_broker_down_uploads_are_503_before_the_body_and_all_comes_back
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.json()["detail"]
 
-        assert status_before_the_body(stack.ports.ingest, ann) == 503
+        assert status_before_the_body(stack.ingest_url, ann) == 503
     eventually(lambda: ann.upload(photo(seed=32)).status_code in {201, 202}, "uploads to work again", 30)
     assert ann.uploaded(photo(seed=33))["status"] == "ready"
 
 
 def test_with_the_store_down_uploads_are_503_and_nothing_pretends_to_be_stored(
-    ann: Client, stack: EmbeddedStack
+    ann: Client, stack: Stack
 ) -> None:
     with down(stack, "s3"), ingest(stack, ann) as http:
         answer = http.post("/v1/uploads", files={"file": ("a.jpg", photo(seed=34))})
@@ -128,7 +137,7 @@ def test_with_the_store_down_uploads_are_503_and_nothing_pretends_to_be_stored(
 
 
 def test_with_the_processor_down_uploads_wait_and_are_processed_when_it_is_back(
-    ann: Client, stack: EmbeddedStack
+    ann: Client, stack: Stack
 ) -> None:
     with down(stack, "processor"):
         answer = ann.upload(photo(seed=36))
@@ -141,25 +150,25 @@ def test_with_the_processor_down_uploads_wait_and_are_processed_when_it_is_back(
 
 
 def test_a_killed_ingest_loses_no_acknowledged_upload_and_keeps_no_half_one(
-    ann: Client, stack: EmbeddedStack
+    ann: Client, stack: Stack
 ) -> None:
     with ingest(stack, ann) as http:
         acknowledged = http.post("/v1/uploads", files={"file": ("a.jpg", photo(seed=37))})
     assert acknowledged.status_code in {201, 202}
-    with half_an_upload(stack.ports.ingest, ann), down(stack, "ingest"):
+    with half_an_upload(stack.ingest_url, ann), down(stack, "ingest"):
         pass
     assert ann.final(acknowledged.json()["id"])["status"] == "ready"
     assert len(ann.mine()) == 1
 
 
 @contextmanager
-def half_an_upload(port: int, who: Client) -> Iterator[None]:
+def half_an_upload(url: str, who: Client) -> Iterator[None]:
     """An upload of which half the body has been sent and the rest never comes."""
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + photo(seed=38)
     head = (
         f"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 * len(body)}\r\n"
         f"Content-Type: multipart/form-data; boundary=x\r\nAuthorization: {who.http.headers['authorization']}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(address(url), timeout=5) as connection:
         connection.sendall(head.encode() + body)
         yield

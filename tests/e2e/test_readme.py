@@ -5,9 +5,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from deploy.stack import EmbeddedStack
 from tests.e2e.conftest import Client
 from tests.fixtures.pictures import photo
+from tests.fixtures.stack import Stack
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -22,9 +22,7 @@ def commands() -> list[str]:
     ]
 
 
-def test_every_curl_example_of_the_readme_runs_as_written(
-    ann: Client, stack: EmbeddedStack, tmp_path: Path
-) -> None:
+def test_every_curl_example_of_the_readme_runs_as_written(ann: Client, stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(photo(seed=50))
     found = commands()
     assert len(found) >= 10
