@@ -43,6 +43,9 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(gateway: Gateway) -> 
         ("a.jpg", b"", 422, "empty"),
         ("a.jpg", b"text", 415, "image/jpeg"),
         ("a.jpg?colour=red", JPEG, 422, "colour"),
+        ("a.jpg?file=x", JPEG, 422, "the file is the body"),
+        ("a.html", JPEG, 415, "text/html"),
+        ("%E2%80%AEgpj.exe", JPEG, 415, "gpj.exe"),
         ("a.jpg?profile=nope", JPEG, 422, "nope"),
         ("a.png?profile=tiny", PNG, 413, "700 bytes"),
         ("a.bin", bytes(12_000_001), 413, "12000000"),
@@ -54,7 +57,7 @@ async def test_what_is_wrong_is_refused_and_leaves_nothing(gateway: Gateway) -> 
 
 
 async def test_naughty_names_are_stored_under_safe_keys(gateway: Gateway) -> None:
-    names = ("..%5C..%5Cetc%5Cpasswd", "%2e%2e", ".hidden", "a%00b", "%E2%80%AEgpj.exe", "x" * 3000)
+    names = ("..%5C..%5Cetc%5Cpasswd", "%2e%2e", ".hidden", "a%00b", "%E2%80%AEexe.jpg", "x" * 3000)
     for name in names:
         answer = await gateway.http.put(f"/v1/uploads/raw/{name}", content=JPEG)
         assert answer.status_code == 202, answer.text
