@@ -11,7 +11,9 @@ import structlog
 from deploy import openapi, pages
 from deploy.asgi import Answer, App, Receive, Scope, Send, fetch_all, refusal, respond
 from deploy.routes import Table
+from shared import trace
 from shared.errors import NotFound, Unavailable
+from shared.socket_refusals import refuse
 
 log = structlog.get_logger()
 ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
@@ -45,11 +47,15 @@ class Origin:
         owner = self._table.owner(asked_method(scope), scope["path"])
         if owner is not None:
             await self._services[owner](scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            await respond(send, await self._own_answer(scope))
+            return
+        with trace.use(header(scope, b"traceparent")) as current:
+            if scope["type"] == "websocket":
+                await receive()
+                await refuse(send, NotFound(f"No WebSocket is at {scope['path']}."))  # type: ignore[arg-type]
+            else:
+                answer = await self._own_answer(scope)
+                headers = {**answer.headers, "X-Trace-Id": current.trace_id}
+                await respond(send, msgspec.structs.replace(answer, headers=headers))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -105,10 +111,14 @@ def asked_method(scope: Scope) -> str:
     if scope["type"] == "websocket":
         return "GET"
     if scope["method"] == "OPTIONS":
-        for name, value in scope["headers"]:
-            if name == b"access-control-request-method":
-                return str(value.decode("latin-1")).upper()
+        asked = header(scope, b"access-control-request-method")
+        if asked is not None:
+            return asked.upper()
     return str(scope["method"])
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    return next((str(value.decode("latin-1")) for key, value in scope["headers"] if key == name), None)
 
 
 def told(answer: Answer | Exception) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Self
 
 import aiohttp
@@ -10,7 +11,8 @@ import structlog
 from yarl import URL
 
 from deploy.asgi import Message, Receive, Scope, Send, refusal, respond
-from shared.errors import Unavailable
+from shared.errors import Forbidden, NotFound, TripodError, Unavailable
+from shared.socket_refusals import refuse
 
 log = structlog.get_logger()
 
@@ -22,6 +24,7 @@ HOP_BY_HOP = frozenset(
 WEBSOCKET_OWN = frozenset(
     (b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol")
 )
+SILENCE_SECONDS = 90
 LARGEST_MESSAGE = 1024 * 1024
 
 
@@ -32,14 +35,15 @@ class ClientGone(Exception):
 class Proxy:
     """Forwards to one base URL; enter it before use."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, *, silence: float = SILENCE_SECONDS) -> None:
         self.name = name
         self.url = url
+        self._silence = silence
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        # No total limit: an upload may take hours. The services bound silence themselves.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=3)
+        # No total limit: an upload may take hours. But a service that has got it all must say something.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=self._silence)
         self._session = aiohttp.ClientSession(
             timeout=timeout,
             connector=aiohttp.TCPConnector(limit=0),
@@ -78,9 +82,7 @@ class Proxy:
             if started:
                 raise  # the client sees a broken answer, which it is
             log.warning("proxy.unreachable", target=self.name, error=str(error))
-            await respond(
-                send, refusal(Unavailable(f"The {self.name} service does not answer.", retry_after=2))
-            )
+            await respond(send, refusal(unreachable(self.name)))
 
     def _target(self, scope: Scope) -> URL:
         query = scope["query_string"].decode("latin-1")
@@ -102,15 +104,28 @@ class Proxy:
             )
         except aiohttp.WSServerHandshakeError as error:
             log.info("proxy.websocket_refused", target=self.name, status=error.status)
-            await send({"type": "websocket.close", "code": 1008})
+            await refuse(send, refused(error.status, scope["path"]))  # type: ignore[arg-type]
             return
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("proxy.unreachable", target=self.name, error=str(error))
-            await send({"type": "websocket.close", "code": 1013})
+            await refuse(send, unreachable(self.name))  # type: ignore[arg-type]
             return
         async with connection:
             await send({"type": "websocket.accept", "subprotocol": connection.protocol})
             await pump(connection, receive, send)
+
+
+def unreachable(name: str) -> Unavailable:
+    return Unavailable(f"The {name} service does not answer.", retry_after=2)
+
+
+def refused(status: int, path: str) -> TripodError:
+    """What the service's answer to a handshake stands for; its text does not come through."""
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound(f"No WebSocket is at {path}.")
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Forbidden(f"The WebSocket at {path} was refused.")
+    return Unavailable(f"The WebSocket at {path} cannot be served now.")
 
 
 def passed_on(scope: Scope) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from shared.errors import Unauthenticated
 from shared.json_body import MOST_BYTES, JsonRequest
 from shared.metrics import HttpMetrics
 from shared.problem import EXCEPTION_HANDLERS
+from shared.socket_refusals import refusing_with_problems
 from shared.wire import LimitedProtocol
 
 log = structlog.get_logger()
@@ -180,7 +181,7 @@ def _observe(service: str, metrics: HttpMetrics) -> Callable[[ASGIApp], ASGIApp]
         async def observed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != ScopeType.HTTP:
                 with trace.use(_header(scope, b"traceparent")):
-                    await app(scope, receive, send)
+                    await refusing_with_problems(app, scope, receive, send)
                 return
             started = time.perf_counter()
             status = 0

@@ -14,6 +14,7 @@ from deploy.asgi import Answer, App, Receive, Scope, Send, respond
 from deploy.origin import Origin
 from deploy.ports import free_port
 from deploy.proxy import Proxy
+from shared.socket_refusals import refusing_with_problems
 
 
 @asynccontextmanager
@@ -209,3 +210,43 @@ async def test_websocket_that_the_service_refuses_is_refused() -> None:
             await http.ws_connect(f"{origin}/v1/live")
 
     assert refusal.value.status == 403
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/nowhere"])
+async def test_an_unknown_websocket_is_a_problem_document(path: str) -> None:
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def unknown(_scope: Scope, _receive: Receive, send: Send) -> None:
+            # As the framework says it.
+            await send({"type": "websocket.close", "code": 4500, "reason": "Not Found"})
+
+        if scope["type"] != "lifespan":
+            await receive()
+            await refusing_with_problems(unknown, scope, receive, send)  # type: ignore[arg-type]
+
+    asked = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+             "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}  # fmt: skip
+    async with (
+        behind_a_proxy(nothing) as origin,
+        aiohttp.ClientSession() as http,
+        http.get(origin + path, headers=asked) as answer,
+    ):
+        told = await answer.json(content_type="application/problem+json")
+
+    assert answer.status == told["status"] == 404
+    assert told["detail"] == f"No WebSocket is at {path}."
+
+
+async def test_a_service_that_hangs_is_given_up() -> None:
+    async def hang(scope: Scope, receive: Receive, _send: Send) -> None:
+        if scope["type"] != "lifespan":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+    async with serving(hang) as url:
+        proxy = Proxy("catalog", url, silence=0.1)
+        async with (
+            serving(Origin({"catalog": proxy}, watched={}, contexts=(proxy,))) as origin,
+            aiohttp.ClientSession() as http,
+            http.get(f"{origin}/v1/media") as answer,
+        ):
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")

@@ -1,5 +1,6 @@
 """What the origin answers itself, and what it hands on, shown with services that are three lines long."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.asgi import Answer, App, Receive, Scope, Send, respond
-from deploy.origin import Origin
+from deploy.asgi import Answer, App, Receive, Scope, Send, fetch_all, respond
+from deploy.origin import Origin, told
 
 BROKEN = "broken"
 
@@ -67,6 +68,7 @@ async def test_unknown_path_is_a_problem_document(path: str) -> None:
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"] == f"Nothing is at {answer.request.url.path}."
+    assert answer.headers["x-trace-id"] == answer.json()["trace_id"]
 
 
 async def test_ready_names_each_service_and_is_red_when_one_is() -> None:
@@ -78,6 +80,16 @@ async def test_ready_names_each_service_and_is_red_when_one_is() -> None:
 
     assert (well.status_code, ill.status_code, alive.status_code) == (200, 503, 200)
     assert set(well.json()["services"]) == {"ingest", "catalog", "processor"}
+
+
+async def test_a_service_that_hangs_is_named_in_time() -> None:
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    answers = await fetch_all({"hung": hangs, "well": service("well")}, "/health/ready", seconds=0.05)
+
+    assert told(answers["hung"])["error"] == "TimeoutError: no answer within 0.05 s"
+    assert told(answers["well"])["status"] == "?"
 
 
 async def test_one_api_description_for_the_whole_origin() -> None:

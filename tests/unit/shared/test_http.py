@@ -223,3 +223,33 @@ def test_browsers_of_a_configured_origin_may_call_and_read_the_headers(client: T
     assert "Location" in answer.headers["access-control-expose-headers"]
     foreign = client.get("/v1/me", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_an_unknown_websocket_is_refused_with_a_problem_document() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "websocket",
+        "path": "/v1/nowhere",
+        "raw_path": b"/v1/nowhere",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+    }
+    await app_with()(scope, receive, send)
+
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    told = msgspec.json.decode(sent[1]["body"])
+    assert sent[0]["status"] == told["status"] == 404
+    assert (b"x-trace-id", told["trace_id"].encode()) in sent[0]["headers"]
