@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
@@ -15,7 +15,15 @@ from litestar.enums import ScopeType
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.types import (
+    ASGIApp,
+    ControllerRouterHandler,
+    HTTPResponseStartEvent,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from shared import trace
@@ -24,6 +32,7 @@ from shared.env import Env
 from shared.errors import Unauthenticated
 from shared.json_body import MOST_BYTES, JsonRequest
 from shared.metrics import HttpMetrics
+from shared.openapi import Described
 from shared.problem import EXCEPTION_HANDLERS
 from shared.socket_refusals import refusing_with_problems
 from shared.wire import LimitedProtocol
@@ -97,7 +106,7 @@ def make_app(
 ) -> Litestar:
     """The app of a service. Handlers may ask for `caller: NamedDependency[Caller]` (a token is needed)
     and `optional_caller: NamedDependency[Caller]`; parameters are `FromPath[...]` and `FromQuery[...]`."""
-    app = Litestar(
+    app = Described(
         route_handlers=[*handlers, *_health(checks), _metrics(registry), _openapi],
         dependencies={
             "caller": Provide(provide_caller),
@@ -191,10 +200,7 @@ def _observe(service: str, metrics: HttpMetrics) -> Callable[[ASGIApp], ASGIApp]
                     nonlocal status
                     if message["type"] == "http.response.start":
                         status = message["status"]
-                        message["headers"] = [
-                            *message["headers"],
-                            (b"x-trace-id", current.trace_id.encode()),
-                        ]
+                        message["headers"] = [*message["headers"], *_common(message, current)]
                     await send(message)
 
                 try:
@@ -205,6 +211,13 @@ def _observe(service: str, metrics: HttpMetrics) -> Callable[[ASGIApp], ASGIApp]
         return observed
 
     return wrap
+
+
+def _common(message: HTTPResponseStartEvent, current: trace.Trace) -> Iterator[tuple[bytes, bytes]]:
+    """What every answer carries; what does not say whether it may be kept may not."""
+    yield b"x-trace-id", current.trace_id.encode()
+    if not any(name.lower() == b"cache-control" for name, _ in message["headers"]):
+        yield b"cache-control", b"no-store"
 
 
 def _account(service: str, metrics: HttpMetrics, scope: Scope, status: int, seconds: float) -> None:

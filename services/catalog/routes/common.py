@@ -12,6 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from services.catalog.queries import absent
 from shared.errors import Invalid
 from shared.ids import parse_ref
+from shared.json_body import MOST_BYTES
 from shared.problem import MEDIA_TYPE, Problem
 
 TAG_MEDIA, TAG_FILES, TAG_ENTITIES = "media", "files", "entities"
@@ -20,7 +21,8 @@ _WHY = {
     401: "A token is needed",
     403: "The caller may see it but not do this",
     404: "Absent, or not the caller's to know of",
-    412: "If-Match does not hold any more",
+    412: "If-Match or If-Unmodified-Since does not hold any more",
+    413: f"The body is larger than {MOST_BYTES} bytes",
     416: "The range lies outside of the file",
     422: "A value is not acceptable",
     503: "A part that this depends on does not answer; try again after Retry-After",

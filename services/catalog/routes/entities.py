@@ -16,7 +16,7 @@ from shared.errors import Forbidden, Invalid
 _PATH = "/entities/{entity_type:str}/{entity_id:str}"
 
 
-@put(_PATH, tags=[TAG_ENTITIES], summary="Register an entity", responses=problems(401, 403, 422))
+@put(_PATH, tags=[TAG_ENTITIES], summary="Register an entity", responses=problems(401, 403, 413, 422))
 async def put_entity(
     entity_type: FromPath[str],
     entity_id: FromPath[str],

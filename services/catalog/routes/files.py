@@ -7,13 +7,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from litestar import HttpMethod, Request, post, route
+from litestar import HttpMethod, Request, Response, post, route
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 
-from services.catalog import delivery, queries
+from services.catalog import delivery, openapi, queries
 from services.catalog.conditions import Conditions
 from services.catalog.database import Database
 from services.catalog.delivery import Asked, Delivery, File
@@ -27,16 +26,11 @@ from shared import links
 from shared.auth import Caller
 from shared.errors import NotFound
 from shared.ids import public_id
+from shared.openapi import PUBLIC
 from shared.storage.blobs import Blobs
 
 _LOOK_SECONDS = 1.0  # between looks at the row, should the news of it not reach us
-_FILE = ResponseSpec(
-    bytes,
-    generate_examples=False,
-    description="The bytes, or the range of them",
-    media_type="application/octet-stream",
-)
-_ANSWERS = {200: _FILE, 206: _FILE, **NOT_MODIFIED, **problems(401, 403, 404, 416)}
+_REFUSALS = {**NOT_MODIFIED, **problems(401, 403, 404, 412, 416, 422)}
 _METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 
 Version = Annotated[str | None, QueryParameter(description="The version that a URL of ours names")]
@@ -49,7 +43,9 @@ Signature = Annotated[str | None, QueryParameter(description="Of a signed link; 
     http_method=_METHODS,
     tags=[TAG_FILES],
     summary="The original",
-    responses=_ANSWERS,
+    operation_class=openapi.FileOperation,
+    security=PUBLIC,
+    responses={**openapi.file("*/*"), **_REFUSALS},
 )
 async def download(
     ref: FromPath[str],
@@ -81,7 +77,9 @@ async def download(
     http_method=_METHODS,
     tags=[TAG_FILES],
     summary="A variant",
-    responses=_ANSWERS,
+    operation_class=openapi.FileOperation,
+    security=PUBLIC,
+    responses={**openapi.file("image/*"), **_REFUSALS},
 )
 async def variant(
     ref: FromPath[str],
@@ -115,7 +113,7 @@ async def variant(
     "/media/{ref:str}/links",
     tags=[TAG_FILES],
     summary="A link that works without a token",
-    responses=problems(401, 404, 422),
+    responses=problems(401, 404, 413, 422),
 )
 async def make_link(
     ref: FromPath[str],
@@ -123,7 +121,7 @@ async def make_link(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
-) -> Link:
+) -> Response[Link]:
     """For `<img>` and `<video>`: the right to this one address, for an hour unless asked otherwise. The end is rounded
     up, so that one file has one URL for a while and caches work."""
     media_id = media_id_of(ref)
@@ -135,7 +133,8 @@ async def make_link(
         if delivery.variant(found, data.variant) is None and found.status != "processing":
             raise no_variant(found, data.variant)
     signed, until = links.sign(settings.links, path, seconds=data.seconds, disposition=data.disposition or "")
-    return Link(url=f"{settings.http.base_url}{signed}", expires_at=datetime.fromtimestamp(until, UTC))
+    url = f"{settings.http.base_url}{signed}"
+    return Response(Link(url=url, expires_at=datetime.fromtimestamp(until, UTC)), headers={"Location": url})
 
 
 def original_path(media_id: uuid.UUID) -> str:

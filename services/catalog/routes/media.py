@@ -11,6 +11,7 @@ from services.catalog import commands, cursors, queries
 from services.catalog.conditions import etag_of, none_match
 from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
+from services.catalog.openapi import ETAG, LINK, VARY
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
 from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbours, Reprocessing, Sort
@@ -18,11 +19,19 @@ from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.events.messages import MediaType
 from shared.media import Media, Status
+from shared.openapi import PUBLIC
 
 _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
-@get("/media", tags=[TAG_MEDIA], summary="List what the caller may see", responses=problems(401, 422))
+@get(
+    "/media",
+    tags=[TAG_MEDIA],
+    summary="List what the caller may see",
+    security=PUBLIC,
+    response_headers=[LINK, VARY],
+    responses=problems(401, 422),
+)
 async def list_media(
     request: Request[Any, Any, Any],
     optional_caller: NamedDependency[Caller],
@@ -84,6 +93,8 @@ def _next_link(request: Request[Any, Any, Any], base_url: str, cursor: str | Non
     "/media/{ref:str}",
     tags=[TAG_MEDIA],
     summary="One media",
+    security=PUBLIC,
+    response_headers=[ETAG, VARY],
     responses={**NOT_MODIFIED, **problems(401, 404)},
 )
 async def get_media(
@@ -111,7 +122,8 @@ async def get_media(
     "/media/{ref:str}",
     tags=[TAG_MEDIA],
     summary="Change a media",
-    responses=problems(401, 403, 404, 412, 422),
+    response_headers=[ETAG, VARY],
+    responses=problems(401, 403, 404, 412, 413, 422),
 )
 async def patch_media(
     ref: FromPath[str],
@@ -149,16 +161,19 @@ async def reprocess(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
-) -> Reprocessing:
+) -> Response[Reprocessing]:
     """Variants and metadata are derived anew from the original, as the next generation."""
-    return await commands.reprocess(database, caller, media_id_of(ref), base_url=settings.http.base_url)
+    begun = await commands.reprocess(database, caller, media_id_of(ref), base_url=settings.http.base_url)
+    return Response(begun, headers={"Location": begun.media.url})
 
 
 @get(
     "/media/{ref:str}/similar",
     tags=[TAG_MEDIA],
     summary="What looks alike",
-    responses=problems(401, 404),
+    security=PUBLIC,
+    response_headers=[VARY],
+    responses=problems(401, 404, 422),
 )
 async def similar(
     ref: FromPath[str],
@@ -167,7 +182,7 @@ async def similar(
     settings: NamedDependency[CatalogSettings],
     *,
     max_distance: Annotated[int, QueryParameter(ge=0, le=10)] = 10,
-) -> Neighbours:
+) -> Response[Neighbours]:
     """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
     0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
     media_id = media_id_of(ref)
@@ -175,7 +190,7 @@ async def similar(
         found = await queries.similar_media(
             connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
         )
-    return Neighbours(items=found)
+    return Response(Neighbours(items=found), headers=_OWN_ANSWER)
 
 
 HANDLERS = (list_media, get_media, patch_media, delete_media, reprocess, similar)

@@ -1,0 +1,114 @@
+"""Every answer of the catalog is one that its OpenAPI document tells of, with its type and its headers."""
+
+from fnmatch import fnmatch
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.ids import new_id
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service
+
+UNTOLD = {"date", "server", "content-type", "content-length", "transfer-encoding", "connection"}
+MEDIA, FILE, LINKS = "/v1/media/{ref}", "/v1/media/{ref}/download", "/v1/media/{ref}/links"
+VARIANT, ENTITY = "/v1/media/{ref}/variants/{name}", "/v1/entities/{entity_type}/{entity_id}"
+CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
+    ("GET", "/v1/media", "/v1/media?limit=1", {}, 200),
+    ("GET", "/v1/media", "/v1/media?limit=0", {}, 422),
+    ("GET", "/v1/media", "/v1/media", {"headers": {"Authorization": "Bearer x"}}, 401),
+    ("GET", MEDIA, "/v1/media/ID", {}, 200),
+    ("GET", MEDIA, "/v1/media/ID", {"headers": {"If-None-Match": "*"}}, 304),
+    ("GET", MEDIA, "/v1/media/ABSENT", {}, 404),
+    ("PATCH", MEDIA, "/v1/media/ID", {"json": {"caption": "x"}}, 200),
+    ("PATCH", MEDIA, "/v1/media/ID", {"json": {}, "headers": {"If-Match": '"x"'}}, 412),
+    ("PATCH", MEDIA, "/v1/media/ID", {"content": b"{"}, 400),
+    ("PATCH", MEDIA, "/v1/media/ID", {"content": b" " * 1_048_577}, 413),
+    ("PATCH", MEDIA, "/v1/media/ID", {"json": {"caption": 1}}, 422),
+    ("PATCH", MEDIA, "/v1/media/THEIRS", {"json": {}}, 403),
+    ("GET", FILE, "/v1/media/ID/download", {}, 200),
+    ("HEAD", FILE, "/v1/media/ID/download", {}, 200),
+    ("GET", FILE, "/v1/media/ID/download", {"headers": {"Range": "bytes=0-1"}}, 206),
+    ("GET", FILE, "/v1/media/ID/download", {"headers": {"If-None-Match": "*"}}, 304),
+    ("GET", FILE, "/v1/media/ID/download", {"headers": {"If-Match": '"x"'}}, 412),
+    ("GET", FILE, "/v1/media/ID/download", {"headers": {"Range": "bytes=999999999-"}}, 416),
+    ("GET", FILE, "/v1/media/ID/download?disposition=x", {}, 422),
+    ("GET", FILE, "/v1/media/ID/download?signature=x", {}, 403),
+    ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {}, 200),
+    ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {"headers": {"Range": "bytes=0-1"}}, 206),
+    ("GET", VARIANT, "/v1/media/ID/variants/huge", {}, 404),
+    ("GET", VARIANT, "/v1/media/PENDING/variants/thumbnail", {}, 404),
+    ("POST", LINKS, "/v1/media/ID/links", {"json": {}}, 201),
+    ("POST", LINKS, "/v1/media/ID/links", {"content": b" " * 1_048_577}, 413),
+    ("POST", LINKS, "/v1/media/ID/links", {"json": {"seconds": 0}}, 422),
+    ("GET", "/v1/media/{ref}/similar", "/v1/media/ID/similar", {}, 200),
+    ("GET", "/v1/media/{ref}/similar", "/v1/media/ID/similar?max_distance=99", {}, 422),
+    ("PUT", ENTITY, "/v1/entities/post/1", {"json": {}}, 403),
+    ("GET", ENTITY, "/v1/entities/post/1", {}, 403),
+    ("POST", "/v1/media/{ref}/reprocess", "/v1/media/ID/reprocess", {}, 202),
+    ("DELETE", MEDIA, "/v1/media/ID", {}, 204),
+]
+AS_SERVICE: list[tuple[str, str, str, dict[str, Any], int]] = [
+    ("PUT", ENTITY, "/v1/entities/post/1", {"json": {}}, 200),
+    ("PUT", ENTITY, "/v1/entities/post/1", {"content": b" " * 1_048_577}, 413),
+    ("PUT", ENTITY, "/v1/entities/post/1", {"json": {"owners": 1}}, 422),
+    ("GET", ENTITY, "/v1/entities/post/1", {}, 200),
+    ("DELETE", ENTITY, "/v1/entities/post/1", {}, 204),
+    ("GET", ENTITY, "/v1/entities/post/1", {}, 404),
+]
+
+
+def check(document: dict[str, Any], method: str, route: str, answer: httpx.Response) -> None:
+    case = (method, route, answer.status_code)
+    told = document["paths"][route][method.lower()]["responses"]
+    assert str(answer.status_code) in told, case
+    response = told[str(answer.status_code)]
+    known = {name.lower() for name in response.get("headers", {})}
+    assert {name for name in answer.headers if name not in UNTOLD} <= known, case
+    if answer.content:
+        sent = answer.headers["content-type"].partition(";")[0]
+        assert any(fnmatch(sent, kind) for kind in response["content"]), case
+    else:
+        assert not response.get("content"), case
+
+
+async def test_every_answer_is_told_of_with_its_type_and_headers(catalog: Service) -> None:
+    upload = await catalog.ready()
+    await catalog.ready()
+    theirs, pending = await catalog.ready("bob", is_public=True), stories.uploaded()
+    await catalog.have(pending)
+    names = {
+        "ID": str(upload.id), "ABSENT": str(new_id()), "THEIRS": str(theirs.id), "PENDING": str(pending.id),
+    }  # fmt: skip
+    document = (await catalog.nobody.get("/openapi.json")).json()
+    for cases, roles in ((CASES, ()), (AS_SERVICE, ("service",))):
+        async with catalog.caller("ann", *roles) as client:
+            for method, route, path, request, status in cases:
+                for name, ref in names.items():
+                    path = path.replace(name, ref)  # noqa: PLW2901 - one reference at most
+                answer = await client.request(method, path, **request)
+                assert answer.status_code == status, (method, path, answer.text)
+                check(document, method, route, answer)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/media", "/v1/media/ID", "/v1/media/ID/download", "/v1/media/ID/similar"]
+)
+async def test_what_is_answered_without_a_token_says_that_it_needs_none(catalog: Service, path: str) -> None:
+    public = await catalog.ready(is_public=True)
+    document = (await catalog.nobody.get("/openapi.json")).json()
+    operation = document["paths"][path.replace("ID", "{ref}")]["get"]
+    answer = await catalog.nobody.get(path.replace("ID", str(public.id)))
+    assert (answer.status_code, operation["security"]) == (200, [{}, {"bearer": []}])
+
+
+async def test_what_needs_a_token_says_so(catalog: Service) -> None:
+    document = (await catalog.nobody.get("/openapi.json")).json()
+    assert document["security"] == [{"bearer": []}]
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if "security" in operation:
+                continue
+            concrete = path.replace("{ref}", str(new_id())).replace("{entity_type}", "post")
+            answer = await catalog.nobody.request(method, concrete.replace("{entity_id}", "1"), json={})
+            assert answer.status_code == 401, (method, path)
