@@ -48,6 +48,23 @@ async def test_an_error_after_the_last_byte_still_keeps_the_object_from_appearin
         assert await keys(blobs) == []
 
 
+async def test_an_object_does_not_appear_before_its_body_has_ended(blobs: Blobs) -> None:
+    seen: list[object] = []
+
+    async def ends_late() -> AsyncIterator[bytes]:
+        async for piece in body(SMALL):
+            yield piece
+        for _ in range(20):  # time enough for a store that has every byte
+            seen.append(await blobs.head(KEY))
+            await asyncio.sleep(0.01)
+        raise Refused("digest")
+
+    with pytest.raises(Refused):
+        await blobs.put(KEY, ends_late(), size=SMALL, content_type="image/jpeg")
+    assert seen == [None] * 20
+    assert await keys(blobs) == []
+
+
 async def test_an_error_of_the_body_that_looks_like_one_of_the_store_is_still_the_bodys(blobs: Blobs) -> None:
     for error in (
         Unavailable("mine"),

@@ -11,7 +11,7 @@ from shared import trace
 from shared.events.bus import Bus
 from shared.events.consumer import EventContext, consume
 from shared.events.messages import Progress, encode
-from tests.contract.brokers import SUBJECT, TOPOLOGY, WORKER, BusServer, running, until
+from tests.contract.brokers import SUBJECT, TOPOLOGY, WORKER, BusServer, fetch, running, until
 from tests.contract.consumers import Loop, Recorder, send, settled
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -113,26 +113,38 @@ async def test_a_short_job_beside_a_long_one_does_not_wait_for_it(bus: Bus) -> N
         await until(lambda: handler.done == ["a", "b", "c"])
 
 
-async def test_a_long_job_keeps_its_event_by_heartbeats(bus: Bus) -> None:
-    async def longer_than_the_ack_wait(_name: str, _turn: int) -> None:
-        await asyncio.sleep(3 * WORKER.ack_wait.total_seconds())
+async def test_a_long_job_keeps_its_event_by_heartbeats(bus_server: BusServer, bus: Bus) -> None:
+    rival = await bus_server.connect()
+    finish = asyncio.Event()
 
-    handler = Recorder(longer_than_the_ack_wait)
+    async def wait(_name: str, _turn: int) -> None:
+        await finish.wait()
+
+    handler = Recorder(wait)
     await send(bus, "a")
     async with running(Loop(bus, handler).work):
+        await until(lambda: handler.seen == ["a"])
+        assert await fetch(rival, wait=3 * WORKER.ack_wait.total_seconds()) == []
+        finish.set()
         await until(lambda: handler.done == ["a"])
-        assert await settled(bus)
-    assert handler.seen == ["a"]
 
 
-async def test_events_that_wait_for_their_turn_are_kept_by_heartbeats_too(bus: Bus) -> None:
-    async def slow(_name: str, _turn: int) -> None:
-        await asyncio.sleep(WORKER.ack_wait.total_seconds() * 0.8)
+async def test_events_that_wait_for_their_turn_are_kept_by_heartbeats_too(
+    bus_server: BusServer, bus: Bus
+) -> None:
+    rival = await bus_server.connect()
+    finish = asyncio.Event()
 
-    handler = Recorder(slow)
+    async def wait(_name: str, _turn: int) -> None:
+        await finish.wait()
+
+    handler = Recorder(wait)
     for name in "abcd":
         await send(bus, name)
     async with running(Loop(bus, handler, batch=4).work):
+        await until(lambda: handler.seen == ["a"])
+        assert await fetch(rival, wait=3 * WORKER.ack_wait.total_seconds()) == []
+        finish.set()
         await until(lambda: len(handler.done) == 4)
     assert handler.seen == ["a", "b", "c", "d"]
 

@@ -179,7 +179,7 @@ async def test_a_call_under_way_ends_when_the_broker_goes_down(bus_server: BusSe
     await asyncio.wait({fetching}, timeout=0.2)
     await bus_server.stop()
     with pytest.raises(Unavailable):
-        await asyncio.wait_for(fetching, 5)
+        await asyncio.wait_for(fetching, 2)
 
 
 async def test_after_an_outage_everything_works_again_by_itself(bus_server: BusServer, bus: Bus) -> None:

@@ -210,6 +210,7 @@ async def test_both_ways_to_answer_a_range_are_understood(
     [
         (200, {}, b"0123456789"),
         (206, {"Content-Range": "bytes 3-5/10"}, b"345"),
+        (206, {"Content-Range": "bytes 1-3/10"}, b"123"),
         (206, {"Content-Range": "bytes 2-9/10"}, b"23456789"),
         (206, {"Content-Range": "bytes 2-4/10"}, b"23"),
         (206, {"Content-Range": "bytes 2-4/10"}, b"2345"),
