@@ -108,8 +108,8 @@ async def _take(database: Database, replay: "Replay", batch: list[Stored]) -> No
 
 
 class Replay:
-    """Takes events in the stream's order. `told`: the moments of each media that were no edit's; `seen`: the states
-    that were taken, because one that is stored again must not undo what came between."""
+    """Takes events in the stream's order. `told`: the moments of each media that were no edit's; `seen`: the catalog's
+    own events that were taken, because one that somebody stored again must not undo what came between."""
 
     def __init__(self) -> None:
         self.told: dict[uuid.UUID, set[datetime]] = {}
@@ -121,6 +121,9 @@ class Replay:
         """One event, in the transaction of its batch."""
         event = stored.event
         if isinstance(event, MediaDeleted | ReprocessRequested | MediaCreated | MediaUpdated):
+            if stored.envelope.id in self.seen:
+                return
+            self.seen.add(stored.envelope.id)
             self.ours = stored.sequence
         if isinstance(event, MediaDeleted):
             self.told.pop(event.id, None)
@@ -133,9 +136,7 @@ class Replay:
             await _reprocess(connection, event)
             await note_stored(connection, event.id, stored.sequence)
         elif isinstance(event, MediaCreated | MediaUpdated):
-            if stored.envelope.id not in self.seen:
-                self.seen.add(stored.envelope.id)
-                await self._state(connection, event)
+            await self._state(connection, event)
             await note_stored(connection, event.id, stored.sequence)
 
     async def _state(self, connection: AsyncConnection, event: MediaCreated | MediaUpdated) -> None:
