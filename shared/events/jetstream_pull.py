@@ -12,6 +12,7 @@ from shared.events.jetstream_connection import CALL_SECONDS, Connection, Feed
 
 HEARTBEAT_SECONDS = 2.0
 """How often the broker says that it still knows of our request; silence for twice as long means it does not."""
+LEAST_WAIT = 0.02
 QUIET_SECONDS = 0.05
 """How long after a message the next one, or the word that there is none, may take."""
 HEARTBEAT_STATUS = "100"
@@ -84,8 +85,14 @@ class Puller:
 
     async def take(self, batch: int, wait: float) -> list[Msg]:
         """Up to `batch` messages as they came. Raises Unavailable."""
-        if not self._arrived:
-            await self._pull(batch, wait)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait
+        while not self._arrived:
+            await self._pull(batch, max(end - loop.time(), LEAST_WAIT))
+            if self._arrived or loop.time() >= end:
+                break
+            # Over before its time: others ask as well, and the broker holds what there is for them.
+            await asyncio.sleep(LEAST_WAIT)
         # Taken out only here, so that a cancelled call loses nothing.
         return [self._arrived.popleft() for _ in range(min(batch, len(self._arrived)))]
 

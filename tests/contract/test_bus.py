@@ -160,6 +160,12 @@ async def test_a_fetch_ends_empty_after_its_wait(bus: Bus) -> None:
     assert 0.25 < time.monotonic() - began < 3
 
 
+async def test_a_fetch_that_does_not_wait_gives_what_is_there(bus: Bus) -> None:
+    assert await fetch(bus, wait=0) == []
+    await publish(bus, b"one")
+    assert [d.data for d in await fetch(bus, wait=0)] == [b"one"]
+
+
 async def test_two_instances_share_the_events_of_one_durable(bus_server: BusServer, bus: Bus) -> None:
     other = await bus_server.connect()
     fetching = [asyncio.create_task(fetch(one, batch=1)) for one in (bus, other, bus)]
