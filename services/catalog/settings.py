@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import msgspec
-from shared.storage.s3 import S3Settings
 
 from services.catalog.database import DatabaseSettings
 from shared.auth import AuthSettings
@@ -12,6 +11,7 @@ from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
 from shared.links import LinkSettings
 from shared.log import LogSettings
+from shared.storage.s3 import S3Settings
 
 
 class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
