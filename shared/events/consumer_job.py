@@ -203,7 +203,8 @@ class Job:
             else:
                 return
             with held.track_inprogress(), contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._policy.stop.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._policy.stop.wait()
             self._check_stop()
 
     def _check_stop(self) -> None:

@@ -111,7 +111,11 @@ class JetStreamBus:
 
     async def _new_puller(self, durable: Durable) -> Puller:
         puller = Puller(self._connection, durable.stream, durable.name, self._fresh("p"))
-        await self._connection.subscribe(puller.feed)
+        try:
+            await self._connection.subscribe(puller.feed)
+        except asyncio.CancelledError:
+            self._spawn(self._retire(puller))
+            raise
         return puller
 
     async def _retire(self, puller: Puller) -> None:

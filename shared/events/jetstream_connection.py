@@ -18,6 +18,7 @@ from nats.aio.subscription import Subscription
 
 from shared.env import Env
 from shared.errors import Unavailable
+from shared.events.jetstream_client import discard, is_deaf, leave, round_trip
 from shared.events.topology import TOPOLOGY, Topology
 
 log = structlog.get_logger()
@@ -176,17 +177,17 @@ class Connection:
         with contextlib.suppress(Unavailable):  # then the next connection brings it
             async with self.call(f"subscribe to {feed.subject}") as client:
                 await self._subscribe(client, feed)
-                await client.flush()  # from here on the server knows
+                await round_trip(client)  # from here on the server knows
 
     async def unsubscribe(self, feed: Feed, *, drain: bool = False) -> None:
         """Hear no more; with `drain` what the server has sent by now is still taken."""
         subscription = self._feeds.pop(feed, None)
         if subscription is not None:
-            with contextlib.suppress(nats.errors.Error, OSError):
+            with contextlib.suppress(nats.errors.Error, OSError, Unavailable):
                 if drain:
-                    await subscription.drain()  # type: ignore[no-untyped-call]
-                else:
-                    await subscription.unsubscribe()
+                    async with self.call(f"leave {feed.subject}") as client:
+                        await leave(client, subscription)
+                await subscription.unsubscribe()
 
     async def _subscribe(self, client: Client, feed: Feed) -> None:
         subscription = await client.subscribe(feed.subject, queue=feed.queue, cb=feed.callback)
@@ -219,7 +220,7 @@ class Connection:
                 log.exception("broker.connection_failed")
             finally:
                 self._forget()
-                await _discard(client)
+                await discard(client)
             lived = asyncio.get_running_loop().time() - started
             await asyncio.sleep(max(self._settings.reconnect_wait - lived, 0.01))
 
@@ -245,16 +246,17 @@ class Connection:
         self._client = client
         for feed in list(self._feeds):
             await self._subscribe(client, feed)
-        await client.flush(timeout=int(CALL_SECONDS))
+        await round_trip(client)
         await self._on_connect()
         self._ready.set()
         log.info("broker.connected", server=client.connected_url.hostname if client.connected_url else None)
         self.failed_attempts = 0
 
     async def _until_lost(self, client: Client) -> None:
-        while client.is_connected:
+        while client.is_connected and not is_deaf(client):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._lost.wait()
 
     def _forget(self) -> None:
         """No call may wait for an answer that cannot come any more."""
@@ -278,12 +280,3 @@ class Connection:
         self.failed_attempts += 1
         if self.failed_attempts in {1, 10} or self.failed_attempts % 100 == 0:
             log.warning("broker.unreachable", error=str(error) or repr(error), attempts=self.failed_attempts)
-
-
-async def _discard(client: Client) -> None:
-    """Close for good. nats-py leaves its tasks running when the last write on a lost connection fails."""
-    if client.is_closed:
-        client._status = Client.DISCONNECTED  # noqa: SLF001 - else close() would do nothing
-    # In a task of its own: closing may wait for what another task of the client has cancelled, and that
-    # CancelledError would end ours.
-    await asyncio.gather(client.close(), return_exceptions=True)

@@ -94,6 +94,7 @@ class Puller:
             # Over before its time: others ask as well, and the broker holds what there is for them.
             await asyncio.sleep(LEAST_WAIT)
         # Taken out only here, so that a cancelled call loses nothing.
+        _check_cancelled()
         return [self._arrived.popleft() for _ in range(min(batch, len(self._arrived)))]
 
     async def _pull(self, batch: int, wait: float) -> None:
@@ -117,7 +118,8 @@ class Puller:
                 self._wake.clear()
                 patience = QUIET_SECONDS if self._arrived else 2 * beat + 1
                 try:
-                    await asyncio.wait_for(self._wake.wait(), patience)
+                    async with asyncio.timeout(patience):
+                        await self._wake.wait()
                 except TimeoutError:
                     if not self._arrived:
                         # The request is forgotten at the other end, e.g. by a restart that we did not see.
@@ -137,3 +139,10 @@ class Puller:
         """Let others have at once what has arrived here and nobody will fetch."""
         while self._arrived:
             await JetStreamDelivery(self._connection, self._arrived.popleft()).nak(0)
+
+
+def _check_cancelled() -> None:
+    """Raise the CancelledError that `asyncio.wait_for` (3.11) swallows when an answer comes at the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
