@@ -1,17 +1,20 @@
 """What the bus on NATS does when the server is away: it waits for as long as it takes, and misses nothing after."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.errors import Unavailable
 from shared.events.bus import Message
 from shared.events.jetstream import BusSettings, JetStreamBus, connect
-from tests.contract.brokers import SUBJECT, TOPOLOGY, fetch, new_id, publish, running, until
+from tests.contract.brokers import SUBJECT, TOPOLOGY, WORKER, fetch, new_id, publish, running, until
 from tests.contract.consumers import Loop, Recorder, send
 from tests.fixtures.servers import Broker
 
@@ -175,3 +178,34 @@ async def test_a_frozen_broker_makes_calls_fail_in_time_and_is_used_again_after(
         # The outcome was unknown; with its id the retry does no harm, whether it had arrived or not.
         await bus.publish(SUBJECT, b"two", message_id=new_id())
         assert {delivery.data for delivery in await fetch(bus)} >= {b"one", b"two"}
+
+
+async def test_a_client_that_has_gone_deaf_without_noticing_is_replaced(broker: Broker) -> None:
+    async with connected(broker) as bus:
+        await bus.ensure(TOPOLOGY)
+        client = bus._connection._client
+        assert client is not None
+        assert client._reading_task is not None
+        client._reading_task.cancel()
+        await until(lambda: bus._connection._client not in {client, None})
+        assert await bus.wait_connected(5)
+        assert await publish(bus, b"one") == 1
+
+
+async def test_events_published_while_fetches_are_cancelled_are_not_held_back(broker: Broker) -> None:
+    async with connected(broker) as bus:
+        patient = msgspec.structs.replace(WORKER, name="patient", ack_wait=timedelta(seconds=60))
+        await bus.ensure(msgspec.structs.replace(TOPOLOGY, durables=(patient,)))
+        for number in range(50):
+            fetching = asyncio.create_task(fetch(bus, durable=patient, wait=20))
+            await asyncio.wait({fetching}, timeout=0.001 * (number % 5))
+            publishing = asyncio.create_task(publish(bus, b"%d" % number))
+            await asyncio.wait({fetching}, timeout=0.001 * (number % 3))
+            fetching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                for delivery in await fetching:
+                    await delivery.nak(0)
+            await publishing
+            (delivery,) = await fetch(bus, durable=patient, wait=5)
+            assert delivery.data == b"%d" % number
+            await delivery.ack()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import Unavailable
-from shared.events.consumer import EventContext, consume
+from shared.events.consumer import EventContext, consume, unless
 from shared.events.memory import MemoryBus, MemoryDelivery
 from shared.events.messages import UserDeleted, encode
 from shared.events.topology import Durable, Stream, Topology
@@ -54,3 +54,33 @@ async def test_an_ack_that_is_never_confirmed_does_not_hold_up_what_comes_after(
     await asyncio.wait_for(consume(bus, WORKER, handle, stop=stop, hold=(0.01,)), 5)
     assert handled == ["a", "b"]
     assert acks[:2] == [1, 1]
+
+
+async def test_what_work_has_brought_is_not_dropped_when_it_ignores_its_cancellation() -> None:
+    stop = asyncio.Event()
+
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except (
+            asyncio.CancelledError
+        ):  # as asyncio.wait_for of Python 3.11 does when an answer comes just then
+            return "brought"
+        return "never"
+
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    assert await unless(stop, work()) == "brought"
+
+
+async def test_work_ends_with_none_when_it_is_time_to_stop() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    assert await unless(stop, asyncio.sleep(60, "late")) is None
+
+
+async def test_an_error_of_the_work_comes_out() -> None:
+    async def fail() -> None:
+        raise Unavailable("away")
+
+    with pytest.raises(Unavailable):
+        await unless(asyncio.Event(), fail())
