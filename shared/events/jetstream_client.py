@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 ROUND_TRIP_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 
 
 async def round_trip(client: Client) -> None:
@@ -40,5 +41,7 @@ async def discard(client: Client) -> None:
     if client.is_closed:
         client._status = Client.DISCONNECTED  # noqa: SLF001 - else close() would do nothing
     # In a task of its own: closing may wait for what another task of the client has cancelled, and that
-    # CancelledError would end ours.
-    await asyncio.gather(client.close(), return_exceptions=True)
+    # CancelledError would end ours. Not for ever: a frozen server takes nothing of what is still pending.
+    closing = asyncio.gather(client.close(), return_exceptions=True)
+    await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+    closing.cancel()
