@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,7 +11,6 @@ from services.catalog import edits, outbox, queries, rows
 from services.catalog.conditions import etag_of, matches
 from services.catalog.database import Database, lock_media
 from services.catalog.models import early_results, marks, media, tombstones
-from services.catalog.models import outbox as outbox_rows
 from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch, Reprocessing
 from shared.auth import Caller
@@ -96,14 +95,14 @@ async def tell_updated(connection: AsyncConnection, media_id: uuid.UUID, base_ur
 
 
 async def bury(connection: AsyncConnection, row: Record) -> None:
-    """Leave nothing of a locked media but a tombstone, and tell the erasers."""
+    """Leave nothing of a locked media but a tombstone, and tell the erasers. What the outbox still holds of it
+    the relay drops, because only the broker knows whether it was told."""
     media_id: uuid.UUID = row["id"]
     now = datetime.now(UTC)
     await raise_mark(connection, row["number"])
     await connection.execute(insert(tombstones).values(media_id=media_id, deleted_at=now))
     await connection.execute(delete(early_results).where(early_results.c.media_id == media_id))
     await connection.execute(delete(media).where(media.c.id == media_id))  # and its variants, by cascade
-    await _withdraw(connection, media_id)
     await outbox.deleted(
         connection,
         MediaDeleted(
@@ -116,17 +115,6 @@ async def bury(connection: AsyncConnection, row: Record) -> None:
             deleted_at=now,
         ),
     )
-
-
-async def _withdraw(connection: AsyncConnection, media_id: uuid.UUID) -> None:
-    """Take back what was not told yet. What the relay holds in its hands is told, noted and then erased."""
-    untold = (
-        select(outbox_rows.c.position)
-        .where(outbox_rows.c.media_id == media_id)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    await connection.execute(delete(outbox_rows).where(outbox_rows.c.position.in_(untold)))
 
 
 async def raise_mark(connection: AsyncConnection, number: int) -> None:

@@ -9,7 +9,8 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import msgspec
 import structlog
 from sqlalchemy import Row, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.database import ERASER, RELAY, Database, try_lock
 from services.catalog.models import outbox, stored_events, tombstones
@@ -35,6 +37,7 @@ LOOK_SECONDS = 0.25  # for rows that another process has written
 DOWN_SECONDS = 1.0  # between attempts while a part is down
 MEASURE_SECONDS = 5.0
 SEQUENCE_HEADER = "Tripod-Sequence"
+_DELETED = topology.media_subject("deleted", "")
 
 
 class Lag(Protocol):
@@ -44,7 +47,7 @@ class Lag(Protocol):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A row that the broker has acknowledged; `sequence` is 0 for a registry entry."""
+    """A row that the broker has acknowledged; `sequence` is 0 for a registry entry, and for what was dropped."""
 
     row: Row[Any]
     sequence: int
@@ -87,10 +90,11 @@ async def tell_batch(database: Database, bus: Bus) -> int:
             )
         ]
         failures: list[TripodError] = []
-        before = await told_before(connection, bus, found)
+        buried = await _buried(connection, found)
+        before = await told_before(connection, bus, found, buried)
         told = list(
             itertools.chain(
-                *await asyncio.gather(*(_tell_line(bus, line, before, failures) for line in lines))
+                *await asyncio.gather(*(_tell_line(bus, line, before, buried, failures) for line in lines))
             )
         )
         if told:
@@ -105,13 +109,30 @@ async def tell_batch(database: Database, bus: Bus) -> int:
     return len(found)
 
 
+async def _buried(connection: AsyncConnection, found: Sequence[Row[Any]]) -> set[uuid.UUID]:
+    """The rows that speak of media which are deleted by now: nobody is to hear of them any more. Some may have been
+    told all the same, by a relay that died before it could remember that."""
+    ids = {row.media_id for row in found if row.media_id is not None}
+    gone = set(
+        (await connection.scalars(select(tombstones.c.media_id).where(tombstones.c.media_id.in_(ids)))).all()
+    )
+    return {row.id for row in found if row.media_id in gone and not row.subject.startswith(_DELETED)}
+
+
 async def _tell_line(
-    bus: Bus, line: list[Row[Any]], before: Mapping[uuid.UUID, int], failures: list[TripodError]
+    bus: Bus,
+    line: list[Row[Any]],
+    before: Mapping[uuid.UUID, int],
+    buried: AbstractSet[uuid.UUID],
+    failures: list[TripodError],
 ) -> list[Told]:
     told = []
     for row in line:
         try:
-            told.append(Told(row, before.get(row.id) or await _tell(bus, row)))
+            sequence = before.get(row.id, 0)
+            if not sequence and row.id not in buried:
+                sequence = await _tell(bus, row)
+            told.append(Told(row, sequence))
         except TripodError as error:
             # Also what the broker refuses for good stays: an event is never dropped, and the lag shows it.
             log.warning("outbox.not_told", outbox_id=str(row.id), subject=row.subject, reason=error.detail)
@@ -153,7 +174,7 @@ async def register(bus: Bus, key: str, data: bytes) -> None:
 async def _note(connection: Any, told: list[Told]) -> None:
     """Remember where events lie that will have to be erased with their media, and where the deletions lie."""
     events = [t for t in told if t.row.media_id is not None]
-    deletions = [t for t in events if t.row.subject.startswith(topology.media_subject("deleted", ""))]
+    deletions = [t for t in events if t.row.subject.startswith(_DELETED)]
     for t in deletions:
         await connection.execute(
             update(tombstones).where(tombstones.c.media_id == t.row.media_id).values(sequence=t.sequence)
@@ -161,7 +182,7 @@ async def _note(connection: Any, told: list[Told]) -> None:
     rest = [
         {"stream": topology.MEDIA, "sequence": t.sequence, "media_id": t.row.media_id}
         for t in events
-        if t not in deletions
+        if t not in deletions and t.sequence
     ]
     if rest:
         await connection.execute(upsert(stored_events).on_conflict_do_nothing(), rest)

@@ -6,6 +6,7 @@ longer, would store its events a second time, and the first ones would never be 
 
 import uuid
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,12 +34,16 @@ class _Identified(msgspec.Struct):
 
 
 async def told_before(
-    connection: AsyncConnection, bus: Bus, rows: Sequence[Row[Any]]
+    connection: AsyncConnection, bus: Bus, rows: Sequence[Row[Any]], buried: AbstractSet[uuid.UUID]
 ) -> dict[uuid.UUID, int]:
-    """Where in the stream those rows are that it holds already, of those too old for the broker to know itself.
-    Raises Unavailable."""
+    """Where in the stream those rows are that it holds already, of those too old for the broker to know itself and
+    of the buried ones, which are not told again. Raises Unavailable."""
     now = datetime.now(UTC)
-    wanted = {str(row.id): row.id for row in rows if row.kind == EVENT and now - row.created_at > RECENT}
+    wanted = {
+        str(row.id): row.id
+        for row in rows
+        if row.kind == EVENT and (row.id in buried or now - row.created_at > RECENT)
+    }
     if not wanted:
         return {}
     mark = await connection.scalar(select(marks.c.value).where(marks.c.name == TOLD_UP_TO))

@@ -137,6 +137,38 @@ async def test_a_relay_that_was_away_for_longer_than_the_broker_remembers_tells_
     assert 2 in places
 
 
+async def test_what_a_dying_relay_told_of_a_media_is_erased_when_the_media_was_deleted_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = MemoryBus()
+    await bus.ensure(TOPOLOGY)
+    told, untold = stories.uploaded(), stories.uploaded()
+    await take(database, told)
+
+    async def lose(connection: Any, _told: Any) -> None:
+        await lose_connection(connection)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(relay, "_note", lose)
+        with pytest.raises(Unavailable):
+            await relay.tell_batch(database, bus)
+    assert await bus.last_sequence(topology.MEDIA) == 1
+    await take(database, untold)
+    for upload in (told, untold):
+        await commands.remove(database, ANN, upload.id)
+    await tell_all(database, bus)
+    while await relay.erase_batch(database, bus):
+        pass
+
+    left = [
+        await bus.read(topology.MEDIA, place)
+        for place in range(1, await bus.last_sequence(topology.MEDIA) + 1)
+    ]
+    subjects = [message.subject for message in left if message]
+    assert subjects == ["media.v1.deleted.image", "media.v1.deleted.image"]
+    assert await all_rows(database, "stored_events") == []
+
+
 async def test_two_relays_at_once_keep_the_order_of_each_media(database: Database, bus: Bus) -> None:
     uploads = [stories.uploaded() for _ in range(3)]
     for upload in uploads:
