@@ -192,8 +192,9 @@ TOPOLOGY = Topology(
     ),
     buckets=(
         Bucket(name=COUNTERS, max_bytes=MEBIBYTE),
-        # Those under way are written anew all the time; some five million uploads leave their marks in a day.
-        Bucket(name=INTENTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
+        # Those under way are written anew all the time. Each upload leaves a mark that long, which every sweep reads
+        # (some 100,000 in a second); what an outage of all of ingest outlives is the janitor's.
+        Bucket(name=INTENTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=6)),
         Bucket(name=UPLOADS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=IDEMPOTENCY, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=ENTITIES, max_bytes=GIBIBYTE),
