@@ -114,13 +114,17 @@ async def test_invariant_4_deleted_is_final_and_a_late_event_is_erased_again(
     assert [r for r in await all_rows(database, "media") if r["id"] == own] == []
     assert [r for r in await all_rows(database, "variants") if r["media_id"] == own] == []
     assert [r for r in await all_rows(database, "early_results") if r["media_id"] == own] == []
-    deletions = await outbox_events(database, own)
-    assert [type(event) for event in deletions] == [MediaDeleted] * (1 + len(late))
+    assert len(await deletions_in_outbox(database, own)) == 1 + len(late)
 
 
 async def outbox_events(database: Database, media_id: uuid.UUID) -> Sequence[Any]:
     rows = [row for row in await all_rows(database, "outbox") if row["media_id"] == media_id]
     return [decode(row["data"])[1] for row in sorted(rows, key=lambda row: row["position"])]
+
+
+async def deletions_in_outbox(database: Database, media_id: uuid.UUID) -> list[MediaDeleted]:
+    """What others will hear: the relay drops the rest, see test_outbox."""
+    return [e for e in await outbox_events(database, media_id) if isinstance(e, MediaDeleted)]
 
 
 async def test_a_late_upload_of_a_deleted_media_names_its_original_to_the_erasers(database: Database) -> None:
@@ -129,7 +133,7 @@ async def test_a_late_upload_of_a_deleted_media_names_its_original_to_the_eraser
     await commands.remove(database, ANN, upload.id)
     await take(database, upload, stories.processed(upload))
 
-    first, again, late = await outbox_events(database, upload.id)
+    first, again, late = await deletions_in_outbox(database, upload.id)
     assert (first.key, again.key, late.key) == (upload.key, upload.key, None)
     assert first.variants == again.variants == late.variants
     assert str(upload.id) in first.variants
