@@ -58,7 +58,7 @@ def headers(error: TripodError) -> dict[str, str]:
     return found
 
 
-def _answer_ours(_request: Request[Any, Any, Any], error: TripodError) -> Response[bytes]:
+def answer(_request: Request[Any, Any, Any], error: TripodError) -> Response[bytes]:
     if error.status >= 500:
         log.warning("http.failed", code=error.code, detail=error.detail)
     return Response(
@@ -105,11 +105,11 @@ def _answer_invalid(request: Request[Any, Any, Any], error: ValidationException)
     """Values that can be read and are not what a route takes."""
     faults = error.extra if isinstance(error.extra, list) else []
     if any(fault.get("message") == _NO_BODY for fault in faults):
-        return _answer_ours(request, Malformed("The body is empty; it must be a JSON object."))
+        return answer(request, Malformed("The body is empty; it must be a JSON object."))
     if not faults:  # its own text repeats the query, which may hold a signature
-        return _answer_ours(request, Invalid("A parameter that is needed is missing."))
+        return answer(request, Invalid("A parameter that is needed is missing."))
     detail = "; ".join(_field_fault(fault) for fault in faults) + "."
-    return _answer_ours(request, Invalid(detail, errors=faults))
+    return answer(request, Invalid(detail, errors=faults))
 
 
 def _field_fault(fault: dict[str, Any]) -> str:
@@ -121,19 +121,17 @@ def _field_fault(fault: dict[str, Any]) -> str:
 
 def _answer_too_deep(request: Request[Any, Any, Any], _error: RecursionError) -> Response[bytes]:
     """A body nested so deeply that reading it runs out of stack; nothing of ours recurses like that."""
-    return _answer_ours(request, Malformed("The body is nested too deeply."))
+    return answer(request, Malformed("The body is nested too deeply."))
 
 
 def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A fault of ours: the log has it all, the caller the trace id to ask about."""
     log.error("http.fault", method=request.method, path=request.url.path, exc_info=error)
-    return _answer_ours(
-        request, TripodError("Something broke on our side; the trace id names it in the logs.")
-    )
+    return answer(request, TripodError("Something broke on our side; the trace id names it in the logs."))
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {
-    TripodError: _answer_ours,
+    TripodError: answer,
     ValidationException: _answer_invalid,
     HTTPException: _answer_framework,
     RecursionError: _answer_too_deep,

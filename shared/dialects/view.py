@@ -1,0 +1,34 @@
+"""What a dialect shapes its answers from: the media object, and what our own API does not show of it."""
+
+import msgspec
+
+from shared.events.messages import MediaUploaded
+from shared.media import Media, Variant, from_upload
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A media as the catalog, or the ingest that has just taken it, knows it. `key`: where the original lies."""
+
+    media: Media
+    key: str
+    owner_uid: int | None = None
+    owner_name: str | None = None
+
+    @property
+    def stored_name(self) -> str:
+        """The file name under which the original lies in the store."""
+        return self.key.rsplit("/", 1)[-1]
+
+    def variant(self, name: str) -> Variant | None:
+        """None while it is not made, or where the recipe has none of this name."""
+        return next((made for made in self.media.variants if made.name == name), None)
+
+
+def of_upload(event: MediaUploaded, base_url: str, media: Media | None = None) -> View:
+    """What ingest can show of an upload; `media` is what the catalog has told of it since."""
+    return View(
+        media=media or from_upload(event, base_url),
+        key=event.key,
+        owner_uid=event.owner_uid,
+        owner_name=event.owner_name,
+    )
