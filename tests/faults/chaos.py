@@ -1,10 +1,10 @@
-"""`make chaos SEED=1 UPLOADS=2000`: clients upload while parts are killed at random, then everything is counted.
+"""`make chaos SEED=1 UPLOADS=2000`: clients upload while parts are killed, then everything is counted.
 
-The seed decides what is uploaded, which part dies, for how long it stays away and when the next one does; the same
-seed gives the same order of kills. Exit status 1 when anything was lost, doubled, left over or not finished.
+The seed decides what is uploaded, which parts die after how many acknowledged uploads, and for how long they stay
+away: the same seed gives the same kills of the same parts in the same order. The plan is printed first, `--json FILE`
+keeps it with what came of it. Exit status 1 when anything was lost, doubled, left over or not finished.
 """
 
-import random
 import signal
 import sys
 import tempfile
@@ -19,19 +19,22 @@ import msgspec
 from deploy.stack import EmbeddedStack
 from tests.faults.control import config, ready, reconcile, settled, verify
 from tests.faults.load import Acknowledged, Load
+from tests.faults.schedule import Part, Strike, planned
 
-VICTIMS = ("ingest", "processor", "catalog", "nats", "postgres", "s3", "origin")
 DELETED = 0.1  # of what was uploaded, as soon as it is listed
-SERVERS_FIRST = ("postgres", "nats", "s3", "catalog", "processor", "ingest", "origin")
+SERVERS_FIRST: tuple[Part, ...] = ("postgres", "nats", "s3", "catalog", "processor", "ingest", "origin")
+MOST_SECONDS = 300.0  # between two strikes
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """What happened, for the report."""
+    """What was to happen, and what did."""
 
     seed: int
     uploads: int
-    kills: Counter[str]
+    plan: tuple[Strike, ...]
+    kills: Counter[str] = Counter()
     seconds: float = 0
+    acknowledged: int = 0
     retries: int = 0
     slowest: float = 0
     orphans_before: int = 0
@@ -39,33 +42,21 @@ class Run(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = {}
 
 
-class Reaper:
-    """Kills parts, one or two at a time, and lets them come back; the dice alone decide."""
-
-    def __init__(self, stack: EmbeddedStack, seed: int) -> None:
-        self.stack = stack
-        self.dice = random.Random(seed)
-        self.kills: Counter[str] = Counter()
-
-    def strike(self) -> None:
-        """One blow, and the way back up."""
-        dying = self.dice.sample(VICTIMS, k=2 if self.dice.random() < 0.25 else 1)
-        away = self.dice.uniform(0, 1.5)
-        for part in dying:
-            self.stack.stop(part, signal.SIGKILL)
-            self.kills[part] += 1
-        time.sleep(away)
-        for part in sorted(dying, key=SERVERS_FIRST.index):
-            self.stack.start(part)
-        time.sleep(self.dice.uniform(0, 2))
+def strike(stack: EmbeddedStack, blow: Strike) -> None:
+    """One blow, and the way back up."""
+    for part in blow.parts:
+        stack.stop(part, signal.SIGKILL)
+    time.sleep(blow.away)
+    for part in sorted(blow.parts, key=SERVERS_FIRST.index):
+        stack.start(part)
 
 
 def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
     """The whole story on an empty stack."""
-    ledger = Acknowledged()
+    ledger, done = Acknowledged(), Run(seed=seed, uploads=uploads, plan=planned(seed, uploads))
     with EmbeddedStack(config(folder / "data", durable=True)) as stack:
         ready(stack)
-        started, reaper = time.monotonic(), Reaper(stack, seed)
+        started = time.monotonic()
         with Load(
             stack.origin_url,
             stack.token("loader"),
@@ -76,18 +67,14 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
             wait=0.05,
             deleted=DELETED,
         ) as load:
-            while not load.over:
-                reaper.strike()
-                print(f"{len(ledger)} of {uploads} acknowledged, {reaper.kills.total()} kills", flush=True)  # noqa: T201
+            for number, blow in enumerate(done.plan, 1):
+                load.reached(blow.after, MOST_SECONDS)
+                say(f"{len(ledger)} of {uploads} acknowledged; strike {number}: {' and '.join(blow.parts)}")
+                strike(stack, blow)
+                done.kills.update(blow.parts)
         ready(stack)
-        done = Run(
-            seed=seed,
-            uploads=uploads,
-            kills=reaper.kills,
-            seconds=time.monotonic() - started,
-            retries=ledger.retries,
-            slowest=ledger.slowest,
-        )
+        done.seconds, done.acknowledged = time.monotonic() - started, len(ledger)
+        done.retries, done.slowest = ledger.retries, ledger.slowest
         before = settled(stack, ledger, folder, seconds=600)
         done.orphans_before = sum(found["check"] == "orphan" for found in before["findings"])
         reconcile(stack)
@@ -96,18 +83,39 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
     return done
 
 
+def say(line: str) -> None:
+    """Also where the output is a file that somebody watches."""
+    print(line, flush=True)  # noqa: T201
+
+
 @click.command()
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same kills.")
 @click.option("--uploads", default=2000, show_default=True)
 @click.option("--clients", default=6, show_default=True)
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder for data and logs that stay behind.")
-def main(*, seed: int, uploads: int, clients: int, keep: Path | None) -> None:
-    """Kill at random under load; count what is left."""
+@click.option(
+    "--json",
+    "json_",
+    type=click.Path(path_type=Path),
+    help="File that the plan and the outcome are written to.",
+)
+def main(*, seed: int, uploads: int, clients: int, keep: Path | None, json_: Path | None) -> None:
+    """Kill by plan under load; count what is left."""
+    for number, blow in enumerate(planned(seed, uploads), 1):
+        say(f"{number}: after {blow.after} uploads {' and '.join(blow.parts)}, away for {blow.away:g} s")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         where = keep or Path(folder)
         where.mkdir(parents=True, exist_ok=True)
         done = run(where, seed=seed, uploads=uploads, clients=clients)
-    click.echo(msgspec.json.format(msgspec.json.encode(done)).decode())
+    written = msgspec.json.format(msgspec.json.encode(done))
+    if json_ is not None:
+        json_.write_bytes(written)
+    else:
+        click.echo(written)
+    say(
+        f"{done.acknowledged} acknowledged, {done.kills.total()} kills in {done.seconds:.0f} s, "
+        f"{len(done.findings)} findings"
+    )
     sys.exit(1 if done.findings else 0)
 
 
