@@ -14,9 +14,11 @@ JOBS ?= 2
 DOCKER_BUILD ?= docker build
 # What the tests' servers are: processes of this machine, or `containers`.
 STACK ?= embedded
+# What runs on containers: the tests of the embedded stack itself do not.
+CONTAINED := tests/contract $(sort $(wildcard tests/integration/*/)) tests/integration/test_embedded_fixtures.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench lint types imports check format lock clean
+.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench lint types imports check format asyncapi lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +45,7 @@ images: ## build the images of `docker compose up`
 
 test: $(READY) ## all tests but the long ones, on real servers (STACK=containers: a service's, on containers)
 	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" \
-		$(if $(filter containers,$(STACK)),tests/contract tests/integration) $(ARGS)
+		$(if $(filter containers,$(STACK)),$(CONTAINED)) $(ARGS)
 
 test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves
 	@STACK=compose $(BIN)/python -m pytest tests/e2e tests/compose $(ARGS)
@@ -72,6 +74,9 @@ check: lint types imports test ## all that must pass
 format: $(READY) ## repair style and formatting
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+asyncapi: $(READY) ## write docs/asyncapi.json, the events as other back ends hear them
+	@exec $(BIN)/python -m shared.events.asyncapi docs/asyncapi.json
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(LOCK) --all-extras pyproject.toml -o requirements.lock
