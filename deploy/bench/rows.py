@@ -13,7 +13,7 @@ from sqlalchemy import text
 from deploy.bench import system
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.stack import EmbeddedStack
-from services.catalog import cursors, queries
+from services.catalog import cursors, queries, similar
 from services.catalog.cursors import Place
 from services.catalog.database import Database, DatabaseSettings
 from services.catalog.queries import Filters
@@ -28,10 +28,11 @@ CALLERS = {
 }
 # Every twentieth row starts a family whose hashes differ in 0 to 9 bits, so that there is something to find.
 FILL = """
-INSERT INTO media (id, number, owner, profile, recipe, key, filename, mime_type, media_type, size, sha256, created_at,
-                   is_public, generation, status, status_at, derived_generation, derived_at, width, height,
+INSERT INTO media (id, number, owner, owner_uuid, profile, recipe, key, filename, mime_type, media_type, size, sha256,
+                   created_at, is_public, generation, status, status_at, derived_generation, derived_at, width, height,
                    phash, dhash)
-SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, 'default', 'standard', '2026/06/21/' || i, 'photo ' || i || '.jpg',
+SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, md5((i %% 1000)::text)::uuid, 'default', 'standard',
+       '2026/06/21/' || i, 'photo ' || i || '.jpg',
        'image/jpeg', 'image', 1000000 + i, md5(i::text) || md5((-i)::text),
        timestamptz '2026-01-01' + i * interval '7 seconds', i %% 2 = 0, 1, 'ready',
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 1,
@@ -121,7 +122,7 @@ async def _similar(database: Database, most: int, target: Target | None, setting
     sizes = []
     async with database.reading() as connection:
         for phash in await _some_hashes(connection, count, 30 if setting.quick else 100):
-            seconds, near = await _timed(connection, queries.near(phash, most), {})
+            seconds, near = await _timed(connection, similar.near(phash, most), {})
             fast.append(seconds)
             seconds, scanned = await _timed(connection, SCAN, {"phash": phash, "most": most})
             slow.append(seconds)

@@ -56,6 +56,7 @@ media = Table(
     Column("owner", Text, nullable=False),
     Column("owner_uid", BigInteger),
     Column("owner_name", Text),
+    Column("owner_uuid", Uuid, nullable=False),  # computed from the owner, for APIs that know users by UUID
     Column("profile", Text, nullable=False),
     Column("recipe", Text, nullable=False),
     Column("key", Text, nullable=False),
@@ -117,6 +118,10 @@ media = Table(
         "ix_media_entity_created", "entity_type", "entity_id", "created_at", "id",
         postgresql_where=text("entity_type IS NOT NULL"),
     ),
+    # For APIs that list only their own profiles, and know users by number or by UUID.
+    Index("ix_media_profile_created", "profile", "created_at", "id"),
+    Index("ix_media_owner_uuid_created", "owner_uuid", "created_at", "id"),
+    Index("ix_media_owner_uid", "owner_uid", postgresql_where=text("owner_uid IS NOT NULL")),
     Index("ix_media_sha256", "sha256"),
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),

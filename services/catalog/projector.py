@@ -18,6 +18,7 @@ from services.catalog.database import Database, lock_media
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
 from services.catalog.rows import Record
+from shared.dialects.users import uuid_id
 from shared.events import topology
 from shared.events.messages import (
     EntityLink,
@@ -176,6 +177,7 @@ def _row(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
         "owner": event.owner,
         "owner_uid": event.owner_uid,
         "owner_name": event.owner_name,
+        "owner_uuid": uuid_id(event.owner),
         "profile": event.profile,
         "recipe": event.recipe,
         "key": event.key,

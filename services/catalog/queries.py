@@ -6,45 +6,63 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    BIGINT,
     ColumnElement,
-    Integer,
+    Select,
+    Uuid,
+    and_,
     any_,
     bindparam,
-    cast,
+    exists,
     func,
-    literal_column,
+    or_,
     select,
+    true,
     tuple_,
     union,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIT
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import cursors, rights
 from services.catalog.cursors import Place
-from services.catalog.hashes import neighbours
-from services.catalog.models import SIMILAR, band_sql, media
-from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller
-from services.catalog.schemas import Count, CountKind, Label, Neighbour, Sort
+from services.catalog.models import media
+from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
+from services.catalog.schemas import Count, CountKind, Sort
 from shared.auth import Caller
+from shared.dialects.view import View
 from shared.errors import NotFound
 from shared.events.messages import VariantRef
 from shared.media import Media
 
 COUNT_CAP = 10_001
-SIMILAR_MOST = 200  # neighbours that one answer holds
+MOST_NUMBER = 2**53 - 1
+DECIMAL = "^[0-9]{1,18}$"
+"""Owners who are a number by themselves, whatever uid their token had: as `shared.dialects.users` has it."""
+PLACE = (media.c.created_at, media.c.id)
+_EQUAL = (
+    "media_type", "status", "entity_type", "entity_id", "entity_field", "owner", "owner_uuid", "is_public",
+)  # fmt: skip
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list is narrowed to; None narrows nothing."""
+    """What a list is narrowed to; None and no profiles narrow nothing.
 
+    `owner_uid_or_sub`: the owner is this number to APIs that know users by number. `owner_uuid`: the same for those
+    that know them by UUID. `ids`: these alone, none where it is empty. `created_before`: older than this.
+    """
+
+    profiles: tuple[str, ...] = ()
     media_type: str | None = None
     status: str | None = None
     entity_type: str | None = None
     entity_id: str | None = None
+    entity_field: str | None = None
     owner: str | None = None
+    owner_uid_or_sub: int | None = None
+    owner_uuid: uuid.UUID | None = None
     is_public: bool | None = None
+    ids: tuple[uuid.UUID, ...] | None = None
+    created_before: datetime | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,22 +96,124 @@ async def list_media(
 
 
 def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: Place | None) -> Shaped:
-    """The first rows behind `after`. Each ground on which the caller may see a row is asked by itself, because each
-    has an index in this order: somebody who may see ten of a million rows does not wait for the million."""
-    place = (media.c.created_at, media.c.id)
-    order = place if sort == "created_at" else tuple(column.desc() for column in place)
-    narrowed = select(*place).where(*_conditions(filters)).order_by(*order).limit(limit)
+    """The first rows behind `after`."""
+    order = _order(sort)
+    narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(limit)
     if after is not None:
         known = tuple_(bindparam("at", after.at, media.c.created_at.type), bindparam("last", after.id))
-        narrowed = narrowed.where(tuple_(*place) > known if sort == "created_at" else tuple_(*place) < known)
-    ways = [narrowed.where(ground) for ground in rights.grounds(caller)]
-    ids = (union(*ways) if len(ways) > 1 else ways[0]).subquery()
+        narrowed = narrowed.where(tuple_(*PLACE) > known if sort == "created_at" else tuple_(*PLACE) < known)
+    ids = _on_each_ground(caller, filters, narrowed)
     return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
 
 
-def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    wanted = msgspec.structs.asdict(filters)
-    return [media.c[name] == value for name, value in wanted.items() if value is not None]
+def _order(sort: Sort) -> tuple[ColumnElement[Any], ...]:
+    return PLACE if sort == "created_at" else tuple(column.desc() for column in PLACE)
+
+
+def _on_each_ground(caller: Caller, filters: Filters, narrowed: Select[Any]) -> Any:
+    """Places of rows that the caller may see. Each ground on which they may is asked by itself, because each has an
+    index in this order: somebody who may see ten of a million rows does not wait for the million."""
+    ways = [narrowed.where(ground) for ground in _grounds(caller, filters)]
+    return (union(*ways) if len(ways) > 1 else ways[0]).subquery()
+
+
+def _grounds(caller: Caller, filters: Filters) -> tuple[ColumnElement[bool], ...]:
+    """What is narrowed to the caller's own needs no other ground."""
+    own = caller.sub is not None and filters.owner == caller.sub
+    return (true(),) if own else rights.grounds(caller)
+
+
+def conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    """What a row fulfils that the filters let through, whoever asks."""
+    found = [media.c[name] == value for name in _EQUAL if (value := getattr(filters, name)) is not None]
+    if len(filters.profiles) == 1:  # an equality, so that an index that begins with it keeps its order
+        found.append(media.c.profile == filters.profiles[0])
+    elif filters.profiles:
+        found.append(media.c.profile.in_(filters.profiles))
+    if filters.owner_uid_or_sub is not None:
+        number = filters.owner_uid_or_sub
+        known_by_uid = and_(media.c.owner_uid == number, media.c.owner.op("!~")(DECIMAL))
+        found.append(or_(media.c.owner == str(number), known_by_uid))
+    if filters.ids is not None:
+        found.append(media.c.id == any_(bindparam(None, list(filters.ids), ARRAY(Uuid))))
+    if filters.created_before is not None:
+        found.append(media.c.created_at < filters.created_before)
+    return found
+
+
+async def offset_page(
+    connection: AsyncConnection,
+    caller: Caller,
+    filters: Filters,
+    *,
+    sort: Sort,
+    offset: int,
+    limit: int,
+    base_url: str,
+) -> list[View]:
+    """A page of an API that counts its rows from 0. Only places are skipped, never whole rows, so that deep pages
+    are found as well; they cost time in proportion to their depth all the same, which a cursor does not."""
+    order = _order(sort)
+    narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(offset + limit)
+    ways = _on_each_ground(caller, filters, narrowed)
+    ends = (ways.c.created_at, ways.c.id)
+    placed = ends if sort == "created_at" else tuple(column.desc() for column in ends)
+    ids = select(ways.c.id).order_by(*placed).offset(offset).limit(limit).subquery()
+    found = shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order)
+    return [view(row, base_url) for row in (await connection.execute(found)).mappings()]
+
+
+async def count(connection: AsyncConnection, caller: Caller, filters: Filters) -> int:
+    """How many there are, exactly."""
+    return (
+        await connection.scalar(select(func.count()).select_from(media).where(*readable(caller, filters)))
+        or 0
+    )
+
+
+def readable(caller: Caller, filters: Filters) -> list[ColumnElement[bool]]:
+    """What a row fulfils that the filters let through and that the caller may see."""
+    return [or_(*_grounds(caller, filters)), *conditions(filters)]
+
+
+async def find_view(
+    connection: AsyncConnection,
+    caller: Caller,
+    *,
+    filters: Filters,
+    number: int | None = None,
+    media_id: uuid.UUID | None = None,
+    base_url: str,
+) -> View | None:
+    """The one of this number or id; None where there is none that the filters let through and the caller may see."""
+    one = _one(number, media_id)
+    if one is None:
+        return None
+    found = shaped_for(caller).where(one, *readable(caller, filters))
+    row = (await connection.execute(found)).mappings().first()
+    return None if row is None else view(row, base_url)
+
+
+async def exists_elsewhere(
+    connection: AsyncConnection,
+    *,
+    filters: Filters,
+    number: int | None = None,
+    media_id: uuid.UUID | None = None,
+) -> bool:
+    """Whether there is such a media at all, the caller's to see or not: rights are ignored here. Only for APIs whose
+    document answers 403 where ours would answer 404."""
+    one = _one(number, media_id)
+    if one is None:
+        return False
+    return bool(await connection.scalar(select(exists().where(one, *conditions(filters)))))
+
+
+def _one(number: int | None, media_id: uuid.UUID | None) -> ColumnElement[bool] | None:
+    """None for a number that no media can have."""
+    if media_id is not None:
+        return media.c.id == media_id
+    return media.c.number == number if number is not None and 0 <= number <= MOST_NUMBER else None
 
 
 async def count_media(
@@ -101,7 +221,7 @@ async def count_media(
 ) -> Count:
     """How many the list has. An estimate speaks of rows that the caller may not see, so only those who see all
     get one; others get the capped count."""
-    matching = select(media.c.id).where(rights.readable(caller), *_conditions(filters))
+    matching = select(media.c.id).where(*readable(caller, filters))
     if kind == "estimated" and caller.sees_all:
         return Count(value=await _estimate(connection, matching), kind=kind)
     if kind == "exact":
@@ -119,10 +239,11 @@ async def _estimate(connection: AsyncConnection, matching: Any) -> int:
 
 async def get_media(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID, base_url: str) -> Media:
     """Raises NotFound, also for what the caller may not see."""
-    return show_to_caller(await _readable_row(connection, caller, media_id), base_url)
+    return show_to_caller(await readable_row(connection, caller, media_id), base_url)
 
 
-async def _readable_row(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
+async def readable_row(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
+    """A shaped row with `may_change`. Raises NotFound."""
     found = shaped_for(caller).where(media.c.id == media_id, rights.readable(caller))
     row = (await connection.execute(found)).mappings().first()
     if row is None:
@@ -132,7 +253,7 @@ async def _readable_row(connection: AsyncConnection, caller: Caller, media_id: u
 
 async def row_to_change(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
     """A shaped row with `may_change`; the media must be locked. Raises NotFound."""
-    return await _readable_row(connection, caller, media_id)
+    return await readable_row(connection, caller, media_id)
 
 
 class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,51 +293,6 @@ async def deliverable(connection: AsyncConnection, caller: Caller | None, media_
         made_at=row["derived_at"],
         variants=tuple(VariantRef(**ref) for ref in row["variants"] or ()),
     )
-
-
-async def similar_media(
-    connection: AsyncConnection, caller: Caller, media_id: uuid.UUID, *, max_distance: int, base_url: str
-) -> list[Neighbour]:
-    """What looks like this media, nearest first; none for a media without a telling hash. Raises NotFound."""
-    asked = await _readable_row(connection, caller, media_id)
-    if asked["phash"] is None or asked["degenerate"]:
-        return []
-    found = near(asked["phash"], max_distance).subquery()
-    answer = (
-        shaped_for(caller, found.c.distance)
-        .join(found, found.c.id == media.c.id)
-        .where(media.c.id != media_id, rights.readable(caller))
-        .order_by(found.c.distance, media.c.id)
-        .limit(SIMILAR_MOST)
-    )
-    rows = (await connection.execute(answer)).mappings().all()
-    return [
-        Neighbour(distance=row["distance"], label=label(row["distance"]), media=show_to_caller(row, base_url))
-        for row in rows
-    ]
-
-
-def near(phash: int, distance: int) -> Any:
-    """A select of (id, distance) of all media whose hash is within `distance` bits, exact and without a scan."""
-    differing = cast(media.c.phash.op("#")(bindparam("phash", phash, BIGINT)), BIT(64))
-    bits = func.bit_count(differing, type_=Integer).label("distance")
-    tries = [
-        select(media.c.id, bits).where(
-            literal_column(band_sql(band), BIGINT) == any_(bindparam(f"band_{band}", values, ARRAY(BIGINT))),
-            SIMILAR,
-            bits <= distance,
-        )
-        for band, values in enumerate(neighbours(phash, distance))
-        if values
-    ]
-    return union(*tries) if len(tries) > 1 else tries[0]
-
-
-def label(distance: int) -> Label:
-    """0 identical, 1 to 5 very similar, from 6 on similar."""
-    if distance == 0:
-        return "identical"
-    return "very_similar" if distance <= 5 else "similar"
 
 
 async def entity_media_ids(

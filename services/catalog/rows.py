@@ -13,6 +13,7 @@ from services.catalog import rights
 from services.catalog.hashes import to_hex
 from services.catalog.models import media, variants
 from shared.auth import Caller
+from shared.dialects.view import View
 from shared.events.messages import EntityLink, VariantRef
 from shared.ids import public_id
 from shared.media import Media, MediaError, media_url, show_variants
@@ -128,3 +129,13 @@ def show_to_caller(row: Record, base_url: str) -> Media:
     """How a media was made is the business of those who may change it."""
     shown = show(row, base_url)
     return shown if row["may_change"] else msgspec.structs.replace(shown, **OUTSIDE)
+
+
+def view(row: Record, base_url: str) -> View:
+    """What a dialect shapes its answer from, under the same rule as `show_to_caller`."""
+    return View(
+        media=show_to_caller(row, base_url),
+        key=row["key"],
+        owner_uid=row["owner_uid"],
+        owner_name=row["owner_name"],
+    )

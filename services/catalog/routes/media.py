@@ -16,6 +16,7 @@ from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
 from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbours, Reprocessing, Sort
 from services.catalog.settings import CatalogSettings
+from services.catalog.similar import similar_media
 from shared.auth import Caller
 from shared.events.messages import MediaType
 from shared.media import Media, Status
@@ -187,7 +188,7 @@ async def similar(
     0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
     media_id = media_id_of(ref)
     async with database.reading() as connection:
-        found = await queries.similar_media(
+        found = await similar_media(
             connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
         )
     return Response(Neighbours(items=found), headers=_OWN_ANSWER)

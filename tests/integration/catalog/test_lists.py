@@ -14,6 +14,7 @@ from services.catalog.database import Database
 from services.catalog.models import media
 from services.catalog.queries import Filters
 from shared.auth import Caller
+from shared.dialects.users import uuid_id
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 
@@ -28,6 +29,7 @@ async def fill(database: Database, count: int, owner: str = "ann", **values: Any
         "id": func.gen_random_uuid(),
         "number": number + next(_blocks),
         "owner": literal(owner),
+        "owner_uuid": literal(uuid_id(owner)),
         "profile": literal("default"),
         "recipe": literal("standard"),
         "key": literal("k"),

@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from services.catalog.database import Database
 from services.catalog.hashes import from_hex
 from services.catalog.models import media
-from services.catalog.queries import near
+from services.catalog.similar import near
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 from tests.integration.catalog.test_lists import fill

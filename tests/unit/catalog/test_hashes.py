@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.hashes import from_hex, neighbours, to_hex
-from services.catalog.queries import label
+from services.catalog.similar import label
 from shared.errors import Malformed
 
 HASHES = st.integers(0, 2**64 - 1)
