@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import re
 import secrets
 from collections.abc import Mapping
@@ -102,14 +103,17 @@ class JetStreamKeyValue:
         return sorted(key for key in found if key.startswith(prefix))
 
     async def _read_keys(self, consumer: str) -> list[str]:
-        puller = Puller(self._connection, self._stream, consumer, f"{self._inbox}.{consumer}")
         keys: list[str] = []
-        async with self._connection.subscribed(puller.feed):
-            while messages := await puller.take(_KEYS_AT_ONCE, 2):
-                keys += [m.subject.removeprefix(self._prefix) for m in messages if not _is_marker(m)]
-                if messages[-1].metadata.num_pending == 0:
-                    break
-        return keys
+        for turn in itertools.count():
+            puller = Puller(self._connection, self._stream, consumer, f"{self._inbox}.{consumer}.{turn}")
+            async with self._connection.subscribed(puller.feed):
+                # A broker that paused in the middle was left, and what it had sent by then was taken.
+                while not puller.over:
+                    messages = await puller.take(_KEYS_AT_ONCE, 2)
+                    keys += [m.subject.removeprefix(self._prefix) for m in messages if not _is_marker(m)]
+                    if not messages or messages[-1].metadata.num_pending == 0:
+                        return keys
+        raise AssertionError  # pragma: no cover - the loop returns or raises
 
     async def _newest(self, key: str) -> tuple[Entry | None, bool]:
         """The newest entry, and whether it is the mark of a delete."""

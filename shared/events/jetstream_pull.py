@@ -70,6 +70,11 @@ class Puller:
         """A request was left open; another puller must do the next fetch."""
         self.feed = Feed(f"{inbox}.*", "", self._take)
 
+    @property
+    def over(self) -> bool:
+        """Whether it was left, and all that had arrived by then is handed out."""
+        return self.spent and not self._arrived
+
     def _take(self, message: Msg) -> None:
         headers = message.headers or {}
         status = headers.get("Status")

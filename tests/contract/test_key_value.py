@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import Unavailable
+from shared.events import jetstream_pull
 from shared.events.bus import Bus, KeyConflict, KeyValue
 from shared.events.kv_token import kv_token
 from tests.contract.brokers import TOPOLOGY, until
@@ -178,3 +179,13 @@ async def test_a_bucket_that_does_not_exist_is_unavailable(bus: Bus) -> None:
         await nothing.put("a", b"")
     with pytest.raises(Unavailable):
         await nothing.keys()
+
+
+async def test_all_keys_are_told_also_by_a_broker_that_pauses_between_them(
+    words: KeyValue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"key.{number:04}" for number in range(1200)]
+    for start in range(0, len(names), 100):
+        await asyncio.gather(*(words.put(name, b"") for name in names[start : start + 100]))
+    monkeypatch.setattr(jetstream_pull, "QUIET_SECONDS", 0)  # each wait for the next one is too long
+    assert await words.keys() == names

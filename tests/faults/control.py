@@ -144,6 +144,8 @@ def settled(
     try:
         eventually(look, "the system to come to rest", seconds)
     except AssertionError:
+        if not found:  # `tripod verify` itself has failed, and says why
+            raise
         raise AssertionError(f"not at rest after {seconds:g} s: {found[0]['findings'][:10]}") from None
     return verify(stack, path, "--complete", "--deep")
 
