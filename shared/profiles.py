@@ -1,4 +1,4 @@
-"""Profiles: named upload rule sets, read from a data file that an operator can replace."""
+"""Profiles: named upload rule sets, read from a data file that an operator can extend."""
 
 import string
 from collections.abc import Mapping
@@ -11,37 +11,52 @@ import msgspec
 from shared.env import Env
 from shared.errors import Invalid, SettingsError
 from shared.events.messages import MediaType
-from shared.storage.keys import VARIANTS
-
-_FIELDS = {"YYYY", "MM", "DD", "uuid", "name", "ext"}
+from shared.formats import BY_MIME
+from shared.storage.keys import FIELDS, UNIQUE, VARIANTS
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be uploaded under one name. `max_bytes` by media type; a missing type is refused."""
+    """What may be uploaded under one name, by whom, and what becomes of it. Sizes in bytes, sides in pixels.
+
+    `max_bytes` by media type; a missing type is refused, and so is a format that is not among `types` where its
+    media type has some there. `attach`: who may hang media on an entity. `self` means the user with the entity's
+    id, whether it is registered or not, and the owners of one that is.
+    """
 
     who: Literal["signed_in", "service"] = "signed_in"
+    attach: Literal["owner_or_admin", "owner", "self", "anyone"] = "owner_or_admin"
     public: bool = False
     recipe: str
     key: str
     max_bytes: dict[MediaType, int]
+    min_bytes: dict[MediaType, int] = {}
+    types: tuple[str, ...] = ()
     max_pixels: int = 100_000_000
+    min_side: int = 1
+    max_side: int = 100_000
+    on_entity_delete: Literal["detach", "cascade"] = "detach"
 
     @property
     def widest(self) -> int:
         """The largest file of any type."""
         return max(self.max_bytes.values())
 
+    def takes(self, media_type: MediaType) -> tuple[str, ...]:
+        """The formats of this media type that are taken, by MIME type; none where all are."""
+        return tuple(mime for mime in self.types if BY_MIME[mime].media_type == media_type)
+
 
 Profiles = Mapping[str, Profile]
 
 
 def load(env: Env) -> Profiles:
-    """The shipped profiles, or those of the file that TRIPOD_PROFILES names."""
+    """The shipped profiles; those of the file that TRIPOD_PROFILES names come on top, or in place of one."""
+    shipped = parse(resources.files("shared").joinpath("profiles.toml").read_bytes(), "the shipped profiles")
     path = env.text("TRIPOD_PROFILES", "")
     if not path:
-        return parse(resources.files("shared").joinpath("profiles.toml").read_bytes(), "the shipped profiles")
+        return shipped
     try:
-        return parse(Path(path).read_bytes(), path)
+        return {**shipped, **parse(Path(path).read_bytes(), path)}
     except OSError as error:
         raise SettingsError(f"TRIPOD_PROFILES names {path!r}, which cannot be read: {error}.") from error
 
@@ -52,20 +67,24 @@ def parse(text: bytes, source: str) -> Profiles:
         found = msgspec.toml.decode(text, type=dict[str, Profile])
     except (msgspec.MsgspecError, ValueError) as error:
         raise SettingsError(f"The profiles in {source} cannot be used: {error}.") from error
-    if "default" not in found:
-        raise SettingsError(f"The profiles in {source} lack one named 'default'.")
     for name, profile in found.items():
-        fields = {field for _, field, _, _ in string.Formatter().parse(profile.key) if field}
-        if unknown := fields - _FIELDS:
-            raise SettingsError(
-                f"Profile {name!r} in {source}: the key has unknown fields {sorted(unknown)}."
-            )
-        if "uuid" not in fields or profile.key.startswith((VARIANTS, "/")) or not profile.max_bytes:
-            raise SettingsError(
-                f"Profile {name!r} in {source}: the key must contain {{uuid}} and not start with "
-                f"{VARIANTS!r} or a slash, and max_bytes must name a media type."
-            )
+        if fault := _fault(profile):
+            raise SettingsError(f"Profile {name!r} in {source}: {fault}.")
     return found
+
+
+def _fault(profile: Profile) -> str | None:
+    fields = {field for _, field, _, _ in string.Formatter().parse(profile.key) if field}
+    if unknown := fields - FIELDS:
+        return f"the key has unknown fields {sorted(unknown)}; there are {', '.join(sorted(FIELDS))}"
+    if not fields & UNIQUE or profile.key.startswith((VARIANTS, "/")) or not profile.max_bytes:
+        return (
+            f"the key must contain one of {{{'}, {'.join(sorted(UNIQUE))}}} and not start with {VARIANTS!r} or a "
+            "slash, and max_bytes must name a media type"
+        )
+    if strange := [mime for mime in profile.types if mime not in BY_MIME]:
+        return f"the types {', '.join(strange)} are unknown; there are {', '.join(BY_MIME)}"
+    return None
 
 
 def find(profiles: Profiles, name: str) -> Profile:

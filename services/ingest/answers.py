@@ -1,47 +1,96 @@
-"""What an upload is answered: 201 when the catalog has the row, 202 when it will."""
+"""What an upload is answered, and what it waits for before it is."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+import structlog
 
 from services.ingest.context import Ingest
 from services.ingest.idempotency import Answer
-from shared.events.messages import MediaUploaded
-from shared.media import from_upload
+from shared.dialects import view
+from shared.dialects.view import View
+from shared.errors import Malformed
+from shared.events import topology
+from shared.events.bus import Message
+from shared.events.messages import MediaCreated, MediaUpdated, MediaUploaded, decode
+from shared.media import Media, from_upload
+
+log = structlog.get_logger()
+
+Until: TypeAlias = Literal["acknowledged", "committed", "processed"]
 
 
-def answer_to(ingest: Ingest, event: MediaUploaded, *, committed: bool) -> Answer:
+class Answering(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upload is answered. `until`: what the client would rather hear of, for which it waits up to `seconds`
+    (None: the moment that our own API gives the catalog). `shape`: a dialect's answer, always 201; None for ours,
+    201 when the catalog has the row and 202 when it will."""
+
+    until: Until = "committed"
+    seconds: float | None = None
+    shape: Callable[[View], Any] | None = None
+
+
+def answer_to(
+    ingest: Ingest,
+    answering: Answering,
+    event: MediaUploaded,
+    *,
+    committed: bool,
+    media: Media | None = None,
+) -> Answer:
     base = ingest.settings.http.base_url
-    media = from_upload(event, base)
+    if answering.shape is not None:
+        shown = view.of_upload(event, base, media)
+        body = answering.shape(shown)
+        return Answer(status=201, location=shown.media.url, body=msgspec.json.encode(body).decode())
+    plain = from_upload(event, base)
     return Answer(
         status=201 if committed else 202,
-        location=media.url if committed else f"{base}/v1/uploads/{event.id}",
-        body=msgspec.json.encode(media).decode(),
+        location=plain.url if committed else f"{base}/v1/uploads/{event.id}",
+        body=msgspec.json.encode(plain).decode(),
     )
 
 
-async def await_commit(
+async def given(
+    ingest: Ingest,
+    answering: Answering,
+    event: MediaUploaded,
+    publish: Callable[[str | None], Awaitable[None]],
+    settle: Callable[[], Awaitable[None]],
+) -> Answer:
+    """Publish, settle, wait for what is wanted while the catalog lives, and answer."""
+    media = None
+    committed = False
+    if answering.until == "acknowledged" or not ingest.heartbeat.alive:
+        await publish(None)
+        await settle()
+    elif answering.until == "processed":
+        media = await _await_result(ingest, event, publish, settle, seconds=answering.seconds)
+    else:
+        committed = await _await_commit(ingest, publish, settle, seconds=answering.seconds)
+    return answer_to(ingest, answering, event, committed=committed, media=media)
+
+
+async def _await_commit(
     ingest: Ingest,
     publish: Callable[[str | None], Awaitable[None]],
     settle: Callable[[], Awaitable[None]],
     *,
-    wait: bool,
+    seconds: float | None,
 ) -> bool:
-    """Publish, then settle; whether the catalog said within the time for it that it has committed.
+    """Whether the catalog said within the time for it that it has committed.
 
     The inbox is listened to before the event is out, or the answer could come too early to be heard.
     """
-    if not wait:
-        await publish(None)
-        await settle()
-        return False
     inbox = ingest.bus.inbox()
     async with ingest.bus.listen(inbox) as messages:
         await publish(inbox)
         settling = asyncio.ensure_future(settle())
         try:
-            async with asyncio.timeout(ingest.settings.timing.reply):
+            async with asyncio.timeout(_patience(ingest, seconds)):
                 await anext(messages)
         except TimeoutError:
             return False
@@ -49,3 +98,41 @@ async def await_commit(
             return True
         finally:
             await settling
+
+
+async def _await_result(
+    ingest: Ingest,
+    event: MediaUploaded,
+    publish: Callable[[str | None], Awaitable[None]],
+    settle: Callable[[], Awaitable[None]],
+    *,
+    seconds: float | None,
+) -> Media | None:
+    """The media as the catalog tells of it: processed where that came in time, else the last word of it."""
+    deadline = time.monotonic() + _patience(ingest, seconds)
+    known: Media | None = None
+    async with ingest.bus.listen(topology.live(str(event.id))) as messages:
+        await publish(None)
+        settling = asyncio.ensure_future(settle())
+        try:
+            while known is None or known.status == "processing":
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    known = _told(await anext(messages)) or known
+        except TimeoutError:
+            log.info("upload.not_processed_in_time", media_id=str(event.id))
+        finally:
+            await settling
+    return known
+
+
+def _told(message: Message) -> Media | None:
+    try:
+        event = decode(message.data)[1]
+    except Malformed as error:
+        log.warning("live.unreadable", subject=message.subject, error=error.detail)
+        return None
+    return msgspec.convert(event.media, Media) if isinstance(event, (MediaCreated, MediaUpdated)) else None
+
+
+def _patience(ingest: Ingest, seconds: float | None) -> float:
+    return ingest.settings.timing.reply if seconds is None else seconds

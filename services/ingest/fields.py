@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,7 +20,8 @@ _PROFILE = "default"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an upload may say of its file. `is_public` None: as the profile has it."""
+    """All that an upload may say of its file. `is_public` None: as the profile has it. `owner`: another than the
+    caller, where the caller may say so."""
 
     profile: str = _PROFILE
     entity: EntityLink | None = None
@@ -31,6 +32,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     is_public: bool | None = None
     on_duplicate: str = "allow"
+    owner: str | None = None
+
+
+class Parse(Protocol):
+    """Options of fields by name. Unless `complete`, more fields may follow."""
+
+    def __call__(self, fields: Mapping[str, Sequence[str]], /, *, complete: bool = True) -> Options: ...
 
 
 def parse(
@@ -65,6 +73,15 @@ def parse(
         is_public=_boolean("is_public", of("is_public")),
         on_duplicate=_on_duplicate(of("on_duplicate")),
     )
+
+
+def translated(
+    said: Mapping[str, Sequence[str]], takes: Mapping[str, str], preset: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Fields of a dialect as fields of ours: those that `takes` names (theirs to ours), the last of each, and
+    `preset` on top. Others mean nothing there and are left out."""
+    found = {ours: [said[theirs][-1]] for theirs, ours in takes.items() if said.get(theirs)}
+    return found | {name: [value] for name, value in preset.items()}
 
 
 def _single(name: str, values: Sequence[str]) -> str:

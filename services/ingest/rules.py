@@ -24,16 +24,37 @@ def check_caller(caller: Caller, profile: Profile, name: str) -> None:
         raise Forbidden(f"The profile {name!r} is for the service role; your token does not have it.")
 
 
-async def check_entity(registry: KeyValue, caller: Caller, link: EntityLink) -> None:
-    """Raises NotFound for an entity that is not registered, Forbidden where the caller may not attach to it."""
+async def check_entity(
+    registry: KeyValue, caller: Caller, link: EntityLink, profile: Profile
+) -> Entity | None:
+    """The registered entity; None where a user without one hangs something on themself. Raises NotFound for an
+    entity that is not registered, Forbidden where the caller may not attach to it."""
     entry = await registry.get(entities.key(link.type, link.id))
     entity = msgspec.json.decode(entry.value, type=Entity) if entry else None
-    if entity is None or entity.deleted:
+    known = entity is not None and not entity.deleted
+    if profile.attach == "self" and link.type == "user" and is_self(caller, link.id):
+        return entity if known else None
+    if entity is None or not known:
         raise NotFound(
             f"There is no {link.type} with the id {link.id!r}; the system that owns it registers it first."
         )
-    if not entities.may_attach(caller, entity):
-        raise Forbidden(f"Only owners and admins of {link.type} {link.id!r} may attach media to it.")
+    if not may_attach(caller, entity, profile):
+        who = "owners" if profile.attach in {"owner", "self"} else "owners and admins"
+        raise Forbidden(f"Only {who} of {link.type} {link.id!r} may attach media to it.")
+    return entity
+
+
+def is_self(caller: Caller, user_id: str) -> bool:
+    """Whether this is the caller's own user id, by the token's `sub` or its integer `uid`."""
+    return caller.sub is not None and (caller.sub == user_id or str(caller.uid) == user_id)
+
+
+def may_attach(caller: Caller, entity: Entity, profile: Profile) -> bool:
+    if profile.attach == "anyone":
+        return True
+    if profile.attach == "owner_or_admin":
+        return entities.may_attach(caller, entity)
+    return caller.governs or caller.sub in entity.owners
 
 
 def limit_of(profile: Profile, name: str, found: Format) -> int:
@@ -43,29 +64,50 @@ def limit_of(profile: Profile, name: str, found: Format) -> int:
         raise UnsupportedType(
             f"The profile {name!r} does not take {found.mime}; it takes {', '.join(profile.max_bytes)}.",
             allowed=list(profile.max_bytes),
+            media_type=found.media_type,
+            found=found.mime,
+        )
+    types = profile.takes(found.media_type)
+    if types and found.mime not in types:
+        raise UnsupportedType(
+            f"The profile {name!r} does not take {found.mime}; of {found.media_type} it takes {', '.join(types)}.",
+            allowed=list(types),
+            media_type=found.media_type,
+            found=found.mime,
         )
     return limit
 
 
 def widest_limit(profiles: Profiles, found: Format) -> int:
-    """The most bytes of this format that any profile takes: the limit while the profile is not known yet."""
+    """The most bytes of this format that any of these profiles takes: the limit while it is not known which."""
     limits = [p.max_bytes[found.media_type] for p in profiles.values() if found.media_type in p.max_bytes]
     if not limits:
-        raise UnsupportedType(f"No profile takes {found.mime}.")
+        raise UnsupportedType(
+            f"No profile takes {found.mime}.", media_type=found.media_type, found=found.mime
+        )
     return max(limits)
 
 
-def too_large(limit: int, what: str) -> TooLarge:
-    return TooLarge(
-        f"The file is larger than {bytes_text(limit)}, the most that {what} may have.", limit=limit
-    )
+def too_large(limit: int, what: str, found: Format | None = None) -> TooLarge:
+    detail = f"The file is larger than {bytes_text(limit)}, the most that {what} may have."
+    if found is None:
+        return TooLarge(detail, limit=limit)
+    return TooLarge(detail, limit=limit, media_type=found.media_type)
 
 
 def check_size(size: int, profile: Profile, name: str, found: Format) -> None:
-    """Raises TooLarge, UnsupportedType."""
+    """Raises TooLarge, UnsupportedType, Invalid for a file that is too small."""
     limit = limit_of(profile, name, found)
     if size > limit:
-        raise too_large(limit, f"{found.media_type} in profile {name!r}")
+        raise too_large(limit, f"{found.media_type} in profile {name!r}", found)
+    least = profile.min_bytes.get(found.media_type, 0)
+    if size < least:
+        raise Invalid(
+            f"The file has {bytes_text(size)}; {found.media_type} in profile {name!r} has at least "
+            f"{bytes_text(least)}.",
+            field="file",
+            limit=least,
+        )
 
 
 def sides(found: Format, head: bytes) -> tuple[int, int] | None:
@@ -74,6 +116,23 @@ def sides(found: Format, head: bytes) -> tuple[int, int] | None:
         return None
     width, height = imagesize.get(io.BytesIO(head), exif_rotation=False)
     return (width, height) if width > 0 and height > 0 else None
+
+
+def check_sides(size: tuple[int, int] | None, profile: Profile, name: str) -> None:
+    """Raises Invalid that names sides, pixels and limit. None passes: the processor will see."""
+    if size is None:
+        return
+    check_pixels(size, profile.max_pixels)
+    width, height = size
+    if min(size) < profile.min_side or max(size) > profile.max_side:
+        raise Invalid(
+            f"The picture is {width} x {height} pixels; in profile {name!r} each side has {profile.min_side} to "
+            f"{profile.max_side}.",
+            width=width,
+            height=height,
+            least=profile.min_side,
+            most=profile.max_side,
+        )
 
 
 def check_pixels(size: tuple[int, int] | None, most: int) -> None:

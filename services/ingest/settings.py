@@ -6,6 +6,7 @@ import msgspec
 
 from shared import profiles
 from shared.auth import AuthSettings
+from shared.dialects.settings import DialectSettings
 from shared.env import Env
 from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
@@ -44,6 +45,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     profiles: Profiles
     log: LogSettings = LogSettings()
     timing: Timing = Timing()
+    dialects: DialectSettings = DialectSettings()
     bulk_above: int = 60
 
     @classmethod
@@ -58,6 +60,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
             profiles=profiles.load(env),
             log=LogSettings.from_env(env),
             timing=Timing.from_env(env),
+            dialects=DialectSettings.from_env(env),
             bulk_above=env.integer("TRIPOD_INGEST_BULK_ABOVE", 60, least=1, most=1_000_000),
         )
         env.check()

@@ -1,19 +1,32 @@
 """Where the bytes of an upload come from: the file part of a form, or a body that is the file."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
 from services.ingest import fields
 from services.ingest.body import Read
 from services.ingest.fields import Options
-from services.ingest.form import Form
+from services.ingest.form import FilePart, Form
 from shared.names import display_name
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """How a form's fields are read, by our own API or by a dialect. `profiles`: those that may come of it; none
+    for all."""
+
+    parse: fields.Parse
+    profile_known: Callable[[Mapping[str, Sequence[str]]], bool]
+    profiles: tuple[str, ...] = ()
+
+
+OURS = Reading(parse=fields.parse, profile_known=lambda said: "profile" in said)
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """One file on its way. `early` is what is known before its bytes (`profile_known`: the profile is among it);
-    `finish` reads what comes after them and returns all."""
+    """One file on its way. `early` is what is known before its bytes (`profile_known`: the profile is among it,
+    else it will be one of `profiles`, of all where there are none); `finish` reads what comes after them and
+    returns all."""
 
     filename: str
     declared: str
@@ -21,25 +34,38 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     chunks: AsyncIterator[bytes]
     early: Options
     profile_known: bool
+    profiles: tuple[str, ...] = ()
     finish: Callable[[], Awaitable[Options]]
 
 
-async def from_form(read: Read, boundary: str) -> Source:
+async def from_form(read: Read, boundary: str, reading: Reading = OURS) -> Source:
     """A form up to the start of its file. Raises Malformed, Invalid, TooLarge as `Form` does."""
     form = Form(read, boundary)
     part = await form.file()
 
     async def finish() -> Options:
         await form.rest()
-        return fields.parse(form.fields)
+        return reading.parse(form.fields, complete=True)
 
+    return from_part(part, form.chunks(), form.fields, finish, reading)
+
+
+def from_part(
+    part: FilePart,
+    chunks: AsyncIterator[bytes],
+    said: Mapping[str, Sequence[str]],
+    finish: Callable[[], Awaitable[Options]],
+    reading: Reading,
+) -> Source:
+    """The file part of a form; `said` are the fields before it."""
     return Source(
         filename=display_name(part.filename),
         declared=part.declared,
         size=None,
-        chunks=form.chunks(),
-        early=fields.parse(form.fields, complete=False),
-        profile_known="profile" in form.fields,
+        chunks=chunks,
+        early=reading.parse(said, complete=False),
+        profile_known=reading.profile_known(said),
+        profiles=reading.profiles,
         finish=finish,
     )
 

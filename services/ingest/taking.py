@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from services.ingest import announce, claims, intents, records, rules
-from services.ingest.answers import answer_to, await_commit
+from services.ingest import announce, answers, claims, intents, records, rules
+from services.ingest.answers import Answering
 from services.ingest.context import Ingest
 from services.ingest.digest_fields import Promised
 from services.ingest.fields import Options
@@ -20,7 +20,8 @@ from services.ingest.source import Source
 from services.ingest.transfer import Head, Transfer, read_head
 from shared import failpoints, profiles
 from shared.auth import Caller
-from shared.errors import Conflict, TooLarge, TripodError, Unavailable
+from shared.entities import Entity
+from shared.errors import Conflict, Invalid, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
 from shared.formats import Format
 from shared.ids import id_time
@@ -31,12 +32,12 @@ log = structlog.get_logger()
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for beside its bytes. `wait`: the client would rather hear of the catalog's commit."""
+    """What a request asks for beside its bytes, and how it wants to be answered."""
 
     caller: Caller
     asked: Asked
     key: str | None
-    wait: bool
+    answering: Answering
     promised: Promised
 
     @property
@@ -68,16 +69,17 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     head: Head
     found: Format
     sides: tuple[int, int] | None
+    entity: Entity | None
     limit: int
     of: str
 
     def too_large(self) -> TooLarge:
-        return rules.too_large(self.limit, self.of)
+        return rules.too_large(self.limit, self.of, self.found)
 
 
 async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Answer:
     """Raises the TripodError that refuses the file; what it has left is undone."""
-    await _check_early(ingest, wish.caller, source)
+    entity = await _check_early(ingest, wish.caller, source)
     head = await read_head(source.chunks)
     if wish.key is not None:
         attempt.head = fingerprint(source.filename, head.data)
@@ -86,7 +88,7 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> 
         found = claims.recognise(
             head.data, whole=head.whole, filename=source.filename, declared=source.declared
         )
-        file = _looked_at(ingest.settings.profiles, source, head, found)
+        file = _looked_at(ingest.settings.profiles, source, head, found, entity)
         return await _store_and_announce(ingest, wish, attempt, file)
     except TripodError as error:
         if error.status < 500 and not isinstance(error, (ClientGone, Conflict)):
@@ -95,30 +97,29 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> 
         raise
 
 
-async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> None:
-    """What the fields before the file say is checked before the file is taken."""
-    if source.profile_known:
-        profile = profiles.find(ingest.settings.profiles, source.early.profile)
-        rules.check_caller(caller, profile, source.early.profile)
-    if source.early.entity is not None:
-        await rules.check_entity(ingest.entities, caller, source.early.entity)
+async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity | None:
+    """What the fields before the file say is checked before the file is taken; the entity that they name."""
+    if not source.profile_known:
+        return None
+    profile = profiles.find(ingest.settings.profiles, source.early.profile)
+    rules.check_caller(caller, profile, source.early.profile)
+    if source.early.entity is None:
+        return None
+    return await rules.check_entity(ingest.entities, caller, source.early.entity, profile)
 
 
-def _looked_at(known: Profiles, source: Source, head: Head, found: Format) -> File:
+def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entity: Entity | None) -> File:
     """Raises what can be told of the file's beginning: a type, an announced size or sides that are not allowed."""
     name = source.early.profile
+    sides = rules.sides(found, head.data)
     if source.profile_known:
         limit, of = rules.limit_of(known[name], name, found), f"{found.media_type} in profile {name!r}"
-        pixels = known[name].max_pixels
+        rules.check_sides(sides, known[name], name)
     else:
-        limit, of, pixels = (
-            rules.widest_limit(known, found),
-            found.media_type,
-            rules.most_pixels(known),
-        )
-    sides = rules.sides(found, head.data)
-    rules.check_pixels(sides, pixels)
-    file = File(source=source, head=head, found=found, sides=sides, limit=limit, of=of)
+        candidates = {one: known[one] for one in source.profiles} or known
+        limit, of = rules.widest_limit(candidates, found), found.media_type
+        rules.check_pixels(sides, rules.most_pixels(candidates))
+    file = File(source=source, head=head, found=found, sides=sides, entity=entity, limit=limit, of=of)
     if source.size is not None and source.size > limit:
         raise file.too_large()
     return file
@@ -189,9 +190,15 @@ async def _check_all(
     profile = profiles.find(ingest.settings.profiles, name)
     rules.check_caller(caller, profile, name)
     rules.check_size(attempt.transfer.received, profile, name, file.found)
-    rules.check_pixels(file.sides, profile.max_pixels)
-    if options.entity is not None and options.entity != file.source.early.entity:
-        await rules.check_entity(ingest.entities, caller, options.entity)
+    rules.check_sides(file.sides, profile, name)
+    if options.entity is None and keys.needs_entity(profile.key):
+        raise Invalid(
+            f"The profile {name!r} is for the media of entities: entity_type and entity_id are missing.",
+            field="entity_type",
+        )
+    checked = file.source.profile_known and options.entity == file.source.early.entity
+    if options.entity is not None and not checked:
+        await rules.check_entity(ingest.entities, caller, options.entity, profile)
 
 
 async def _event(
@@ -201,9 +208,9 @@ async def _event(
     return MediaUploaded(
         id=attempt.id,
         number=attempt.number,
-        owner=wish.owner,
-        owner_uid=wish.caller.uid,
-        owner_name=wish.caller.name,
+        owner=options.owner or wish.owner,
+        owner_uid=None if options.owner else wish.caller.uid,
+        owner_name=None if options.owner else wish.caller.name,
         profile=options.profile,
         recipe=profile.recipe,
         key=key,
@@ -241,10 +248,7 @@ async def _announced(
             mime_type=event.mime_type,
         )
 
-    committed = await await_commit(
-        ingest, publish, lambda: records.settle(ingest, lease), wait=wish.wait and ingest.heartbeat.alive
-    )
-    return answer_to(ingest, event, committed=committed)
+    return await answers.given(ingest, wish.answering, event, publish, lambda: records.settle(ingest, lease))
 
 
 async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException, *, storing: bool) -> None:
@@ -266,12 +270,7 @@ async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException, *, s
 
 def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:
     name = file.source.early.profile
-    key = keys.original(
-        ingest.settings.profiles[name].key,
-        media_id=attempt.id,
-        filename=file.source.filename,
-        extension=file.found.extension,
-    )
+    key = keys.original(_template(ingest.settings.profiles, file), _naming(wish, attempt, file))
     return Intent(
         holder=secrets.token_hex(8),
         until=now_plus(ingest.settings.timing.lease),
@@ -288,6 +287,29 @@ def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:
         started_at=datetime.now(UTC),
         idempotency=attempt.where,
         head=attempt.head,
+    )
+
+
+def _template(known: Profiles, file: File) -> str:
+    """The profile's, unless it names an entity that is still to come: then the default."""
+    template = known[file.source.early.profile].key
+    named = file.source.early.entity is not None
+    return known["default"].key if keys.needs_entity(template) and not named else template
+
+
+def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
+    link, known = file.source.early.entity, file.entity
+    place = None
+    if link is not None:
+        place = keys.Place(type=link.type, id=link.id, display_id=known.display_id if known else None)
+    return keys.Naming(
+        media_id=attempt.id,
+        number=attempt.number,
+        owner=wish.owner,
+        kind=file.found.media_type,
+        filename=file.source.filename,
+        extension=file.found.extension,
+        entity=place,
     )
 
 

@@ -68,7 +68,7 @@ async def _claimed(ingest: Ingest, wish: Wish, open_source: OpenSource, claim: C
             if former is not None:
                 await _check_same(former.head, open_source)
                 attempt.head = former.head
-                answer = answer_to(ingest, former.event, committed=False)
+                answer = answer_to(ingest, wish.answering, former.event, committed=False)
             else:
                 answer = await _run(ingest, wish, open_source, attempt)
     except BaseException:

@@ -1,6 +1,9 @@
 """Events that a consumer can never handle: kept with the reason, listed, and replayed when the cause is gone."""
 
+import asyncio
 import traceback
+import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -8,12 +11,13 @@ import structlog
 
 from shared.errors import NotFound, TripodError
 from shared.events.bus import Bus, Delivery
-from shared.events.topology import DEAD, Durable, dead_letter
+from shared.events.topology import DEAD, Durable, dead_letter, media_subject
 
 log = structlog.get_logger()
 
 MAX_ERROR_CHARACTERS = 8000
 _LINE_CHARACTERS = 1000
+_READ_AT_ONCE = 128
 _TRACEBACK = "Traceback (most recent call last):\n"
 
 
@@ -34,12 +38,28 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     died_at: datetime
 
+    @property
+    def media_id(self) -> uuid.UUID | None:
+        """The media that the event tells of; None where it tells of none, or cannot be read."""
+        return _media_id(self.data)
+
+    @property
+    def of_deletion(self) -> bool:
+        """Whether the event tells an eraser to erase: then the letter outlives the media, or nobody would."""
+        return self.subject.startswith(media_subject("deleted", ""))
+
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """A letter and its own place in the dead letters, by which it is replayed or dropped."""
 
     sequence: int
     letter: DeadLetter
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    """All that is read of an event here: it may be one that nobody else can read."""
+
+    subject: str
 
 
 async def bury(bus: Bus, durable: Durable, delivery: Delivery, error: Exception) -> None:
@@ -65,12 +85,18 @@ async def bury(bus: Bus, durable: Durable, delivery: Delivery, error: Exception)
 
 async def list_all(bus: Bus) -> list[Listed]:
     """Every letter that was neither replayed nor dropped, oldest first. Raises Unavailable."""
-    found = []
-    for sequence in range(1, await bus.last_sequence(DEAD) + 1):
-        letter = await read(bus, sequence)
-        if letter is not None:
-            found.append(Listed(sequence=sequence, letter=letter))
-    return found
+    return [listed async for listed in after(bus, 0)]
+
+
+async def after(bus: Bus, sequence: int) -> AsyncIterator[Listed]:
+    """The letters behind a place, oldest first. Raises Unavailable."""
+    last = await bus.last_sequence(DEAD)
+    for start in range(sequence + 1, last + 1, _READ_AT_ONCE):
+        places = range(start, min(start + _READ_AT_ONCE, last + 1))
+        letters = await asyncio.gather(*(read(bus, place) for place in places))
+        for place, letter in zip(places, letters, strict=True):
+            if letter is not None:
+                yield Listed(sequence=place, letter=letter)
 
 
 async def read(bus: Bus, sequence: int) -> DeadLetter | None:
@@ -122,6 +148,13 @@ def summary(error: str) -> str:
     """The line of a described error that says what was wrong: the first of the exception that ended it."""
     own = error.rpartition(_TRACEBACK)[2] if _TRACEBACK in error else error
     return next((line for line in own.splitlines() if line and not line[0].isspace()), _first_line(error))
+
+
+def _media_id(data: bytes) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(msgspec.json.decode(data, type=_Subject).subject)
+    except (msgspec.MsgspecError, ValueError):
+        return None
 
 
 def _first_line(text: str) -> str:

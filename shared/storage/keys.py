@@ -1,33 +1,79 @@
 """Every object key of Tripod is made here.
 
-A key uses only what is known when the file part of an upload starts: the id, the token, the file name, the
-sniffed type. No part of it is the client's text unsanitised.
+A key uses only what is known when the file part of an upload starts: the id, the token, what the path and earlier
+fields say, the file name, the sniffed type. No part of it is the client's text unsanitised.
 """
 
 import re
 import unicodedata
 import uuid
 
+import msgspec
+
 from shared.ids import id_time
 
 VARIANTS = "variants/"
-_UNSAFE = re.compile(r"[^a-z0-9]+")
+UNIQUE = frozenset({"uuid", "hex", "number", "random"})
+"""Fields of a template of which one is enough to tell two media apart."""
+OF_ENTITIES = frozenset({"entities", "entity_id", "display_id"})
+"""Fields that only a media which hangs on an entity can fill."""
+FIELDS = UNIQUE | OF_ENTITIES | {"YYYY", "MM", "DD", "name", "ext", "kind", "owner", "timestamp"}
+_UNSAFE = re.compile(r"[^a-z0-9_]+")
+_RANDOM_DIGITS = 12  # of the id's 62 random bits: one in 2^48 within one second and one folder
 
 
-def original(template: str, *, media_id: uuid.UUID, filename: str, extension: str) -> str:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The entity that a key names: its type, id, and the id that people see."""
+
+    type: str
+    id: str
+    display_id: str | None = None
+
+
+class Naming(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template may use of one upload."""
+
+    media_id: uuid.UUID
+    number: int
+    owner: str
+    kind: str
+    filename: str
+    extension: str
+    entity: Place | None = None
+
+
+def original(template: str, naming: Naming) -> str:
     """The key of an original by its profile's template, e.g. `{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}`.
 
     The date is that of the id, so that a retry under the same id finds the same key.
     """
-    when = id_time(media_id)
-    return template.format(
-        YYYY=f"{when.year:04}",
-        MM=f"{when.month:02}",
-        DD=f"{when.day:02}",
-        uuid=media_id,
-        name=slug(filename),
-        ext=extension,
-    )
+    when = id_time(naming.media_id)
+    fields = {
+        "YYYY": f"{when.year:04}",
+        "MM": f"{when.month:02}",
+        "DD": f"{when.day:02}",
+        "timestamp": f"{when:%Y%m%d%H%M%S}",
+        "uuid": str(naming.media_id),
+        "hex": naming.media_id.hex,
+        "random": naming.media_id.hex[-_RANDOM_DIGITS:],
+        "number": str(naming.number),
+        "name": slug(naming.filename),
+        "ext": naming.extension,
+        "kind": naming.kind,
+        "owner": folder(naming.owner),
+    }
+    if naming.entity is not None:
+        fields |= {
+            "entities": plural(folder(naming.entity.type)),
+            "entity_id": folder(naming.entity.id),
+            "display_id": folder(naming.entity.display_id or naming.entity.id),
+        }
+    return template.format(**fields)
+
+
+def needs_entity(template: str) -> bool:
+    """Whether only a media that hangs on an entity can have a key by this template."""
+    return any(f"{{{field}}}" in template for field in OF_ENTITIES)
 
 
 def variants(media_id: uuid.UUID) -> str:
@@ -42,8 +88,23 @@ def variant(media_id: uuid.UUID, *, spec: str, name: str, extension: str) -> str
 
 
 def slug(filename: str, limit: int = 50) -> str:
-    """A file name's stem in at most `limit` characters of a-z, 0-9 and `-`; `file` where nothing is left."""
+    """A file name's stem in at most `limit` characters of a-z, 0-9, `_` and `-`; `file` where nothing is left."""
     stem = filename.replace("\\", "/").rsplit("/", 1)[-1]
     stem = stem.rsplit(".", 1)[0] if "." in stem[1:] else stem
-    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
-    return _UNSAFE.sub("-", plain).strip("-")[:limit].strip("-") or "file"
+    return _plain(stem.lower(), limit) or "file"
+
+
+def folder(text: str, limit: int = 80) -> str:
+    """An id as a folder's name: what is not a-z, A-Z, 0-9, `_` or `-` becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:limit].strip("-") or "-"
+
+
+def plural(word: str) -> str:
+    """`community` is `communities`, `sales_rep` is `sales-reps`."""
+    word = word.replace("_", "-")
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+def _plain(text: str, limit: int) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return _UNSAFE.sub("-", plain).strip("-_")[:limit].strip("-_")

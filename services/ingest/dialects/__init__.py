@@ -1,10 +1,16 @@
-"""The APIs of older upload systems, one thin module each, over the same functions that our own routes use.
+"""The upload routes of five older systems, one thin module each, over the same functions that our own routes use.
 
-A dialect is a module with `ROUTES`, a tuple of Litestar handlers. It turns its request into a `Source` and
-`Wish` for `services.ingest.upload.upload`, and the answer into its own shape; it never touches the broker or the
-store itself. `services.ingest.app` mounts the handlers of the modules that `MOUNTED` names.
+A dialect is a module with a `ROUTER`. It says how its form is read (`Reading`), what its answer looks like and how
+long it waits for it (`Answering`), and words refusals as its clients know them; `requests.upload_form` does the rest.
 """
 
-from litestar.types import ControllerRouterHandler
+from litestar import Router
 
-MOUNTED: tuple[tuple[ControllerRouterHandler, ...], ...] = ()
+from shared.dialects.settings import DialectSettings, Name
+
+_ROUTERS: dict[Name, Router] = {}
+
+
+def mounted(settings: DialectSettings) -> list[Router]:
+    """The routes of the dialects that are enabled."""
+    return [router for name, router in _ROUTERS.items() if name in settings.enabled]

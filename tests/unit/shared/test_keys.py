@@ -12,15 +12,36 @@ TEMPLATE = "{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}"
 AN_ID = new_id(1_700_000_000_000)
 
 
+def naming(filename: str, extension: str) -> keys.Naming:
+    return keys.Naming(
+        media_id=AN_ID,
+        number=7,
+        owner="ann/../b",
+        kind="image",
+        filename=filename,
+        extension=extension,
+        entity=keys.Place(type="sales_rep", id="../12", display_id="REP-12"),
+    )
+
+
 def test_invariant_11_a_key_holds_the_utc_date_of_its_id() -> None:
-    key = keys.original(TEMPLATE, media_id=AN_ID, filename="Sommer in Köln.JPG", extension="jpg")
+    key = keys.original(TEMPLATE, naming("Sommer in Köln.JPG", "jpg"))
     assert key == f"2023/11/14/{AN_ID}_sommer-in-koln.jpg"
 
 
 @given(st.text(max_size=300))
 def test_no_file_name_of_a_client_reaches_a_key_unsanitised(filename: str) -> None:
-    key = keys.original(TEMPLATE, media_id=AN_ID, filename=filename, extension="bin")
-    assert re.fullmatch(r"2023/11/14/[0-9a-f-]{36}_[a-z0-9-]{1,50}\.bin", key)
+    key = keys.original(TEMPLATE, naming(filename, "bin"))
+    assert re.fullmatch(r"2023/11/14/[0-9a-f-]{36}_[a-z0-9_-]{1,50}\.bin", key)
+
+
+def test_a_template_names_owner_entity_number_and_time() -> None:
+    template = (
+        "{entities}/{kind}s/{entity_id}/{display_id}/{owner}/{number}_{name}-{timestamp}-{random}.{ext}"
+    )
+    key = keys.original(template, naming("a_b.jpg", "jpg"))
+    random = AN_ID.hex[-12:]
+    assert key == f"sales-reps/images/12/REP-12/ann-b/7_a_b-20231114221320-{random}.jpg"
 
 
 @pytest.mark.parametrize(

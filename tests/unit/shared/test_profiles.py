@@ -24,19 +24,23 @@ def test_the_shipped_profiles_hold_the_default_of_the_plan() -> None:
     assert default.key == "{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}"
 
 
-def test_an_operator_replaces_them_by_a_file(tmp_path: Path) -> None:
+def test_an_operator_replaces_one_by_a_file_and_keeps_the_others(tmp_path: Path) -> None:
     file = tmp_path / "profiles.toml"
     file.write_text(GOOD)
-    assert profiles.load(Env({"TRIPOD_PROFILES": str(file)}))["default"].widest == 10
+    found = profiles.load(Env({"TRIPOD_PROFILES": str(file)}))
+    assert found["default"].widest == 10
+    assert found["persona"].takes("image") == (
+        "image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("[default", "cannot be used"),
-        (GOOD.replace("default", "other"), "lack one named 'default'"),
+        (GOOD + 'types = ["image/strange"]', "image/strange"),
         (GOOD.replace("{uuid}", "{secret}{uuid}"), "secret"),
-        (GOOD.replace("{uuid}.{ext}", "{name}"), "must contain {uuid}"),
+        (GOOD.replace("{uuid}.{ext}", "{name}"), "must contain one of {hex}"),
         (GOOD.replace("{uuid}.", "variants/{uuid}."), "not start with"),
         (GOOD + "colour = 1", "cannot be used"),
     ],
@@ -53,5 +57,5 @@ def test_an_absent_file_is_named() -> None:
 
 
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
-    with pytest.raises(Invalid, match="there are default"):
+    with pytest.raises(Invalid, match="there are avatar, content, cover, default"):
         profiles.find(profiles.load(Env({})), "nope")

@@ -1,0 +1,113 @@
+"""What every upload route does with its request: who asks for what, how the body is read, and the answer."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+
+from services.ingest import rules
+from services.ingest.answers import Answering
+from services.ingest.body import Read, reader
+from services.ingest.context import Ingest
+from services.ingest.digest_fields import CONTENT, REPR, Promised
+from services.ingest.digest_fields import parse as parse_digests
+from services.ingest.form import boundary_of
+from services.ingest.idempotency import Answer, Asked, check_key
+from services.ingest.limits import FORM_OVERHEAD_BYTES
+from services.ingest.source import OURS, Reading, Source, from_form
+from services.ingest.taking import Wish
+from services.ingest.upload import upload
+from shared.auth import Caller
+from shared.errors import Malformed, TooLarge
+from shared.profiles import Profile
+
+AnyRequest = Request[Any, Any, Any]
+
+
+async def upload_form(
+    request: AnyRequest,
+    caller: Caller,
+    *,
+    reading: Reading = OURS,
+    answering: Answering | None = None,
+    largest: int | None = None,
+) -> Response[bytes]:
+    """Take the one file of a form. `largest`: a limit in bytes for the request, whatever its profile allows.
+    Raises the TripodError that refuses it."""
+    ingest: Ingest = request.app.state.ingest
+    boundary = boundary_of(request.headers.get("content-type", ""))
+    wish = wish_of(request, caller, answering)
+    read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, largest=largest)
+
+    async def open_source() -> Source:
+        source = await from_form(read, boundary, reading)
+        return msgspec.structs.replace(source, chunks=wish.promised.file(source.chunks))
+
+    answer, replayed = await upload(ingest, wish, open_source)
+    return response(answer, replayed=replayed)
+
+
+def wish_of(request: AnyRequest, caller: Caller, answering: Answering | None = None) -> Wish:
+    """Raises Malformed for a header that cannot be read."""
+    key = request.headers.get("idempotency-key")
+    query = request.scope["query_string"].decode("latin-1")
+    preferences = request.headers.get("prefer", "").lower().replace(" ", "")
+    wanted = answering or Answering()
+    if "respond-async" in preferences.split(","):
+        wanted = msgspec.structs.replace(wanted, until="acknowledged")
+    return Wish(
+        caller=caller,
+        asked=Asked(
+            method=request.method,
+            path=request.scope["path"] + (f"?{query}" if query else ""),
+            length=_length(request),
+        ),
+        key=None if key is None else check_key(key),
+        answering=wanted,
+        promised=Promised(
+            *(parse_digests(name, request.headers.getall(name, [])) for name in (CONTENT, REPR))
+        ),
+    )
+
+
+def body_of(
+    request: AnyRequest,
+    wish: Wish,
+    overhead: int,
+    *,
+    profiles: tuple[str, ...] = (),
+    largest: int | None = None,
+) -> Read:
+    """Reads the body; one that says itself that it is too long is refused before it is read."""
+    ingest: Ingest = request.app.state.ingest
+    known = ingest.settings.profiles
+    candidates: Iterable[Profile] = [known[name] for name in profiles] or known.values()
+    widest = max(profile.widest for profile in candidates)
+    if largest is not None:
+        widest = min(widest, largest)
+
+    def too_much() -> TooLarge:
+        return rules.too_large(widest, "any file here")
+
+    if wish.asked.length is not None and wish.asked.length > widest + overhead:
+        raise too_much()
+    return wish.promised.body(reader(request.receive, most=widest + overhead, too_much=too_much))
+
+
+def response(answer: Answer, *, replayed: bool) -> Response[bytes]:
+    headers = {"Location": answer.location, "Cache-Control": "no-store"}
+    if replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(
+        answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json"
+    )
+
+
+def _length(request: AnyRequest) -> int | None:
+    given = request.headers.get("content-length")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 19):
+        raise Malformed(f"The Content-Length {given[:40]!r} is no number of bytes.")
+    return int(given)
