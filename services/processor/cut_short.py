@@ -3,7 +3,7 @@
 import mmap
 import struct
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from services.processor.png_chunks import chunks, is_png
 
 
 def is_cut_short(mime_type: str, view: mmap.mmap) -> bool:
@@ -21,15 +21,5 @@ def _riff_end(view: mmap.mmap) -> int:
 
 
 def _png_is_cut_short(view: mmap.mmap) -> bool:
-    """Walks the chunks (length, type, data, CRC) until IEND or the end of the bytes."""
-    if view[:8] != _PNG_SIGNATURE:
-        return False
-    position = 8
-    while position + 12 <= len(view):
-        length: int
-        kind: bytes
-        length, kind = struct.unpack_from(">I4s", view, position)
-        position += 12 + length
-        if kind == b"IEND":
-            return position > len(view)
-    return True
+    """It is, unless a chunk that says it is the last one ends within the bytes."""
+    return is_png(view) and not any(kind == b"IEND" and end <= len(view) for kind, end in chunks(view))

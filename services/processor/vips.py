@@ -39,7 +39,16 @@ _ALLOWED = (
 _USED = (
     *LOADERS.values(),
     *("cast", "colourspace", "copy", "extract_band", "flatten", "flip", "icc_transform", "premultiply"),
-    *("resize", "rot", "smartcrop", "unpremultiply", "jpegsave_buffer", "webpsave_buffer", "min"),
+    *(
+        "resize",
+        "rot",
+        "smartcrop",
+        "unpremultiply",
+        "jpegsave_buffer",
+        "pngsave_buffer",
+        "webpsave_buffer",
+        "min",
+    ),
 )
 
 

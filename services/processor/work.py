@@ -23,7 +23,8 @@ class Work:
     """`descriptor` and `view` are the same sealed bytes of the original: the codecs read one or the other.
 
     After decode: `image` is in memory as 8-bit sRGB, already shrunk to what the largest variant needs; `width`
-    and `height` are the original's. After orient: the right way up, sides swapped where need be.
+    and `height` are the original's, which is `animated` where it has more frames than this one. After orient: the
+    right way up, sides swapped where need be.
     """
 
     job: Job
@@ -33,6 +34,7 @@ class Work:
     width: int = 0
     height: int = 0
     orientation: int = 1
+    animated: bool = False
     exif_blob: bytes = b""
     image: Image = field(init=False)
     ladder: Ladder = field(init=False)

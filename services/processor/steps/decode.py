@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from services.processor import failures, symptoms
+from services.processor.animation import is_animated
 from services.processor.ladder import fit_inside, shrink
 from services.processor.recipes import Recipe
 from services.processor.steps.colour import PROFILE, to_srgb
@@ -53,6 +54,7 @@ def _open_with_vips(work: Work) -> Image:
     header = _load(work)
     work.width, work.height = header.width, header.height
     _check_pixels(work)
+    work.animated = is_animated(work.job.mime_type, header, work.view)
     work.orientation = _orientation(header)
     work.exif_blob = bytes(header.get("exif-data")) if header.get_typeof("exif-data") else b""
     shrinking = _SHRINKING.get(work.job.mime_type)

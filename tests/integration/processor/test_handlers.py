@@ -1,6 +1,7 @@
 """The handlers with a real sandbox; broker and store are the twins in memory, so that both can go down."""
 
 import asyncio
+import io
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.processor import handlers, recipes
@@ -143,6 +145,33 @@ async def test_an_upload_ends_as_processed_with_all_variants_stored(parts: Parts
     assert set(done.timings) == {
         *("fetch", "wait", "decode", "orient", "variants", "fingerprint", "exif", "store"),
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime_type", "extension", "names"),
+    [
+        ("PNG", "image/png", "png", ["optimised", "thumbnail"]),
+        ("WEBP", "image/webp", "webp", ["optimised", "thumbnail"]),
+        ("TIFF", "image/tiff", "jpg", ["optimised", "thumbnail"]),
+        ("GIF", "image/gif", "jpg", ["thumbnail"]),
+    ],
+)
+async def test_variants_in_the_format_of_the_source_are_stored_and_told_as_what_they_are(
+    parts: Parts, kind: str, mime_type: str, extension: str, names: list[str]
+) -> None:
+    frames = {"save_all": True, "append_images": [picture(500, 400, seed=2)]} if kind == "GIF" else {}
+    key = await parts.store(encoded(picture(500, 400), kind, **frames))
+    event = uploaded(key, recipe="content", mime_type=mime_type)
+    await process(parts, event)
+    (done,) = await parts.events()
+    assert isinstance(done, MediaProcessed)
+    assert [v.name for v in done.variants] == names
+    for variant in done.variants:
+        stored = parts.blobs.objects[variant.key]
+        assert variant.key.endswith(f".{extension}")
+        with Image.open(io.BytesIO(stored.body)) as image:
+            assert image.get_format_mimetype() == variant.mime_type
+            assert image.size == (variant.width, variant.height)
 
 
 async def test_the_event_and_the_progress_belong_to_the_trace_of_the_upload(
