@@ -20,6 +20,7 @@ from shared import errors
 from shared.errors import TripodError
 from shared.fields import TAGS, TEXT_CHARS
 from shared.media import Media
+from shared.openapi import header, with_headers
 from shared.problem import MEDIA_TYPE, Problem
 
 _TEXT = OpenAPIType.STRING
@@ -71,6 +72,9 @@ _HEADERS = (
         schema=Schema(type=_TEXT),
     ),
 )
+_REPLAYED = {
+    "Idempotent-Replayed": header("`true`: this is the answer to an earlier request with the same key.")
+}
 _FILE = Schema(
     type=_TEXT,
     format=OpenAPIFormat.BINARY,
@@ -89,6 +93,7 @@ class FormOperation(Operation):
             content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
         )
         self.parameters = [*(self.parameters or ()), *_HEADERS]
+        with_headers(self, _REPLAYED, 201, 202)
         self.operation_id = "uploadForm"
         self.summary = "Upload one file as a multipart form"
 
@@ -104,6 +109,7 @@ class RawOperation(Operation):
         )
         query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in _FIELDS.items()]
         self.parameters = [*(self.parameters or ()), *query, *_HEADERS]
+        with_headers(self, _REPLAYED, 201, 202)
         self.operation_id = "uploadRaw"
         self.summary = "Upload one file as the body"
 
