@@ -33,6 +33,7 @@ def environment(stack: "EmbeddedStack") -> dict[str, str]:
         "TRIPOD_S3_SECRET_KEY": secrets.s3_secret_key,
         "TRIPOD_JWT_SECRET": secrets.jwt_secret,
         "TRIPOD_LINK_SECRET": secrets.link_secret,
+        "TRIPOD_STORAGE_FOLDER": os.environ.get("TRIPOD_STORAGE_FOLDER") or str(stack.folder.media / BUCKET),
         **stack.config.environment,
     }
 
