@@ -1,11 +1,12 @@
 #!/bin/sh
 # Makes the bucket, and one key for each service that can do to it what that service does and nothing else.
-# Running it again changes nothing, or sets a changed secret.
+# Running it again changes nothing, or sets a changed secret. With arguments it runs `mc` with them instead.
 set -eu
 
 store() { mc --quiet --no-color "$@" >/dev/null; }
 
 store alias set store "$TRIPOD_S3_ENDPOINT" "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD"
+[ $# -eq 0 ] || exec mc --quiet --no-color "$@"
 store mb --ignore-existing store/tripod
 
 key() { # service, secret

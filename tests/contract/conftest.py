@@ -1,25 +1,22 @@
 """Every implementation of a Protocol as one parameter, so that the same assertions run on each."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from deploy.child import Child, ChildSpec, plain_env
+from deploy.child import Child
 from deploy.ports import free_port
 from deploy.servers import s3
 from shared.events.bus import Bus
 from shared.storage.blobs import Blobs
 from tests.contract.brokers import BusServer, MemoryServer, NatsServer
 from tests.contract.stores import ACCESS_KEY, SECRET_KEY, MemoryStore, S3Store, Store
+from tests.fixtures import minio as minio_process
 from tests.fixtures.servers import Broker
 
-# MinIO comes from no wheel; where a binary is at hand the same assertions run on it as well.
-MINIO = os.environ.get("MINIO_BIN") or shutil.which("minio")
-STORES = ["memory", "rclone", *(["minio"] if MINIO else [])]
+STORES = ["memory", "rclone", *(["minio"] if minio_process.BINARY else [])]
 
 
 @pytest.fixture(params=["memory", "jetstream"])
@@ -74,12 +71,7 @@ def minio(tmp_path: Path, spawner: ThreadPoolExecutor) -> Iterator[Store]:
     """MinIO, a process of the test's own."""
     folder, port = tmp_path / "minio", free_port(set())
     folder.mkdir()
-    spec = ChildSpec(
-        name="minio",
-        command=(str(MINIO), "server", str(folder), "--address", f"127.0.0.1:{port}", "--quiet"),
-        env=plain_env() | {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY},
-        probe=lambda: s3.probe(port, ACCESS_KEY, SECRET_KEY),
-    )
+    spec = minio_process.spec(folder, port, ACCESS_KEY, SECRET_KEY)
     child = Child(spec, tmp_path / "minio.log")
     own = S3Store(child, spawner, s3.endpoint(port), folder)
     own.launch()

@@ -9,6 +9,7 @@ import pytest
 from deploy.stack import EmbeddedStack
 from tests.faults.control import config, ready
 from tests.faults.load import Acknowledged, Load
+from tests.fixtures import minio
 
 
 class Victim:
@@ -43,7 +44,8 @@ class Victim:
 @pytest.fixture(scope="session")
 def _victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     folder = tmp_path_factory.mktemp("faults")
-    with EmbeddedStack(config(folder / "data")) as stack:
+    store = EmbeddedStack if minio.BINARY is None else minio.MinioStack
+    with store(config(folder / "data")) as stack:
         yield Victim(stack, folder)
 
 
