@@ -45,8 +45,28 @@ ROUTES: tuple[Route, ...] = (
     Route(service="ingest", path="/v1/uploads"),
     Route(service="ingest", path="/v1/uploads/{rest...}"),
     Route(service="ingest", path="/v1/media/similar", methods=("POST",)),
+    *(
+        Route(service="ingest", path=f"/v1/media/{path}", methods=("POST",))
+        for path in (
+            "upload", "batch/upload", "users/{id}/avatar", "users/{id}/cover", "properties/{id}/photos",
+            "builders/{id}/portfolio", "builders/{id}/logo", "communities/{id}/photos",
+            "communities/{id}/amenities/{amenity_id}/photos", "sales-reps/{id}/avatar", "posts/{id}/media",
+        )
+    ),
     Route(service="catalog", path="/v1/{rest...}"),
-)
+    Route(service="ingest", path="/media/upload", methods=("POST",)),
+    Route(service="ingest", path="/media/upload/{persona_id}", methods=("POST",)),
+    Route(service="catalog", path="/media"),
+    Route(service="catalog", path="/media/{rest...}"),
+    Route(service="ingest", path="/api/v1/media/upload", methods=("POST",)),
+    Route(service="ingest", path="/api/v1/media/content/{id}/upload", methods=("POST",)),
+    Route(service="catalog", path="/api/v1/media"),
+    Route(service="catalog", path="/api/v1/media/{rest...}"),
+    Route(service="ingest", path="/api/media/upload", methods=("POST",)),
+    Route(service="catalog", path="/api/media"),
+    Route(service="catalog", path="/api/media/{rest...}"),
+)  # fmt: skip
+"""Uploads go to ingest, and all else that is said of media to the catalog: our own API first, then the older ones."""
 
 
 class Table:

@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
-from services.catalog import duties
+from services.catalog import dialects, duties
 from services.catalog.database import Database
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
@@ -77,7 +77,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
                 "/v1",
                 route_handlers=[*media.HANDLERS, *files.HANDLERS, *entities.HANDLERS, *live.HANDLERS],
                 dependencies=PARTS,
-            )
+            ),
+            *dialects.mounted(settings),
         ],
         lifespan=lifespan,
         checks=_checks(lambda: app, database),
@@ -103,7 +104,7 @@ def _start(
         consume(
             bus,
             settings.bus.topology.durable("catalog-projector"),
-            duties.projecting(database, bus, metrics, base_url),
+            duties.projecting(database, bus, metrics, base_url, settings.cascading),
             stop=stop,
             concurrency=min(PROJECTORS, settings.database.pool // 2),
             batch=100,
@@ -115,7 +116,7 @@ def _start(
         consume(
             bus,
             settings.bus.topology.durable("catalog-registry"),
-            duties.registering(database, base_url),
+            duties.registering(database, base_url, settings.cascading),
             stop=stop,
             metrics=consumer_metrics,
         ),
@@ -124,7 +125,9 @@ def _start(
     background.start("live", feed.run(database, bus, stop))
     background.start("heartbeat", duties.heartbeat(database, bus, stop))
     background.start("numbers", duties.keep_counter(database, bus, stop))
-    background.start("reconciler", duties.keep_reconciling(database, settings.stale, base_url, stop))
+    background.start(
+        "reconciler", duties.keep_reconciling(database, settings.stale, base_url, settings.cascading, stop)
+    )
 
 
 def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]:

@@ -1,6 +1,7 @@
 """What changes a media at somebody's wish. Each is one transaction with the events that follow from it."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, insert, update
@@ -14,7 +15,7 @@ from services.catalog.models import early_results, marks, media, tombstones
 from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch, Reprocessing
 from shared.auth import Caller
-from shared.errors import Forbidden, PreconditionFailed
+from shared.errors import Forbidden, PreconditionFailed, TripodError
 from shared.events.messages import MediaDeleted, ReprocessRequested
 from shared.ids import public_id
 from shared.media import Media
@@ -30,10 +31,12 @@ async def edit(
     media_id: uuid.UUID,
     patch: MediaPatch,
     *,
-    if_match: str | None,
+    if_match: str | None = None,
+    replace_metadata: bool = False,
     base_url: str,
 ) -> Media:
-    """The media as it is afterwards. Raises NotFound, Forbidden, Invalid, PreconditionFailed."""
+    """The media as it is afterwards. `replace_metadata`: the patch holds all of it, instead of what changes of it.
+    Raises NotFound, Forbidden, Invalid, PreconditionFailed."""
     async with database.writing() as connection:
         row = await _own(connection, caller, media_id)
         before = rows.show(row, base_url)
@@ -42,7 +45,7 @@ async def edit(
                 f"{public_id(media_id)} has changed since: its ETag is {etag_of(before)}, "
                 f"If-Match says {if_match[:200]}."
             )
-        changed = edits.columns(patch, row)
+        changed = edits.columns(patch, row, replace_metadata=replace_metadata)
         if not changed:
             return before
         await connection.execute(
@@ -55,6 +58,20 @@ async def remove(database: Database, caller: Caller, media_id: uuid.UUID) -> Non
     """Raises NotFound, Forbidden."""
     async with database.writing() as connection:
         await bury(connection, await _own(connection, caller, media_id))
+
+
+async def remove_many(
+    database: Database, caller: Caller, ids: Iterable[uuid.UUID]
+) -> dict[uuid.UUID, TripodError | None]:
+    """Each stands alone: why it is still there, or None for one that is gone. In the order given, each once."""
+    outcomes: dict[uuid.UUID, TripodError | None] = {}
+    for media_id in dict.fromkeys(ids):
+        try:
+            await remove(database, caller, media_id)
+            outcomes[media_id] = None
+        except TripodError as error:
+            outcomes[media_id] = error
+    return outcomes
 
 
 async def reprocess(

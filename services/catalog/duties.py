@@ -39,7 +39,7 @@ RECONCILE_SECONDS = 60.0
 
 
 def projecting(
-    database: Database, bus: Bus, metrics: CatalogMetrics, base_url: str
+    database: Database, bus: Bus, metrics: CatalogMetrics, base_url: str, cascading: frozenset[str]
 ) -> Callable[[EventContext], Awaitable[None]]:
     """The handler of `catalog-projector`."""
 
@@ -47,7 +47,9 @@ def projecting(
         event = context.event
         if not isinstance(event, MediaUploaded | MediaProcessed | MediaFailed):
             raise Malformed(f"The projector has no use for {context.envelope.type}.")
-        outcome, media = await project(database, event, sequence=context.sequence, base_url=base_url)
+        outcome, media = await project(
+            database, event, sequence=context.sequence, base_url=base_url, cascading=cascading
+        )
         failpoints.reach("catalog.after_commit")
         metrics.projected.labels(context.envelope.type, outcome).inc()
         log.info("media.projected", media_id=str(event.id), type=context.envelope.type, outcome=outcome)
@@ -60,7 +62,9 @@ def projecting(
     return handle
 
 
-def registering(database: Database, base_url: str) -> Callable[[EventContext], Awaitable[None]]:
+def registering(
+    database: Database, base_url: str, cascading: frozenset[str]
+) -> Callable[[EventContext], Awaitable[None]]:
     """The handler of `catalog-registry`."""
 
     async def handle(context: EventContext) -> None:
@@ -70,7 +74,9 @@ def registering(database: Database, base_url: str) -> Callable[[EventContext], A
             await registry.put_entity(database, entities.Entity(**msgspec.structs.asdict(event)))
         elif isinstance(event, EntityDeleted):
             entities.check_name(event.type, event.id)
-            await registry.delete_entity(database, event.type, event.id, base_url=base_url)
+            await registry.delete_entity(
+                database, event.type, event.id, cascading=cascading, base_url=base_url
+            )
         elif isinstance(event, UserDeleted):
             count = await registry.delete_user(database, event.sub)
             log.info("user.deleted", media=count)
@@ -111,11 +117,13 @@ async def keep_counter(database: Database, bus: Bus, stop: asyncio.Event) -> Non
             await numbers.ensure_counter(database, bus)
 
 
-async def keep_reconciling(database: Database, stale: float, base_url: str, stop: asyncio.Event) -> None:
+async def keep_reconciling(
+    database: Database, stale: float, base_url: str, cascading: frozenset[str], stop: asyncio.Event
+) -> None:
     """Run the reconciler now and then."""
     async for _ in _every(min(RECONCILE_SECONDS, stale), stop):
         try:
-            await reconcile(database, stale=timedelta(seconds=stale), base_url=base_url)
+            await reconcile(database, stale=timedelta(seconds=stale), base_url=base_url, cascading=cascading)
         except Unavailable as error:
             log.info("reconcile.waits", reason=error.detail)
 

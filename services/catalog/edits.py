@@ -15,8 +15,9 @@ _TEXTS = ("description", "alt_text", "caption")
 _PLACES = ("is_public", "is_primary", "sort_order")
 
 
-def columns(patch: MediaPatch, row: Record) -> dict[str, Any]:
-    """The columns that differ afterwards. Raises Invalid that names the field."""
+def columns(patch: MediaPatch, row: Record, *, replace_metadata: bool = False) -> dict[str, Any]:
+    """The columns that differ afterwards; metadata is merged unless it is to be replaced. Raises Invalid that names
+    the field."""
     asked: dict[str, Any] = {}
     for name in _TEXTS:
         value = getattr(patch, name)
@@ -31,7 +32,7 @@ def columns(patch: MediaPatch, row: Record) -> dict[str, Any]:
     if patch.tags is not UNSET:
         asked["tags"] = list(check_tags(patch.tags or ()))
     if patch.metadata is not UNSET:
-        asked["metadata"] = _metadata(row["metadata"], patch.metadata)
+        asked["metadata"] = _metadata(row["metadata"], patch.metadata, replace=replace_metadata)
     changed = {name: value for name, value in asked.items() if row[name] != value}
     if row["entity_type"] is None and changed.keys() & {"is_primary", "sort_order"}:
         raise Invalid(
@@ -65,8 +66,10 @@ def _filename(given: str, mime: str) -> str:
     return name
 
 
-def _metadata(known: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
+def _metadata(known: dict[str, Any], patch: dict[str, Any] | None, *, replace: bool) -> dict[str, Any]:
     if patch is None:
         return {}
+    if replace:
+        return check_metadata(patch)
     check_metadata_depth(patch)  # before it is merged, which goes as deep as it does
     return check_metadata(merged(known, patch))

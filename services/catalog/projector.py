@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import outbox, rows
+from services.catalog import commands, outbox, rows
 from services.catalog.database import Database, lock_media
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
@@ -53,15 +53,21 @@ _DELETE_VARIANTS = delete(variants).where(variants.c.media_id == bindparam("medi
 
 
 async def project(
-    database: Database, event: Told, *, sequence: int, base_url: str
+    database: Database,
+    event: Told,
+    *,
+    sequence: int,
+    base_url: str,
+    cascading: frozenset[str] = frozenset(),
 ) -> tuple[Outcome, Media | None]:
     """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
 
-    The media is the committed state, None where there is none. Raises Unavailable, then nothing has happened or
+    The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
+    is gone is deleted at once, as the entity's going would have done. Raises Unavailable, then nothing has happened or
     (when the commit's answer got lost) all of it: repeating is harmless.
     """
     async with database.writing() as connection:
-        outcome = await take_in(connection, event, sequence)
+        outcome = await take_in(connection, event, sequence, cascading)
         if outcome in {"buried", "early"}:
             return outcome, None
         shown = await rows.load(connection, event.id, base_url)
@@ -72,7 +78,9 @@ async def project(
         return outcome, shown
 
 
-async def take_in(connection: AsyncConnection, event: Told, sequence: int) -> Outcome:
+async def take_in(
+    connection: AsyncConnection, event: Told, sequence: int, cascading: frozenset[str] = frozenset()
+) -> Outcome:
     """The rows alone: nobody is told of them."""
     event = without_nul(event)
     await lock_media(connection, event.id)
@@ -81,14 +89,19 @@ async def take_in(connection: AsyncConnection, event: Told, sequence: int) -> Ou
         await _bury_again(connection, event)
         return "buried"
     if isinstance(event, MediaUploaded):
-        return await _insert(connection, event)
+        return await _insert(connection, event, cascading)
     return await _result(connection, event, sequence)
 
 
-async def _insert(connection: AsyncConnection, event: MediaUploaded) -> Outcome:
+async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str]) -> Outcome:
     entity = await _living(connection, event.entity)
     if (await connection.execute(_INSERT, _row(event, entity))).first() is None:
         return "repeated"
+    if event.entity is not None and entity is None and event.profile in cascading:
+        await commands.bury(
+            connection, (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
+        )
+        return "buried"
     for told in (await connection.scalars(_TAKE_EARLY, {"media_id": event.id})).all():
         await _apply(connection, msgspec.convert(told["data"], _RESULTS[told["type"]]))
     return "created"

@@ -25,9 +25,15 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def reconcile(
-    database: Database, *, stale: timedelta, base_url: str, now: datetime | None = None
+    database: Database,
+    *,
+    stale: timedelta,
+    base_url: str,
+    cascading: frozenset[str] = frozenset(),
+    now: datetime | None = None,
 ) -> Reconciled:
-    """Announce again what has waited for a result for longer than `stale`, and take media off deleted entities.
+    """Announce again what has waited for a result for longer than `stale`, and take media off deleted entities, or
+    delete them with these where their profile is among the `cascading`.
 
     Does nothing while another process is at it. Raises Unavailable.
     """
@@ -39,7 +45,9 @@ async def reconcile(
         left = (await connection.execute(_left_behind())).all()
     detached = 0
     for entity_type, entity_id in left:
-        detached += await registry.detach(database, entity_type, entity_id, base_url=base_url)
+        detached += await registry.release(
+            database, entity_type, entity_id, cascading=cascading, base_url=base_url
+        )
     if announced or detached:
         log.info("reconcile.done", announced=announced, detached=detached)
     return Reconciled(announced=announced, detached=detached)

@@ -24,15 +24,23 @@ async def put_entity(database: Database, wanted: Entity) -> Entity:
         return await _store(connection, known, wanted)
 
 
-async def delete_entity(database: Database, entity_type: str, entity_id: str, *, base_url: str) -> bool:
-    """Whether there was one. Nobody has a right by it from here on, and its media hang on nothing any more.
+async def delete_entity(
+    database: Database,
+    entity_type: str,
+    entity_id: str,
+    *,
+    cascading: frozenset[str] = frozenset(),
+    base_url: str,
+) -> bool:
+    """Whether there was one. Nobody has a right by it from here on. Its media of the `cascading` profiles are deleted
+    as each DELETE would; the others hang on nothing any more.
 
     The deleted state is kept, so that a late upload for it is not hung on it again.
     """
     async with database.writing() as connection:
         known = await _locked(connection, entity_type, entity_id)
         await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True))
-    await detach(database, entity_type, entity_id, base_url=base_url)
+    await release(database, entity_type, entity_id, cascading=cascading, base_url=base_url)
     return known is not None and not known.deleted
 
 
@@ -56,33 +64,42 @@ def no_entity(entity_type: str, entity_id: str) -> NotFound:
     return NotFound(f"There is no entity {entity_type}/{entity_id[:80]}.")
 
 
-async def detach(database: Database, entity_type: str, entity_id: str, *, base_url: str) -> int:
-    """Take all media off an entity; how many."""
+async def release(
+    database: Database, entity_type: str, entity_id: str, *, cascading: frozenset[str], base_url: str
+) -> int:
+    """Take all media off an entity, or delete them where their profile cascades; how many."""
     count = 0
     while True:
         async with database.writing() as connection:
             found = await queries.entity_media_ids(connection, entity_type, entity_id, BATCH)
             for media_id in sorted(found):
-                count += await _detach_one(connection, media_id, entity_type, entity_id, base_url)
+                await lock_media(connection, media_id)
+                row = await _row(connection, media_id)
+                if row is None or (row["entity_type"], row["entity_id"]) != (entity_type, entity_id):
+                    continue
+                if row["profile"] in cascading:
+                    await commands.bury(connection, row)
+                else:
+                    await _detach(connection, media_id, base_url)
+                count += 1
         if len(found) < BATCH:
             return count
 
 
-async def _detach_one(
-    connection: AsyncConnection, media_id: uuid.UUID, entity_type: str, entity_id: str, base_url: str
-) -> bool:
-    await lock_media(connection, media_id)
-    done = await connection.execute(
+async def _detach(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> None:
+    await connection.execute(
         update(media)
-        .where(media.c.id == media_id, media.c.entity_type == entity_type, media.c.entity_id == entity_id)
+        .where(media.c.id == media_id)
         .values(
             entity_type=None, entity_id=None, entity_field=None, is_primary=False, sort_order=0,
             edited_at=datetime.now(UTC),
         )
     )  # fmt: skip
-    if done.rowcount:
-        await commands.tell_updated(connection, media_id, base_url)
-    return bool(done.rowcount)
+    await commands.tell_updated(connection, media_id, base_url)
+
+
+async def _row(connection: AsyncConnection, media_id: uuid.UUID) -> RowMapping | None:
+    return (await connection.execute(select(media).where(media.c.id == media_id))).mappings().first()
 
 
 async def delete_user(database: Database, sub: str) -> int:
@@ -93,9 +110,7 @@ async def delete_user(database: Database, sub: str) -> int:
             found = await queries.owner_media_ids(connection, sub, BATCH)
             for media_id in sorted(found):
                 await lock_media(connection, media_id)
-                row = (
-                    (await connection.execute(select(media).where(media.c.id == media_id))).mappings().first()
-                )
+                row = await _row(connection, media_id)
                 if row is not None:
                     await commands.bury(connection, row)
                     count += 1

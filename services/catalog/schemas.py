@@ -59,6 +59,21 @@ class MediaPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sort_order: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType = UNSET
 
 
+class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entities of one type."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=255)]
+    ids: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...], Meta(min_length=1, max_length=200)
+    ]
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """The media of each entity that was asked for, newest first, at most 50 of one."""
+
+    items: dict[str, list[Media]]
+
+
 class LinkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For how many seconds, for which variant (the original without), and how a browser is to take it."""
 

@@ -6,19 +6,22 @@ import msgspec
 
 from services.catalog.database import DatabaseSettings
 from shared.auth import AuthSettings
+from shared.dialects.settings import DialectSettings
 from shared.env import Env
 from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
 from shared.links import LinkSettings
 from shared.log import LogSettings
+from shared.profiles import Profiles
+from shared.profiles import load as load_profiles
 from shared.storage.s3 import S3Settings
 
 
 class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one catalog process. Times in seconds.
 
-    `variant_wait`: how long a request waits for a variant that is being made. `stale`: after how long without a
-    result a media is announced again.
+    `profiles`: what becomes of their media when an entity goes. `variant_wait`: how long a request waits for a
+    variant that is being made. `stale`: after how long without a result a media is announced again.
     """
 
     http: HttpSettings
@@ -28,8 +31,18 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     bus: BusSettings
     store: S3Settings
     database: DatabaseSettings
+    profiles: Profiles = msgspec.field(default_factory=lambda: load_profiles(Env({})))
+    dialects: DialectSettings = DialectSettings()
     variant_wait: float = 10
     stale: float = 900
+
+
+    @property
+    def cascading(self) -> frozenset[str]:
+        """The profiles whose media go with their entity; those of others are taken off it."""
+        return frozenset(
+            name for name, profile in self.profiles.items() if profile.on_entity_delete == "cascade"
+        )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
@@ -43,6 +56,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             bus=BusSettings.from_env(env),
             store=S3Settings.from_env(env),
             database=DatabaseSettings.from_env(env),
+            profiles=load_profiles(env),
+            dialects=DialectSettings.from_env(env),
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
         )

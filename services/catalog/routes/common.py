@@ -45,6 +45,7 @@ def problems(*statuses: int) -> Mapping[int, ResponseSpec]:
 NOT_MODIFIED = {
     304: ResponseSpec(None, generate_examples=False, description="What the caller has is still good")
 }
+NO_CONTENT = {204: ResponseSpec(None, generate_examples=False, description="It is gone")}
 
 
 def media_id_of(ref: str) -> uuid.UUID:

@@ -58,10 +58,12 @@ async def delete_entity(
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> None:
-    """Its media stay, and hang on nothing any more. Needs the role service or admin."""
+    """Its media are deleted or hang on nothing any more, as their profile says. Needs the role service or admin."""
     _only_services(caller)
     check_name(entity_type, entity_id)
-    if not await registry.delete_entity(database, entity_type, entity_id, base_url=settings.http.base_url):
+    if not await registry.delete_entity(
+        database, entity_type, entity_id, cascading=settings.cascading, base_url=settings.http.base_url
+    ):
         raise registry.no_entity(entity_type, entity_id)
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import msgspec
 from litestar import HttpMethod, Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -17,7 +18,6 @@ from services.catalog.conditions import Conditions
 from services.catalog.database import Database
 from services.catalog.delivery import Asked, Delivery, File
 from services.catalog.live import Feed
-from services.catalog.measures import CatalogMetrics
 from services.catalog.queries import Deliverable
 from services.catalog.routes.common import NOT_MODIFIED, TAG_FILES, media_id_of, problems
 from services.catalog.schemas import Disposition, Link, LinkRequest
@@ -27,7 +27,6 @@ from shared.auth import Caller
 from shared.errors import NotFound
 from shared.ids import public_id
 from shared.openapi import PUBLIC
-from shared.storage.blobs import Blobs
 
 _LOOK_SECONDS = 1.0  # between looks at the row, should the news of it not reach us
 _REFUSALS = {**NOT_MODIFIED, **problems(401, 403, 404, 412, 416, 422)}
@@ -52,10 +51,7 @@ async def download(
     *,
     request: Request[Any, Any, Any],
     optional_caller: NamedDependency[Caller],
-    database: NamedDependency[Database],
-    blobs: NamedDependency[Blobs],
     settings: NamedDependency[CatalogSettings],
-    metrics: NamedDependency[CatalogMetrics],
     v: Version = None,
     disposition: FromQuery[Disposition | None] = None,
     expires: Expires = None,
@@ -65,11 +61,8 @@ async def download(
     `disposition=inline` and the type is harmless."""
     media_id = media_id_of(ref)
     until = check_link(settings, original_path(media_id), expires, disposition, signature)
-    async with database.reading() as connection:
-        found = await queries.deliverable(connection, None if until else optional_caller, media_id)
-    metrics.bytes_asked.labels("original").inc()
-    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=v, until=until)
-    return Delivery(blobs, delivery.original(found), asked)
+    caller = None if until else optional_caller
+    return await deliver(request, caller, media_id, disposition=disposition, version=v, until=until)
 
 
 @route(
@@ -87,11 +80,7 @@ async def variant(
     *,
     request: Request[Any, Any, Any],
     optional_caller: NamedDependency[Caller],
-    database: NamedDependency[Database],
-    blobs: NamedDependency[Blobs],
-    feed: NamedDependency[Feed],
     settings: NamedDependency[CatalogSettings],
-    metrics: NamedDependency[CatalogMetrics],
     v: Version = None,
     disposition: FromQuery[Disposition | None] = None,
     expires: Expires = None,
@@ -101,12 +90,43 @@ async def variant(
     Retry-After. With the `v` of our own URLs it may be cached for ever."""
     media_id = media_id_of(ref)
     until = check_link(settings, variant_path(media_id, name), expires, disposition, signature)
-    file = await find_variant(
-        database, feed, None if until else optional_caller, media_id, name, wait=settings.variant_wait
+    caller = None if until else optional_caller
+    return await deliver(
+        request, caller, media_id, variant=name, disposition=disposition, version=v, until=until
     )
-    metrics.bytes_asked.labels("variant").inc()
-    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=v, until=until)
-    return Delivery(blobs, file, asked)
+
+
+async def deliver(
+    request: Request[Any, Any, Any],
+    caller: Caller | None,
+    media_id: uuid.UUID,
+    *,
+    variant: str | None = None,
+    or_original: bool = False,
+    filename: str | None = None,
+    disposition: Disposition | None = None,
+    version: str | None = None,
+    until: int | None = None,
+) -> ASGIApp:
+    """The answer of a GET or HEAD handler with the original, or with a variant.
+
+    `caller` is None where a signed link, which ends at `until`, has given the right. A variant that is being made is
+    waited for, unless the original will do meanwhile (`or_original`). `filename` instead of its own. Raises NotFound.
+    """
+    parts = request.app.state
+    if variant is None or or_original:
+        async with parts["database"].reading() as connection:
+            found = await queries.deliverable(connection, caller, media_id)
+        made = delivery.variant(found, variant) if variant is not None else None
+        file = made or delivery.original(found)
+    else:
+        wait = parts["settings"].variant_wait
+        file = await find_variant(parts["database"], parts["feed"], caller, media_id, variant, wait=wait)
+    if filename is not None:
+        file = msgspec.structs.replace(file, filename=filename)
+    parts["metrics"].bytes_asked.labels("original" if variant is None else "variant").inc()
+    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=version, until=until)
+    return Delivery(parts["blobs"], file, asked)
 
 
 @post(

@@ -7,14 +7,24 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from services.catalog import commands, cursors, queries
+from services.catalog import commands, cursors, dialects, queries
 from services.catalog.conditions import etag_of, none_match
 from services.catalog.database import Database
+from services.catalog.lookup import media_of
 from services.catalog.measures import CatalogMetrics
 from services.catalog.openapi import ETAG, LINK, VARY
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
-from services.catalog.schemas import CountKind, MediaPage, MediaPatch, Neighbours, Reprocessing, Sort
+from services.catalog.routes.common import NO_CONTENT, NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
+from services.catalog.schemas import (
+    CountKind,
+    Lookup,
+    LookupRequest,
+    MediaPage,
+    MediaPatch,
+    Neighbours,
+    Reprocessing,
+    Sort,
+)
 from services.catalog.settings import CatalogSettings
 from services.catalog.similar import similar_media
 from shared.auth import Caller
@@ -90,6 +100,31 @@ def _next_link(request: Request[Any, Any, Any], base_url: str, cursor: str | Non
     return {"Link": f'<{base_url}{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'}
 
 
+@post(
+    "/media/lookup",
+    status_code=200,
+    tags=[TAG_MEDIA],
+    summary="The media of many entities",
+    security=PUBLIC,
+    response_headers=[VARY],
+    responses=problems(401, 413, 422),
+)
+async def look_up(
+    data: JSONBody[LookupRequest],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
+) -> Response[Lookup]:
+    """Of each entity what the caller may see, newest first, at most 50; an empty list where that is nothing. Without
+    a token: what is public."""
+    no_nul(type=data.type, ids="".join(data.ids))
+    async with database.reading() as connection:
+        items = await media_of(connection, optional_caller, data.type, data.ids, settings.http.base_url)
+    metrics.rows_served.labels("lookup").inc(sum(len(found) for found in items.values()))
+    return Response(Lookup(items=items), headers=_OWN_ANSWER)
+
+
 @get(
     "/media/{ref:str}",
     tags=[TAG_MEDIA],
@@ -108,6 +143,9 @@ async def get_media(
     if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
 ) -> Response[Media]:
     """By UUID or `MED-...`. The ETag changes with anything that is shown; If-None-Match saves the body."""
+    show = dialects.numbered(settings, "show", ref)
+    if show is not None:
+        return await show(int(ref), optional_caller, database, settings)
     media_id = media_id_of(ref)
     async with database.reading() as connection:
         media = await queries.get_media(connection, optional_caller, media_id, settings.http.base_url)
@@ -142,12 +180,24 @@ async def patch_media(
     return Response(media, headers={**_OWN_ANSWER, "ETag": etag_of(media)})
 
 
-@delete("/media/{ref:str}", tags=[TAG_MEDIA], summary="Delete a media", responses=problems(401, 403, 404))
+@delete(
+    "/media/{ref:str}",
+    tags=[TAG_MEDIA],
+    summary="Delete a media",
+    responses={**NO_CONTENT, **problems(401, 403, 404)},
+)
 async def delete_media(
-    ref: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
-) -> None:
+    ref: FromPath[str],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> Response[None]:
     """It is gone at once; its files follow within moments. What remains is a tombstone of id and time."""
+    remove = dialects.numbered(settings, "remove", ref)
+    if remove is not None:
+        return await remove(int(ref), caller, database, settings)
     await commands.remove(database, caller, media_id_of(ref))
+    return Response(None)
 
 
 @post(
@@ -194,4 +244,4 @@ async def similar(
     return Response(Neighbours(items=found), headers=_OWN_ANSWER)
 
 
-HANDLERS = (list_media, get_media, patch_media, delete_media, reprocess, similar)
+HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess, similar)

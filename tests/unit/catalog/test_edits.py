@@ -121,3 +121,15 @@ def test_the_place_within_an_entity_needs_one() -> None:
 def test_a_file_keeps_a_name_that_says_what_it_is_or_nothing() -> None:
     for name in ("b.JPEG", "b", "b.final"):
         assert patch(f'{{"filename": "{name}"}}') == {"filename": name}
+
+
+def test_metadata_can_be_replaced_instead_of_merged_under_the_same_limits() -> None:
+    def replaced(metadata: dict[str, Any] | None) -> dict[str, Any]:
+        return columns(MediaPatch(metadata=metadata), ROW, replace_metadata=True)
+
+    assert replaced({"b": None}) == {"metadata": {"b": None}}
+    assert replaced({"a": 1}) == {}
+    assert replaced(None) == {"metadata": {}}
+    for wrong in ({"a": "x" * 17_000}, {"a": "\0"}, {"a": 2**63}):
+        with pytest.raises(Invalid):
+            replaced(wrong)

@@ -6,6 +6,49 @@ import pytest
 
 from deploy.routes import ROUTES, Route, Table, nginx_map
 
+OLDER_UPLOADS = (
+    "/media/upload",
+    "/media/upload/1",
+    "/api/v1/media/upload",
+    "/api/v1/media/content/123e4567-e89b-12d3-a456-426614174000/upload",
+    "/api/media/upload",
+    "/v1/media/upload",
+    "/v1/media/batch/upload",
+    "/v1/media/users/1/avatar",
+    "/v1/media/users/1/cover",
+    "/v1/media/properties/123/photos",
+    "/v1/media/builders/12/portfolio",
+    "/v1/media/builders/12/logo",
+    "/v1/media/communities/123/photos",
+    "/v1/media/communities/123/amenities/4/photos",
+    "/v1/media/sales-reps/5/avatar",
+    "/v1/media/posts/1/media",
+)
+OLDER_READS = (
+    ("GET", "/media/files"),
+    ("PUT", "/media/files/1"),
+    ("GET", "/media/download/1"),
+    ("GET", "/media/stats"),
+    ("GET", "/media/"),
+    ("GET", "/media"),
+    ("PATCH", "/media/1"),
+    ("DELETE", "/media/1"),
+    ("POST", "/media/filter/paginated"),
+    ("GET", "/media/user_2/image/1_photo.jpg"),
+    ("GET", "/media/stats/info"),
+    ("GET", "/api/v1/media/"),
+    ("PUT", "/api/v1/media/123e4567-e89b-12d3-a456-426614174000"),
+    ("GET", "/api/v1/media/content/1/media"),
+    ("GET", "/api/v1/media/files/2024/12/photo_a1.jpg"),
+    ("GET", "/api/media/"),
+    ("POST", "/api/media/1/reprocess/"),
+    ("POST", "/v1/media/batch/delete"),
+    ("GET", "/v1/media/entity/property/123"),
+    ("GET", "/v1/media/public/MED-1"),
+    ("GET", "/v1/media/1"),
+    ("POST", "/v1/media/lookup"),
+)
+
 
 @pytest.mark.parametrize(
     ("method", "path", "owner"),
@@ -24,6 +67,12 @@ from deploy.routes import ROUTES, Route, Table, nginx_map
         ("PUT", "/v1/entities/persona/1", "catalog"),
         ("GET", "/v1/uploads-of-mine", "catalog"),
         ("GET", "/v2/media", None),
+        *((method, path, "catalog") for method, path in OLDER_READS),
+        *(("POST", path, "ingest") for path in OLDER_UPLOADS),
+        *(("POST", f"{path}/", "ingest") for path in OLDER_UPLOADS),
+        *(("GET", path, "catalog") for path in OLDER_UPLOADS),
+        ("GET", "/api/other", None),
+        ("GET", "/medias", None),
         ("GET", "/v1", None),
         ("GET", "/metrics", None),
         ("GET", "/x/v1/uploads", None),
@@ -73,6 +122,8 @@ def test_nginx_map_decides_as_the_table_does() -> None:
         ("POST", "/v1/media/similar"),
         ("GET", "/v1/media/1"),
         ("GET", "/"),
+        *OLDER_READS,
+        *(("POST", f"{path}/") for path in OLDER_UPLOADS),
     ):
         first = next((owner for pattern, owner in expressions if re.match(pattern, f"{method}:{path}")), None)
         assert first == Table().owner(method, path)
