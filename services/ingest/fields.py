@@ -8,7 +8,7 @@ import msgspec
 
 from shared import entities
 from shared.errors import Invalid
-from shared.events.messages import EntityLink
+from shared.events.messages import EntityLink, MediaType
 from shared.fields import check_metadata, check_metadata_size, check_tags, check_text
 
 _TRUE = {"true", "1", "yes", "on"}
@@ -21,7 +21,7 @@ _PROFILE = "default"
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """All that an upload may say of its file. `is_public` None: as the profile has it. `owner`: another than the
-    caller, where the caller may say so."""
+    caller, where the caller may say so. `media_type`: what it says that the file is; None where it says nothing."""
 
     profile: str = _PROFILE
     entity: EntityLink | None = None
@@ -33,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     is_public: bool | None = None
     on_duplicate: str = "allow"
     owner: str | None = None
+    media_type: MediaType | None = None
 
 
 class Parse(Protocol):

@@ -11,7 +11,7 @@ from shared.auth import Caller
 from shared.entities import Entity
 from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
 from shared.events.bus import KeyValue
-from shared.events.messages import EntityLink
+from shared.events.messages import EntityLink, MediaType
 from shared.formats import Format
 from shared.profiles import Profile, Profiles
 
@@ -55,6 +55,17 @@ def may_attach(caller: Caller, entity: Entity, profile: Profile) -> bool:
     if profile.attach == "owner_or_admin":
         return entities.may_attach(caller, entity)
     return caller.governs or caller.sub in entity.owners
+
+
+def check_media_type(said: MediaType | None, found: Format) -> None:
+    """Raises UnsupportedType where an upload says that its file is another type of media."""
+    if said not in {None, found.media_type}:
+        raise UnsupportedType(
+            f"media_type says {said}, but the file is {found.mime} ({found.media_type}).",
+            claimed=said,
+            media_type=found.media_type,
+            found=found.mime,
+        )
 
 
 def limit_of(profile: Profile, name: str, found: Format) -> int:

@@ -111,6 +111,7 @@ async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity
 def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entity: Entity | None) -> File:
     """Raises what can be told of the file's beginning: a type, an announced size or sides that are not allowed."""
     name = source.early.profile
+    rules.check_media_type(source.early.media_type, found)
     sides = rules.sides(found, head.data)
     if source.profile_known:
         limit, of = rules.limit_of(known[name], name, found), f"{found.media_type} in profile {name!r}"
@@ -189,6 +190,7 @@ async def _check_all(
     name = options.profile
     profile = profiles.find(ingest.settings.profiles, name)
     rules.check_caller(caller, profile, name)
+    rules.check_media_type(options.media_type, file.found)
     rules.check_size(attempt.transfer.received, profile, name, file.found)
     rules.check_sides(file.sides, profile, name)
     if options.entity is None and keys.needs_entity(profile.key):

@@ -6,9 +6,12 @@ long it waits for it (`Answering`), and words refusals as its clients know them;
 
 from litestar import Router
 
+from services.ingest.dialects import personas
 from shared.dialects.settings import DialectSettings, Name
 
-_ROUTERS: dict[Name, Router] = {}
+_ROUTERS: dict[Name, Router] = {
+    "personas": personas.ROUTER,
+}
 
 
 def mounted(settings: DialectSettings) -> list[Router]:

@@ -1,0 +1,113 @@
+"""Uploads of the content service's API: two routes under /api/v1/media."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from litestar import Response, Router, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
+from litestar.params import FromPath
+
+from services.ingest import fields
+from services.ingest.answers import Answering
+from services.ingest.body import answer_early
+from services.ingest.context import Ingest
+from services.ingest.dialects.described import described, form_of
+from services.ingest.fields import Options
+from services.ingest.requests import AnyRequest, upload_form
+from services.ingest.source import Reading
+from shared.auth import Caller
+from shared.dialects import content
+from shared.dialects.wording import worded
+from shared.errors import Malformed, NotFound, TooLarge, TripodError
+
+_MEDIA_TYPE = {
+    "media_type": Schema(
+        type=OpenAPIType.STRING, enum=list(content.MEDIA_TYPES), description="What the file is; needed."
+    )
+}
+_CONTENT_ID = {
+    "content_id": Schema(
+        type=OpenAPIType.STRING, format=OpenAPIFormat.UUID, description="The content that it belongs to."
+    )
+}
+
+
+@post(
+    "/upload",
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=form_of("metadata", name="uploadContentMedia", also={**_MEDIA_TYPE, **_CONTENT_ID}),
+    responses=described(content.ContentMedia),
+    summary="Upload one file",
+)
+async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
+    """The answer comes with processing done, unless that takes longer than some seconds."""
+    return await _take(request, caller, None)
+
+
+@post(
+    "/content/{content_id:str}/upload",
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=form_of("metadata", name="uploadMediaOfContent", also=_MEDIA_TYPE),
+    responses=described(content.ContentMedia),
+    summary="Upload one file of a content",
+)
+async def upload_to(
+    request: AnyRequest, caller: NamedDependency[Caller], content_id: FromPath[str]
+) -> Response[bytes]:
+    """As an upload whose content_id is that of the path."""
+    return await _take(request, caller, str(content.check_uuid("content_id", content_id)))
+
+
+async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> Response[bytes]:
+    ingest: Ingest = request.app.state.ingest
+    settings, base = ingest.settings.dialects, ingest.settings.http.base_url
+    most = settings.largest["content"]
+    answering = Answering(
+        until="processed", seconds=settings.wait, shape=lambda view: content.shape(view, base)
+    )
+    try:
+        return await upload_form(
+            request, caller, reading=_reading(content_id), answering=answering, largest=most
+        )
+    except TooLarge as error:
+        # Below the limit of all requests it is the limit of a type that was passed.
+        raise content.over_a_type(error) if error.extra.get("limit", most) < most else error from error
+
+
+def _reading(content_id: str | None) -> Reading:
+    def parse(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
+        preset = {"profile": content.PROFILE}
+        about = content_id or _last(said, "content_id")
+        if about:
+            about = content_id or str(content.check_uuid("content_id", about))
+            preset |= {"entity_type": content.ENTITY, "entity_id": about}
+        ours = fields.translated(said, {"metadata": "metadata"}, preset)
+        kind = _last(said, "media_type")
+        if complete and not kind:
+            raise Malformed("media_type is missing: say what the file is", field="media_type")
+        return msgspec.structs.replace(
+            fields.parse(ours, complete=complete),
+            media_type=content.check_media_type(kind) if kind else None,
+        )
+
+    return Reading(parse=parse, profile_known=lambda _said: True, profiles=(content.PROFILE,))
+
+
+def _last(said: Mapping[str, Sequence[str]], name: str) -> str:
+    return said[name][-1].strip() if said.get(name) else ""
+
+
+def _reword(error: TripodError) -> TripodError:
+    """What is not found by an upload is the content."""
+    return NotFound(content.CONTENT_NOT_FOUND) if isinstance(error, NotFound) else content.reword(error)
+
+
+ROUTER = Router(
+    "/api/v1/media",
+    route_handlers=[upload, upload_to],
+    exception_handlers=worded(_reword),
+    tags=["content"],
+)
