@@ -10,10 +10,13 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from services.catalog import dialects, duties
+from services.catalog.announcing import keep_registry
 from services.catalog.database import Database
+from services.catalog.letters import keep_noting
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head
+from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import relay
 from services.catalog.routes import entities, files, live, media
 from services.catalog.routes.common import PARTS
@@ -57,6 +60,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
                     metrics=metrics,
                     consumer_metrics=consumer_metrics,
                 )
+                sweeping = keep_sweeping(database, bus, blobs, every=settings.janitor, stop=background.stop)
+                background.start("janitor", sweeping)
                 background.start("bucket", duties.have_bucket(blobs, background.stop))
                 yield
                 await background.close()
@@ -125,6 +130,8 @@ def _start(
     background.start("live", feed.run(database, bus, stop))
     background.start("heartbeat", duties.heartbeat(database, bus, stop))
     background.start("numbers", duties.keep_counter(database, bus, stop))
+    background.start("entities", keep_registry(database, bus, settings.bus.topology, stop))
+    background.start("letters", keep_noting(database, bus, stop))
     background.start(
         "reconciler", duties.keep_reconciling(database, settings.stale, base_url, settings.cascading, stop)
     )

@@ -1,4 +1,4 @@
-"""All that there is, counted once: rows, objects, stored events and open intents, for those who compare them."""
+"""All that there is, counted once: rows, objects, events, entities and open intents, for those who compare them."""
 
 import asyncio
 import re
@@ -10,12 +10,27 @@ from typing import Any
 import msgspec
 from sqlalchemy import func, select
 
+from services.catalog import announcing
 from services.catalog.database import Database
 from services.catalog.models import early_results, media, outbox, tombstones, variants
+from shared import entities
+from shared.entities import Entity
 from shared.errors import TripodError
 from shared.events import dead_letters, topology
 from shared.events.bus import Bus, Message
-from shared.events.messages import Envelope, Event, MediaDeleted, MediaRejected, MediaUploaded, decode
+from shared.events.dead_letters import Listed
+from shared.events.messages import (
+    Envelope,
+    Event,
+    MediaCreated,
+    MediaDeleted,
+    MediaFailed,
+    MediaProcessed,
+    MediaRejected,
+    MediaUpdated,
+    MediaUploaded,
+    decode,
+)
 from shared.storage.blobs import BlobInfo, Blobs, Unfinished
 
 READ_AT_ONCE = 128
@@ -33,15 +48,27 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Audience(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides who may see a media; `entity` is its type and id."""
+
+    owner: str
+    is_public: bool
+    moderation: str
+    entity: tuple[str, str] | None = None
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What the catalog says of one media."""
 
     id: uuid.UUID
     number: int
     status: str
+    generation: int
+    error_code: str | None
     key: str
     size: int
     sha256: str
+    audience: Audience
     variants: tuple[File, ...] = ()
 
 
@@ -62,35 +89,61 @@ class OpenIntent(msgspec.Struct, frozen=True):
     started_at: datetime
 
 
+class Story(msgspec.Struct, kw_only=True):
+    """What the stream tells. `told`: uploads by media, each event once; `remains`: the types of all other events by
+    media; `audiences`: who may see a media by the newest state of it; `results`: generation and `ready` or the code of
+    the failure, as the processor told them."""
+
+    told: dict[uuid.UUID, list[MediaUploaded]] = {}
+    remains: dict[uuid.UUID, list[str]] = {}
+    audiences: dict[uuid.UUID, Audience] = {}
+    results: dict[uuid.UUID, set[tuple[int, str]]] = {}
+    unreadable: list[int] = []
+    states: set[str] = set()
+
+    def take(self, found: "Stored") -> None:
+        """One event, in the stream's order."""
+        event = found.event
+        if isinstance(event, MediaUploaded):
+            self.told.setdefault(event.id, []).append(event)
+            return
+        if isinstance(event, MediaDeleted | MediaRejected):
+            return
+        self.remains.setdefault(uuid.UUID(found.envelope.subject), []).append(found.envelope.type)
+        if isinstance(event, MediaProcessed | MediaFailed):
+            code = event.code if isinstance(event, MediaFailed) else "ready"
+            self.results.setdefault(event.id, set()).add((event.generation, code))
+        elif isinstance(event, MediaCreated | MediaUpdated) and found.envelope.id not in self.states:
+            # One that somebody stored again is no newer state.
+            self.states.add(found.envelope.id)
+            self.audiences[event.id] = _audience(event)
+
+
 class Census(msgspec.Struct, frozen=True, kw_only=True):
-    """`told`: the uploads in the stream by media, each event once; `remains`: other events of media, by media."""
+    """Entities by their key in the registry: `entities` as the catalog has them, `registered` as the broker has."""
 
     rows: dict[uuid.UUID, Row]
     tombstones: frozenset[uuid.UUID]
     objects: dict[str, BlobInfo]
     unfinished: tuple[Unfinished, ...]
-    told: dict[uuid.UUID, list[MediaUploaded]]
-    remains: dict[uuid.UUID, list[str]]
-    unreadable: tuple[int, ...]
+    story: Story
     intents: tuple[OpenIntent, ...]
-    letters: int
+    letters: tuple[Listed, ...]
     outbox: int
     early: tuple[uuid.UUID, ...]
+    entities: dict[str, Entity]
+    registered: dict[str, Entity]
 
 
 async def take_census(database: Database, bus: Bus, blobs: Blobs, tell: Tell) -> Census:
-    """Keeps some hundred bytes of memory for each media. Raises Unavailable."""
-    told: dict[uuid.UUID, list[MediaUploaded]] = {}
-    remains: dict[uuid.UUID, list[str]] = {}
-    unreadable: list[int] = []
+    """Keeps a few KB of memory for each media. Raises Unavailable."""
+    story = Story()
     # The stream first: what it tells has a row by the time that the rows are read, or is late.
     async for sequence, found in events(bus, topology.MEDIA, tell):
         if found is None:
-            unreadable.append(sequence)
-        elif isinstance(found.event, MediaUploaded):
-            told.setdefault(found.event.id, []).append(found.event)
-        elif not isinstance(found.event, MediaDeleted | MediaRejected):
-            remains.setdefault(uuid.UUID(found.envelope.subject), []).append(found.envelope.type)
+            story.unreadable.append(sequence)
+        else:
+            story.take(found)
     intents = await open_intents(bus)
     objects = {info.key: info async for info in blobs.list("")}
     tell("objects", len(objects))
@@ -100,18 +153,30 @@ async def take_census(database: Database, bus: Bus, blobs: Blobs, tell: Tell) ->
         buried = frozenset((await connection.scalars(select(tombstones.c.media_id))).all())
         waiting = await connection.scalar(select(func.count()).select_from(outbox)) or 0
         early = tuple((await connection.scalars(select(early_results.c.media_id).distinct())).all())
+        known = await announcing.all_entities(connection)
     return Census(
         rows=rows,
         tombstones=buried,
         objects=objects,
         unfinished=await blobs.unfinished(),
-        told=told,
-        remains=remains,
-        unreadable=tuple(unreadable),
+        story=story,
         intents=intents,
-        letters=len(await dead_letters.list_all(bus)),
+        letters=tuple(await dead_letters.list_all(bus)),
         outbox=waiting,
         early=early,
+        entities={entities.key(entity.type, entity.id): entity for entity in known},
+        registered=await announcing.registered(bus),
+    )
+
+
+def _audience(event: MediaCreated | MediaUpdated) -> Audience:
+    shown = event.media
+    link = shown.get("entity")
+    return Audience(
+        owner=shown["owner"],
+        is_public=shown["is_public"],
+        moderation=shown["moderation"],
+        entity=(link["type"], link["id"]) if link else None,
     )
 
 
@@ -123,10 +188,33 @@ async def _rows(database: Database) -> dict[uuid.UUID, Row]:
         ordered = select(v.media_id, v.name, v.key, v.size).order_by(v.media_id, v.position)
         async for found in await connection.stream(ordered):
             files.setdefault(found.media_id, []).append(File(name=found.name, key=found.key, size=found.size))
-        described = select(m.id, m.number, m.status, m.key, m.size, m.sha256).order_by(m.id)
+        described = select(
+            m.id, m.number, m.status, m.generation, m.error_code, m.key, m.size, m.sha256,
+            m.owner, m.is_public, m.moderation, m.entity_type, m.entity_id,
+        ).order_by(m.id)  # fmt: skip
         async for row in await connection.stream(described):
-            rows[row.id] = Row(**row._asdict(), variants=tuple(files.get(row.id, ())))
+            rows[row.id] = _row(row, tuple(files.get(row.id, ())))
     return rows
+
+
+def _row(found: Any, files: tuple[File, ...]) -> Row:
+    return Row(
+        id=found.id,
+        number=found.number,
+        status=found.status,
+        generation=found.generation,
+        error_code=found.error_code,
+        key=found.key,
+        size=found.size,
+        sha256=found.sha256,
+        audience=Audience(
+            owner=found.owner,
+            is_public=found.is_public,
+            moderation=found.moderation,
+            entity=(found.entity_type, found.entity_id) if found.entity_type is not None else None,
+        ),
+        variants=files,
+    )
 
 
 async def events(

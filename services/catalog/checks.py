@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
+from sqlalchemy import select
 
-from services.catalog.census import Census, Row, Tell
+from services.catalog import rights
+from services.catalog.census import Audience, Census, Row, Tell, media_of
+from services.catalog.database import Database
+from services.catalog.models import media
 from services.catalog.revealing import revealing
+from shared import entities
+from shared.auth import Caller
+from shared.events.dead_letters import summary
+from shared.events.topology import TOPOLOGY
 from shared.ids import public_id
 from shared.storage.blobs import BlobMissing, Blobs
 
@@ -31,6 +39,15 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Ledger = tuple[Acknowledged, ...]
+
+_STRANGER = "a caller that owns nothing"
+_ASKED = 50  # owners that are asked for
+_GIVEN_UP = "interrupted"  # the processor's code for a job that never got to a verdict
+_DECODING = tuple(
+    durable.name
+    for durable in TOPOLOGY.durables
+    if durable.name.startswith("processor-") and durable.name != "processor-eraser"
+)
 
 
 def _of(check: str, media_id: uuid.UUID, detail: str) -> Finding:
@@ -128,7 +145,7 @@ def unique(census: Census) -> Iterator[Finding]:
 
 def told(census: Census) -> Iterator[Finding]:
     """Invariants 1 and 13: what the stream tells has a row or a tombstone, and the other way round."""
-    for media_id, uploads in census.told.items():
+    for media_id, uploads in census.story.told.items():
         row = census.rows.get(media_id)
         if media_id in census.tombstones:
             yield _of("erased", media_id, "it is deleted and its upload is still in the stream")
@@ -136,9 +153,9 @@ def told(census: Census) -> Iterator[Finding]:
             yield _of("projected", media_id, "its upload is in the stream and has neither row nor tombstone")
         elif any((row.number, row.key, row.sha256) != (e.number, e.key, e.sha256) for e in uploads):
             yield _of("projected", media_id, "row and upload disagree about number, key or bytes")
-    for media_id in census.rows.keys() - census.told.keys():
+    for media_id in census.rows.keys() - census.story.told.keys():
         yield _of("projected", media_id, "it has a row, and its upload is not in the stream")
-    for place in census.unreadable:
+    for place in census.story.unreadable:
         yield Finding(check="projected", subject=f"event {place}", detail="it cannot be read")
 
 
@@ -146,8 +163,12 @@ def buried(census: Census) -> Iterator[Finding]:
     """Invariant 6: of a deleted media nothing remains but the tombstone."""
     for media_id in census.tombstones & census.rows.keys():
         yield _of("erased", media_id, "it has a tombstone and a row")
-    for media_id in census.tombstones & census.remains.keys():
-        left = ", ".join(sorted(set(census.remains[media_id])))
+    for listed in census.letters:
+        of = listed.letter.media_id
+        if of is not None and of in census.tombstones and not listed.letter.of_deletion:
+            yield _of("erased", of, f"it is deleted and dead letter {listed.sequence} still tells of it")
+    for media_id in census.tombstones & census.story.remains.keys():
+        left = ", ".join(sorted(set(census.story.remains[media_id])))
         yield _of("erased", media_id, f"it is deleted and the stream still holds {left}")
 
 
@@ -160,6 +181,69 @@ def final(census: Census) -> Iterator[Finding]:
         yield _of("final", media_id, "a result waits for its upload to be told")
 
 
+def visible(census: Census) -> Iterator[Finding]:
+    """I6: whom a media is shown to, and whose bytes are shown, is what its owner and the catalog have told."""
+    for row in census.rows.values():
+        owners = {event.owner for event in census.story.told.get(row.id, ())}
+        if owners - {row.audience.owner}:
+            yield _of("visible", row.id, f"{row.audience.owner!r} owns the row, {owners} the upload")
+        told = census.story.audiences.get(row.id)
+        if told is not None and told != row.audience:
+            yield _of("visible", row.id, f"the row shows it to {row.audience}, what was told last to {told}")
+        for key in (row.key, *(file.key for file in row.variants)):
+            if media_of(key) not in {None, row.id}:
+                yield _of("visible", row.id, f"its {key} belongs to another media")
+    for key in sorted(census.entities.keys() | census.registered.keys()):
+        ours, theirs = census.entities.get(key), census.registered.get(key)
+        if ours != theirs:
+            yield Finding(
+                check="visible",
+                subject=f"entity {key}",
+                detail=f"the catalog has {ours}, the registry {theirs}",
+            )
+
+
+async def shown(database: Database, census: Census) -> AsyncIterator[Finding]:
+    """I6: the database gives nobody, a stranger, and the owner of any media exactly what they may see."""
+    owners = {row.audience.owner for row in census.rows.values()}
+    for caller in (Caller(), *(Caller(sub=sub) for sub in (_STRANGER, *sorted(owners)[:_ASKED]))):
+        async with database.reading() as connection:
+            found = set((await connection.scalars(select(media.c.id).where(rights.readable(caller)))).all())
+        due = {row.id for row in census.rows.values() if _may_see(caller, row.audience, census)}
+        for media_id in sorted(found & census.rows.keys() - due):
+            yield _of("visible", media_id, f"{caller.sub or 'nobody'!r} sees it")
+        for media_id in sorted(due - found):
+            yield _of("visible", media_id, f"{caller.sub or 'nobody'!r} does not see it, and may")
+
+
+def _may_see(caller: Caller, audience: Audience, census: Census) -> bool:
+    entity = census.entities.get(entities.key(*audience.entity)) if audience.entity else None
+    public = audience.is_public and audience.moderation == "approved"
+    return rights.may_see(caller, owner=audience.owner, public=public, entity=entity)
+
+
+def outlived(census: Census) -> Iterator[Finding]:
+    """I7: whatever ended a decoder, its worker lived to tell: every final state is one that a worker has told, and no
+    event has cost its workers their lives until it was given up on."""
+    for row in census.rows.values():
+        outcome = "ready" if row.status == "ready" else row.error_code
+        if row.status == "processing" or row.id not in census.story.told:
+            continue
+        if (row.generation, outcome) not in census.story.results.get(row.id, ()):
+            yield _of(
+                "decoder", row.id, f"it is {outcome} as generation {row.generation}, which no worker told"
+            )
+        elif outcome == _GIVEN_UP:
+            yield _of("decoder", row.id, "it was given up on: its workers ended, and not only the decoder")
+    for listed in census.letters:
+        if listed.letter.durable in _DECODING:
+            yield Finding(
+                check="decoder",
+                subject=f"dead letter {listed.sequence}",
+                detail=f"{listed.letter.durable} gave {listed.letter.subject} up: {summary(listed.letter.error)}",
+            )
+
+
 def settled(census: Census) -> Iterator[Finding]:
     """Nothing waits to be told, and nothing was given up on."""
     if census.outbox:
@@ -170,12 +254,12 @@ def settled(census: Census) -> Iterator[Finding]:
         yield Finding(
             check="dead letters",
             subject="dead letters",
-            detail=f"{census.letters} are there: see `tripod dead-letters list`",
+            detail=f"{len(census.letters)} are there: see `tripod dead-letters list`",
         )
 
 
 CHECKS: tuple[Callable[[Census], Iterator[Finding]], ...] = (
-    originals, derived, orphans, intents, unique, told, buried, final, settled,
+    originals, derived, orphans, intents, unique, told, buried, final, visible, outlived, settled,
 )  # fmt: skip
 
 

@@ -83,7 +83,9 @@ async def tidy(
 def unnamed(census: Census) -> Iterator[str]:
     """Objects that no row names, nor an upload under way, nor an upload that is told and has no row yet."""
     expected = {intent.key for intent in census.intents}
-    expected |= {e.key for uploads in census.told.values() for e in uploads if e.id not in census.tombstones}
+    expected |= {
+        e.key for uploads in census.story.told.values() for e in uploads if e.id not in census.tombstones
+    }
     for key in sorted(census.objects.keys() - checks.named(census.rows) - expected):
         row = census.rows.get(media_of(key) or uuid.UUID(int=0))
         if not (key.startswith(VARIANTS) and row is not None and row.status == "processing"):

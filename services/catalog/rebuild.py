@@ -17,6 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.catalog import announcing, letters
 from services.catalog.census import Stored, Tell, events
 from services.catalog.commands import raise_mark
 from services.catalog.database import RELAY, Database, try_lock
@@ -75,6 +76,7 @@ async def rebuild(database: Database, bus: Bus, tell: Tell) -> Rebuilt:
             if len(batch) == IN_ONE_COMMIT:
                 await _take(database, replay, batch)
         await _take(database, replay, batch)
+        await letters.note(database, bus)
         async with database.reading() as connection:
             made = await connection.scalar(select(func.count()).select_from(media)) or 0
             gone = await connection.scalar(select(func.count()).select_from(tombstones)) or 0
@@ -208,6 +210,9 @@ async def _entities(database: Database, bus: Bus) -> int:
     """All that the registry knows; how many."""
     bucket = bus.kv(topology.ENTITIES)
     names = await bucket.keys()
+    if announcing.COMPLETE not in names:
+        log.warning("rebuild.registry_incomplete", entities=len(names))
+    names = [name for name in names if name != announcing.COMPLETE]
     for name in names:
         entry = await bucket.get(name)
         if entry is None:

@@ -21,7 +21,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one catalog process. Times in seconds.
 
     `profiles`: what becomes of their media when an entity goes. `variant_wait`: how long a request waits for a
-    variant that is being made. `stale`: after how long without a result a media is announced again.
+    variant that is being made. `stale`: after how long without a result a media is announced again. `janitor`:
+    between two rounds that erase what no row names; 0 is never.
     """
 
     http: HttpSettings
@@ -36,6 +37,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     variant_wait: float = 10
     stale: float = 900
 
+    janitor: float = 86400
 
     @property
     def cascading(self) -> frozenset[str]:
@@ -60,6 +62,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             dialects=DialectSettings.from_env(env),
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
+            janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
         )
         env.check()
         return settings

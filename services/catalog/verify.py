@@ -3,7 +3,6 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -12,6 +11,7 @@ from rich.table import Table
 from services.catalog import checks
 from services.catalog.census import Census, Tell, take_census
 from services.catalog.checks import Acknowledged, Finding, Ledger
+from services.catalog.database import Database
 from services.catalog.parts import with_parts
 from shared.cli.frame import as_json, print_json, print_table, telling
 from shared.cli.frame import command as asynchronous
@@ -52,10 +52,10 @@ async def command(*, ledger: Path | None, complete: bool, deep: bool, json_: boo
     if complete and ledger is None:
         raise Invalid("--complete needs a --ledger.")
 
-    async def work(database: Any, bus: Bus, blobs: Blobs) -> Report:
+    async def work(database: Database, bus: Bus, blobs: Blobs) -> Report:
         with telling() as tell:
             census = await take_census(database, bus, blobs, tell)
-            return await verify(census, blobs, lines, tell, complete=complete, deep=deep)
+            return await verify(census, database, blobs, lines, tell, complete=complete, deep=deep)
 
     report = await with_parts(work)
     if json_:
@@ -67,7 +67,14 @@ async def command(*, ledger: Path | None, complete: bool, deep: bool, json_: boo
 
 
 async def verify(
-    census: Census, blobs: Blobs, ledger: Ledger, tell: Tell, *, complete: bool, deep: bool
+    census: Census,
+    database: Database,
+    blobs: Blobs,
+    ledger: Ledger,
+    tell: Tell,
+    *,
+    complete: bool,
+    deep: bool,
 ) -> Report:
     """Every promise held against a census. Raises Unavailable."""
     findings = list(checks.acknowledged(census, ledger))
@@ -75,6 +82,7 @@ async def verify(
         findings += checks.complete(census, ledger)
     for check in checks.CHECKS:
         findings += check(census)
+    findings += [f async for f in checks.shown(database, census)]
     asked = set(census.rows) if deep else {line.id for line in ledger}
     findings += [f async for f in checks.read_originals(census, blobs, asked, tell)]
     if deep:
@@ -91,7 +99,7 @@ def counts(census: Census, ledger: Ledger) -> dict[str, int]:
         "tombstones": len(census.tombstones),
         "variants": sum(len(row.variants) for row in census.rows.values()),
         "objects": len(census.objects),
-        "uploads in the stream": sum(map(len, census.told.values())),
+        "uploads in the stream": sum(map(len, census.story.told.values())),
         "lines of the ledger": len(ledger),
     }
 

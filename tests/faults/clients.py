@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -15,18 +16,27 @@ PATIENCE_SECONDS = 60.0
 
 
 def persist(victim: Victim, method: str, path: str, expected: set[int], **options: Any) -> httpx.Response:
-    """The first answer with an expected status; asked again while parts are down."""
+    """The first answer with an expected status; asked again while parts are down. Where none comes, the test says
+    what came instead."""
+    others: Counter[str] = Counter()
     with victim.client() as http:
 
         def ask() -> httpx.Response | None:
             try:
                 answer = http.request(method, path, **options)
-            except httpx.TransportError:
+            except httpx.TransportError as error:
+                others[repr(error)] += 1
                 return None
             assert answer.status_code in expected | RETRIED | {404}, f"{answer.status_code} {answer.text}"
-            return answer if answer.status_code in expected else None
+            if answer.status_code in expected:
+                return answer
+            others[f"{answer.status_code} {answer.text[:300]}"] += 1
+            return None
 
-        return eventually(ask, f"{method} {path} to be answered {expected}", PATIENCE_SECONDS)
+        try:
+            return eventually(ask, f"{method} {path} to be answered {expected}", PATIENCE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; answers: {dict(others)}") from error
 
 
 def send(victim: Victim, data: bytes | None = None, name: str = "photo.jpg") -> str:

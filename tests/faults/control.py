@@ -162,4 +162,13 @@ def assert_whole(
         report = verify(stack, folder / "ledger.jsonl", "--complete", "--deep")
     assert report["ok"], report["findings"]
     assert report["counts"]["lines of the ledger"] == len(ledger)
+    assert_hidden(stack)
     return report
+
+
+def assert_hidden(stack: EmbeddedStack) -> None:
+    """I6 as a stranger meets it: the list shows nothing that was not made public."""
+    headers = {"Authorization": f"Bearer {stack.token('a stranger')}"}
+    answer = httpx.get(f"{stack.origin_url}/v1/media?limit=100", headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert all(media["is_public"] for media in answer.json()["items"])

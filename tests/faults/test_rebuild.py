@@ -29,6 +29,7 @@ TABLES = {
 }
 # The registry keeps when the broker learnt of an entity, not when the catalog did.
 NOT_COMPARED = {"entities": {"updated_at"}}
+NOT_REBUILT = {"swept_at"}  # a mark: when the janitor made its round
 
 
 def rows(stack: EmbeddedStack, database: str, table: str) -> list[dict[str, Any]]:
@@ -38,7 +39,11 @@ def rows(stack: EmbeddedStack, database: str, table: str) -> list[dict[str, Any]
             sql.Identifier(table), sql.SQL(TABLES[table])
         )
         found = connection.execute(ordered).fetchall()
-    return [{k: v for k, v in row.items() if k not in NOT_COMPARED.get(table, set())} for row in found]
+    return [
+        {k: v for k, v in row.items() if k not in NOT_COMPARED.get(table, set())}
+        for row in found
+        if row.get("name") not in NOT_REBUILT
+    ]
 
 
 def administer(stack: EmbeddedStack, *statements: str) -> None:

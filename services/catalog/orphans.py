@@ -1,0 +1,108 @@
+"""The janitor's round: objects that no row names go now and then by themselves, without counting all that there is.
+
+They are what an outage of all of ingest leaves behind when it lasts longer than intents are kept. What rows miss is
+left to `tripod reconcile`: somebody should know of it.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.catalog.census import events, media_of, open_intents
+from services.catalog.database import JANITOR, Database, try_lock
+from services.catalog.janitor import erase
+from services.catalog.models import marks, media, variants
+from shared.errors import Unavailable
+from shared.events import topology
+from shared.events.bus import Bus
+from shared.events.messages import MediaUploaded
+from shared.storage.blobs import Blobs
+from shared.storage.keys import VARIANTS
+
+log = structlog.get_logger()
+
+GRACE = timedelta(days=1)
+LOOK_SECONDS = 60.0
+ASKED_AT_ONCE = 500
+SWEPT_AT = "swept_at"
+"""The mark with the second of the last round."""
+
+
+async def keep_sweeping(
+    database: Database, bus: Bus, blobs: Blobs, *, every: float, stop: asyncio.Event
+) -> None:
+    """A round every so many seconds, whichever catalog makes it, until `stop` is set; 0 is never."""
+    while every and not stop.is_set():
+        try:
+            await sweep(database, bus, blobs, every=every)
+        except Unavailable as error:
+            log.info("orphans.not_swept", reason=error.detail)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(LOOK_SECONDS, every))
+
+
+async def sweep(
+    database: Database, bus: Bus, blobs: Blobs, *, every: float, grace: timedelta = GRACE
+) -> list[str] | None:
+    """The keys that were erased; None where the last round was less than `every` seconds ago, or another process is
+    at it. Raises Unavailable, and then the next look tries again."""
+    async with database.writing(tell=False) as lock:
+        last = await lock.scalar(select(marks.c.value).where(marks.c.name == SWEPT_AT)) or 0
+        now = int(time.time())
+        if now - last < every or not await try_lock(lock, JANITOR):
+            return None
+        done = await erase(bus, await _orphans(database, bus, blobs, before=datetime.now(UTC) - grace))
+        mark = upsert(marks).values(name=SWEPT_AT, value=now)
+        await lock.execute(
+            mark.on_conflict_do_update(index_elements=[marks.c.name], set_={"value": mark.excluded.value})
+        )
+    if done:
+        log.warning("orphans.erased", count=len(done))
+    return done
+
+
+async def _orphans(database: Database, bus: Bus, blobs: Blobs, *, before: datetime) -> list[str]:
+    """Keys from before that moment that no row names, nor an upload under way, nor one that is told and has no row
+    yet."""
+    found: list[str] = []
+    batch: list[str] = []
+    async for info in blobs.list(""):
+        if info.modified <= before:
+            batch.append(info.key)
+        if len(batch) == ASKED_AT_ONCE:
+            found += await _unnamed(database, batch)
+            batch.clear()
+    found += await _unnamed(database, batch)
+    if not found:
+        return []
+    under_way = {intent.key for intent in await open_intents(bus)}
+    suspects = {media_id for key in found if (media_id := media_of(key)) is not None}
+    told = {
+        stored.event.key
+        async for _, stored in events(bus, topology.MEDIA, lambda _what, _count: None)
+        if stored is not None and isinstance(stored.event, MediaUploaded) and stored.event.id in suspects
+    }
+    # Again, because a row may have come for what was told: that is looked at last.
+    return [key for key in await _unnamed(database, found) if key not in under_way and key not in told]
+
+
+async def _unnamed(database: Database, keys: Sequence[str]) -> list[str]:
+    """Those that no row names. Variants of a media that is being processed are left alone: its result is under way."""
+    of = {key: media_of(key) for key in keys}
+    ids = {media_id for media_id in of.values() if media_id is not None}
+    bare = [key for key, media_id in of.items() if media_id is None]
+    # By id, for which there is an index; keys without one are few.
+    condition = or_(media.c.id.in_(ids), media.c.key.in_(bare)) if bare else media.c.id.in_(ids)
+    rows = select(media.c.id, media.c.key, media.c.status).where(condition)
+    async with database.reading() as connection:
+        found = (await connection.execute(rows)).all()
+        files = await connection.scalars(select(variants.c.key).where(variants.c.media_id.in_(ids)))
+        named = {row.key for row in found} | set(files)
+    busy = {row.id for row in found if row.status == "processing"}
+    return [key for key in keys if key not in named and not (key.startswith(VARIANTS) and of[key] in busy)]

@@ -1,0 +1,129 @@
+"""The janitor's round: what no row names for a day is erased, by those who wrote it, and nothing else is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from services.catalog import orphans
+from services.catalog.database import JANITOR, Database, try_lock
+from services.catalog.projector import project
+from services.catalog.settings import CatalogSettings
+from shared.errors import Unavailable
+from shared.events import topology
+from shared.events.bus import Bus
+from shared.ids import new_id
+from shared.storage import keys
+from shared.storage.blobs import Blobs
+from shared.storage.unreferenced import erasing
+from tests.fixtures.waiting import eventually_async
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service, all_rows
+
+DAY = 86400.0
+BASE = "http://origin.test"
+
+
+@pytest.fixture
+async def service(
+    settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
+) -> AsyncIterator[Service]:
+    """The parts of a catalog that does not run, and the two that erase what they wrote."""
+
+    async def ours(_key: str) -> bool:
+        return True
+
+    parts = Service(settings, database, bus, blobs, "")
+    async with AsyncExitStack() as serving:
+        for subject in (topology.INGEST_ERASE, topology.PROCESSOR_ERASE):
+            await serving.enter_async_context(bus.serve(subject, "test", erasing(blobs, ours)))
+        yield parts
+    await parts.nobody.aclose()
+
+
+async def left(service: Service) -> set[str]:
+    return {info.key async for info in service.blobs.list("")}
+
+
+async def sweep(service: Service, *, every: float = 0, grace: float = 0) -> set[str] | None:
+    done = await orphans.sweep(
+        service.database, service.bus, service.blobs, every=every, grace=timedelta(seconds=grace)
+    )
+    return None if done is None else set(done)
+
+
+async def test_what_an_outage_of_all_of_ingest_left_behind_is_erased_and_all_else_is_spared(
+    service: Service,
+) -> None:
+    whole = stories.uploaded()
+    result = stories.processed(whole)
+    await service.store(whole, result)
+    for event in (whole, result):
+        await project(service.database, event, sequence=await service.tell(event), base_url=BASE)
+    running, told, begun, lost = (stories.uploaded() for _ in range(4))
+    await service.store(running, stories.processed(running))
+    await project(service.database, running, sequence=await service.tell(running), base_url=BASE)
+    await service.store(told)
+    await service.tell(told)
+    await service.store(begun)
+    intent = {"id": begun.id, "key": begun.key, "state": "stored", "started_at": stories.now()}
+    await service.bus.kv(topology.INTENTS).create(str(begun.id), msgspec.json.encode(intent))
+    spared = await left(service)
+
+    await service.store(lost)
+    stray = keys.variant(new_id(), spec=stories.SPEC, name="small", extension="jpg")
+    await service.blobs.put_bytes(stray, stories.BODY, content_type="image/jpeg")
+
+    assert await sweep(service, grace=DAY) == set()
+    assert await sweep(service) == {lost.key, stray}
+    assert await left(service) == spared
+
+
+async def test_one_round_is_made_in_its_time_whatever_number_of_catalogs_runs(service: Service) -> None:
+    lost = stories.uploaded()
+    await service.store(lost)
+    async with service.database.writing(tell=False) as connection:
+        assert await try_lock(connection, JANITOR)
+        assert await sweep(service, every=DAY) is None
+    rounds = await asyncio.gather(*(sweep(service, every=DAY) for _ in range(3)))
+    assert [done for done in rounds if done is not None] == [{lost.key}]
+    await service.store(lost)
+    assert await sweep(service, every=DAY) is None
+    assert await left(service) == {lost.key}
+
+
+async def test_a_round_that_nobody_answers_is_made_again(
+    settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
+) -> None:
+    parts = Service(settings, database, bus, blobs, "")
+    await parts.nobody.aclose()
+    lost = stories.uploaded()
+    await parts.store(lost)
+    with pytest.raises(Unavailable, match="Nobody answers"):
+        await sweep(parts, every=DAY)
+    assert await all_rows(database, "marks") == []
+    assert await left(parts) == {lost.key}
+
+
+async def test_a_running_catalog_makes_rounds_by_itself_and_none_where_that_is_off(service: Service) -> None:
+    lost = stories.uploaded()
+    await service.store(lost)
+
+    async def swept() -> bool:
+        return any(row["name"] == orphans.SWEPT_AT for row in await service.rows("marks"))
+
+    off = orphans.keep_sweeping(service.database, service.bus, service.blobs, every=0, stop=asyncio.Event())
+    await asyncio.wait_for(off, 5)
+    assert not await swept()
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(
+        orphans.keep_sweeping(service.database, service.bus, service.blobs, every=DAY, stop=stop)
+    )
+    await eventually_async(swept, "the first round")
+    stop.set()
+    await running
+    assert await left(service) == {lost.key}  # it is younger than a day
