@@ -24,7 +24,7 @@ from shared.openapi import header, with_headers
 from shared.problem import MEDIA_TYPE, Problem
 
 _TEXT = OpenAPIType.STRING
-_FIELDS: dict[str, Schema] = {
+FIELDS: dict[str, Schema] = {
     "profile": Schema(type=_TEXT, default="default", description="The rule set to upload under."),
     "entity_type": Schema(type=_TEXT, description="What the media hangs on; goes with entity_id."),
     "entity_id": Schema(type=_TEXT, max_length=255),
@@ -44,7 +44,7 @@ _FIELDS: dict[str, Schema] = {
     "sort_order": Schema(type=OpenAPIType.INTEGER, default=0),
     "on_duplicate": Schema(type=_TEXT, enum=["allow"], default="allow"),
 }
-_HEADERS = (
+HEADERS = (
     Parameter(
         name="Idempotency-Key",
         param_in="header",
@@ -72,10 +72,10 @@ _HEADERS = (
         schema=Schema(type=_TEXT),
     ),
 )
-_REPLAYED = {
+REPLAYED = {
     "Idempotent-Replayed": header("`true`: this is the answer to an earlier request with the same key.")
 }
-_FILE = Schema(
+FILE = Schema(
     type=_TEXT,
     format=OpenAPIFormat.BINARY,
     content_media_type="application/octet-stream",
@@ -88,12 +88,12 @@ class FormOperation(Operation):
     """`POST /v1/uploads`."""
 
     def __post_init__(self) -> None:
-        schema = Schema(type=OpenAPIType.OBJECT, properties={"file": _FILE, **_FIELDS}, required=["file"])
+        schema = Schema(type=OpenAPIType.OBJECT, properties={"file": FILE, **FIELDS}, required=["file"])
         self.request_body = RequestBody(
             content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
         )
-        self.parameters = [*(self.parameters or ()), *_HEADERS]
-        with_headers(self, _REPLAYED, 201, 202)
+        self.parameters = [*(self.parameters or ()), *HEADERS]
+        with_headers(self, REPLAYED, 201, 202)
         self.operation_id = "uploadForm"
         self.summary = "Upload one file as a multipart form"
 
@@ -107,9 +107,9 @@ class RawOperation(Operation):
         self.request_body = RequestBody(
             content={"application/octet-stream": OpenAPIMediaType(schema=schema)}, required=True
         )
-        query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in _FIELDS.items()]
-        self.parameters = [*(self.parameters or ()), *query, *_HEADERS]
-        with_headers(self, _REPLAYED, 201, 202)
+        query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in FIELDS.items()]
+        self.parameters = [*(self.parameters or ()), *query, *HEADERS]
+        with_headers(self, REPLAYED, 201, 202)
         self.operation_id = "uploadRaw"
         self.summary = "Upload one file as the body"
 
@@ -140,7 +140,7 @@ def _problem(error: type[TripodError], description: str, detail: str) -> Respons
     )
 
 
-def _shown(container: type, description: str) -> ResponseSpec:
+def shown(container: type, description: str) -> ResponseSpec:
     return ResponseSpec(data_container=container, generate_examples=False, description=description)
 
 
@@ -154,8 +154,8 @@ _UNAVAILABLE = _problem(
 )
 
 RESPONSES: dict[int, ResponseSpec] = {
-    201: _shown(Media, "Stored, announced and catalogued"),
-    202: _shown(Media, "Stored and announced; the catalog will have it"),
+    201: shown(Media, "Stored, announced and catalogued"),
+    202: shown(Media, "Stored and announced; the catalog will have it"),
     400: _problem(
         errors.Malformed, "Not readable", "The body is empty; it must be a form with a part named 'file'."
     ),
@@ -198,7 +198,7 @@ RESPONSES: dict[int, ResponseSpec] = {
 }
 
 STATUS_RESPONSES: dict[int, ResponseSpec] = {
-    200: _shown(UploadStatus, "Where it stands"),
+    200: shown(UploadStatus, "Where it stands"),
     401: _UNAUTHENTICATED,
     404: _problem(
         errors.NotFound, "Absent, or not yours", "There is no upload MED-01J0000000000000000000000."

@@ -1,0 +1,169 @@
+"""Reading and changing the files of personas, as the personas system does: each user sees their own alone."""
+
+from typing import Annotated, Any
+
+from litestar import HttpMethod, Request, delete, get, put, route
+from litestar.datastructures import FormMultiDict
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.router import Router
+from litestar.types import ASGIApp
+
+from services.catalog import commands, openapi, queries
+from services.catalog.database import Database
+from services.catalog.dialects.described import form_body
+from services.catalog.queries import Filters
+from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.files import deliver
+from services.catalog.schemas import MediaPatch
+from services.catalog.settings import CatalogSettings
+from services.catalog.totals import totals
+from shared.auth import Caller
+from shared.dialects import personas
+from shared.dialects.personas import ENTITY, PROFILE, Deleted, MediaFile, Stats
+from shared.dialects.view import View
+from shared.dialects.whole import whole
+from shared.dialects.wording import worded
+from shared.events.messages import MediaType
+
+_TAGS = ["personas"]
+_MOST = 10_000  # files of one answer; the document knows no pages
+_MIB = 2**20
+_REFUSALS = problems(401, 404, 422)
+
+
+def _own(caller: Caller, **more: Any) -> Filters:
+    return Filters(profiles=(PROFILE,), entity_type=ENTITY, owner=caller.sub, **more)
+
+
+async def _find(database: Database, caller: Caller, media_id: str) -> View:
+    """Raises NotFound in the document's words."""
+    async with database.reading() as connection:
+        found = await queries.find_view(
+            connection, caller, filters=_own(caller), number=whole(media_id), base_url=""
+        )
+    if found is None:
+        raise personas.no_file(media_id)
+    return found
+
+
+@get("/media/files", tags=_TAGS, summary="The caller's files", responses=problems(401, 422))
+async def list_files(
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    *,
+    persona_id: FromQuery[int | None] = None,
+    media_type: FromQuery[MediaType | None] = None,
+    skip: Annotated[int, QueryParameter(ge=0, le=2**31 - 1)] = 0,
+    limit: Annotated[int, QueryParameter(ge=0, le=_MOST)] = _MOST,
+) -> list[MediaFile]:
+    """Newest first, of one persona or one type where that is asked for. All of them, unless there are more than
+    10,000: then `skip` goes on."""
+    filters = _own(caller, entity_id=None if persona_id is None else str(persona_id), media_type=media_type)
+    async with database.reading() as connection:
+        found = await queries.offset_page(
+            connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=""
+        )
+    return [personas.shape(view) for view in found]
+
+
+@get("/media/files/{media_id:str}", tags=_TAGS, summary="One file", responses=_REFUSALS)
+async def get_file(
+    media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> MediaFile:
+    """What is known of one of the caller's files."""
+    return personas.shape(await _find(database, caller, media_id))
+
+
+@route(
+    "/media/download/{media_id:str}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    tags=_TAGS,
+    summary="The bytes of a file",
+    operation_class=openapi.FileOperation,
+    responses={**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)},
+)
+async def download(
+    media_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+) -> ASGIApp:
+    """As they were uploaded, under the name that they had then; with Range and the conditional headers."""
+    found = await _find(database, caller, media_id)
+    return await deliver(request, caller, found.media.id)
+
+
+@put(
+    "/media/files/{media_id:str}",
+    tags=_TAGS,
+    summary="Change the description of a file",
+    operation_class=form_body("description", name="updatePersonaFile"),
+    responses=problems(401, 404, 413, 422),
+)
+async def put_file(
+    media_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> MediaFile:
+    """A form with `description`, URL-encoded or multipart. Without one nothing changes; an empty one removes it."""
+    found = await _find(database, caller, media_id)
+    said = _text(await request.form(), "description")
+    if said is not None:
+        await commands.edit(
+            database,
+            caller,
+            found.media.id,
+            MediaPatch(description=said),
+            base_url=settings.http.base_url,
+        )
+    return personas.shape(await _find(database, caller, media_id))
+
+
+def _text(form: FormMultiDict, name: str) -> str | None:
+    """The last text of this name; a file of this name is none."""
+    return next((value for value in reversed(form.getall(name, [])) if isinstance(value, str)), None)
+
+
+@delete(
+    "/media/files/{media_id:str}", status_code=200, tags=_TAGS, summary="Delete a file", responses=_REFUSALS
+)
+async def delete_file(
+    media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> Deleted:
+    """It is gone at once; its bytes follow within moments."""
+    found = await _find(database, caller, media_id)
+    await commands.remove(database, caller, found.media.id)
+    return Deleted()
+
+
+@get("/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
+async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> Stats:
+    """Numbers and sizes of the caller's files, and how many of them each persona has."""
+    async with database.reading() as connection:
+        found = await totals(connection, caller, _own(caller), by=("media_type", "entity_id"))
+    size = sum(total.bytes for total in found)
+    of_type = {"image": 0, "video": 0}
+    of_persona: dict[str, int] = {}
+    for total in found:
+        kind, persona = str(total.key[0]), str(total.key[1])
+        of_type[kind] = of_type.get(kind, 0) + total.count
+        of_persona[persona] = of_persona.get(persona, 0) + total.count
+    return Stats(
+        total_files=sum(total.count for total in found),
+        total_images=of_type["image"],
+        total_videos=of_type["video"],
+        total_size_bytes=size,
+        total_size_mb=round(size / _MIB, 2),
+        files_per_persona=of_persona,
+    )
+
+
+ROUTER = Router(
+    "/",
+    route_handlers=[list_files, get_file, download, put_file, delete_file, stats],
+    dependencies=PARTS,
+    exception_handlers=worded(personas.reword),
+)
