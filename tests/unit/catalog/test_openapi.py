@@ -9,6 +9,7 @@ from services.catalog.app import create_app
 from services.catalog.database import DatabaseSettings
 from services.catalog.settings import CatalogSettings
 from shared.auth import AuthSettings
+from shared.dialects.settings import DialectSettings
 from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
 from shared.links import LinkSettings
@@ -18,8 +19,7 @@ from shared.storage.s3 import S3Settings
 SECRET = "a secret of tests that is long enough"
 
 
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
+def made(dialects: DialectSettings) -> dict[str, Any]:
     settings = CatalogSettings(
         http=HttpSettings(port=0),
         auth=AuthSettings(secret=SECRET),
@@ -28,12 +28,18 @@ def document() -> dict[str, Any]:
         bus=BusSettings(),
         store=S3Settings(access_key="key", secret_key="secret"),
         database=DatabaseSettings(),
+        dialects=dialects,
     )
 
     async def make() -> dict[str, Any]:
         return create_app(settings).openapi_schema.to_schema()
 
     return asyncio.run(make())
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return made(DialectSettings())
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -44,13 +50,18 @@ def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def test_every_operation_has_a_summary_a_text_a_tag_and_an_id_of_its_own(document: dict[str, Any]) -> None:
     found = operations(document)
-    assert len(found) == 15
     for name, operation in found:
         assert operation["summary"], name
         assert operation["description"], name
         assert operation["tags"], name
     ids = [operation["operationId"] for _, operation in found]
     assert len(set(ids)) == len(ids)
+
+
+def test_without_dialects_there_is_our_own_api_alone() -> None:
+    found = operations(made(DialectSettings(enabled=frozenset())))
+    assert len(found) == 15
+    assert all(name.split()[1].startswith("/v1/") for name, _ in found)
 
 
 def test_refusals_are_problem_documents(document: dict[str, Any]) -> None:
