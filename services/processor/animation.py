@@ -1,4 +1,4 @@
-"""Whether a file moves: more than one frame, of which a still variant would keep the first."""
+"""Whether a file moves: it has frames, or an APNG says that it has, besides the one that a still variant keeps."""
 
 import mmap
 from itertools import takewhile
