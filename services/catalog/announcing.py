@@ -64,7 +64,10 @@ async def all_entities(connection: AsyncConnection) -> list[Entity]:
     """Those of the catalog, deleted ones included."""
     columns = (getattr(table.c, name) for name in Entity.__struct_fields__)
     found = await connection.execute(select(*columns).order_by(table.c.type, table.c.id))
-    return [msgspec.convert(dict(row), Entity) for row in found.mappings()]
+    return [
+        Entity(**{**row, "owners": tuple(row["owners"]), "admins": tuple(row["admins"])})
+        for row in found.mappings()
+    ]
 
 
 async def _register(bus: Bus, entity: Entity) -> None:
