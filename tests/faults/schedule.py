@@ -8,7 +8,7 @@ import msgspec
 Part: TypeAlias = Literal["ingest", "processor", "catalog", "nats", "postgres", "s3", "origin"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
-GAP = (5, 35)  # acknowledged uploads between two strikes
+GAP = (3, 25)  # acknowledged uploads between two strikes
 AWAY = (0.0, 1.5)  # seconds
 TOGETHER = 0.25  # how likely two parts die at once
 
