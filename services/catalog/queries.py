@@ -151,16 +151,21 @@ async def offset_page(
     limit: int,
     base_url: str,
 ) -> list[View]:
-    """A page of an API that counts its rows from 0. Only places are skipped, never whole rows, so that deep pages
-    are found as well; they cost time in proportion to their depth all the same, which a cursor does not."""
+    """A page of an API that counts its rows from 0. Its time grows with its depth, which that of a cursor does not."""
+    found = offset_listing(caller, filters, sort=sort, offset=offset, limit=limit)
+    return [view(row, base_url) for row in (await connection.execute(found)).mappings()]
+
+
+def offset_listing(caller: Caller, filters: Filters, *, sort: Sort, offset: int, limit: int) -> Shaped:
+    """The rows behind the first `offset` ones. Only places are skipped, never whole rows, so that pages deeper than
+    10,000 rows are found as well."""
     order = _order(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(offset + limit)
     ways = _on_each_ground(caller, filters, narrowed)
     ends = (ways.c.created_at, ways.c.id)
     placed = ends if sort == "created_at" else tuple(column.desc() for column in ends)
     ids = select(ways.c.id).order_by(*placed).offset(offset).limit(limit).subquery()
-    found = shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order)
-    return [view(row, base_url) for row in (await connection.execute(found)).mappings()]
+    return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order)
 
 
 async def count(connection: AsyncConnection, caller: Caller, filters: Filters) -> int:

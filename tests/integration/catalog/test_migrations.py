@@ -7,12 +7,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from services.catalog.migrate import head, migrate
 from services.catalog.models import BANDS, band_sql, metadata
+from shared.dialects.users import uuid_id
 
 
 def test_migrations_make_the_tables_that_the_code_expects(database_url: str) -> None:
@@ -69,3 +72,38 @@ async def test_the_command_says_what_is_wrong(
     )
     assert (ended.returncode, word in ended.stderr) == (status, True), ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_owners_get_their_uuid_when_a_catalog_with_media_is_brought_up_to_date(
+    empty_database_url: str,
+) -> None:
+    owners = ["ann", "7", "123e4567-e89b-12d3-a456-426614174000", *(f"user {n}" for n in range(1500))]
+    engine = create_engine(empty_database_url)
+    with engine.connect() as connection:
+        upgrade(connection, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO media (id, number, owner, profile, recipe, key, filename, mime_type, media_type, size,"
+                " sha256, created_at, is_public, generation, status, status_at) SELECT gen_random_uuid(),"
+                " row_number() OVER (), owner, 'default', 'standard', 'k', 'f', 'image/png', 'image', 1, '0', now(),"
+                " false, 1, 'ready', now() FROM unnest(CAST(:owners AS text[])) AS owner, generate_series(1, 2)"
+            ),
+            {"owners": owners},
+        )
+        connection.commit()
+        assert migrate(empty_database_url) == head()
+        found = connection.execute(text("SELECT owner, owner_uuid, count(*) FROM media GROUP BY 1, 2")).all()
+        assert {(row[0], row[1]): row[2] for row in found} == {(owner, uuid_id(owner)): 2 for owner in owners}
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """As an older catalog left the database."""
+    config = Config()
+    config.set_main_option("script_location", "services.catalog:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    connection.commit()
