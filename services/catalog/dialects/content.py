@@ -1,0 +1,245 @@
+"""The content service's API under /api/v1/media: everybody reads, and whoever uploaded a media changes it."""
+
+import uuid
+from typing import Annotated, Any
+
+from litestar import HttpMethod, Request, Router, delete, get, put, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.types import ASGIApp
+from msgspec import UNSET
+
+from services.catalog import commands, openapi, queries
+from services.catalog.database import Database
+from services.catalog.queries import Filters
+from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.files import deliver
+from services.catalog.schemas import MediaPatch
+from services.catalog.settings import CatalogSettings
+from shared.auth import Caller
+from shared.dialects import content
+from shared.dialects.content import (
+    ContentMedia,
+    ContentMediaList,
+    ContentMediaType,
+    ContentMediaUpdate,
+    ContentMessage,
+)
+from shared.dialects.view import View
+from shared.dialects.wording import worded
+from shared.errors import Forbidden, NotFound
+from shared.openapi import PUBLIC
+
+MOST_OF_A_CONTENT = 10_000
+_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
+_FILE = {**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)}
+
+
+@get("/", summary="List media, newest first", responses=problems(401, 422))
+async def list_media(
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    *,
+    media_type: FromQuery[ContentMediaType | None] = None,
+    uploaded_by: FromQuery[str | None] = None,
+    content_id: FromQuery[str | None] = None,
+    page: Annotated[int, QueryParameter(ge=1, le=10_000_000)] = 1,
+    page_size: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+) -> ContentMediaList:
+    """All media that the caller may see, narrowed to a type, an uploader, a content; pages count from 1."""
+    filters = _filters(
+        media_type=media_type,
+        owner_uuid=content.check_uuid("uploaded_by", uploaded_by) if uploaded_by else None,
+        content_id=content.check_uuid("content_id", content_id) if content_id else None,
+    )
+    async with database.reading() as connection:
+        total = await queries.count(connection, caller, filters)
+        found = await queries.offset_page(
+            connection, caller, filters, sort="-created_at", offset=(page - 1) * page_size, limit=page_size,
+            base_url="",
+        )  # fmt: skip
+    return ContentMediaList(
+        items=[content.shape(view, settings.http.base_url) for view in found],
+        total=total,
+        page=page,
+        page_size=page_size,
+        total_pages=-(-total // page_size),
+    )
+
+
+@get(
+    "/content/{content_id:str}/media",
+    summary="The media of one content",
+    security=PUBLIC,
+    responses=problems(401, 422),
+)
+async def list_of_content(
+    content_id: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    *,
+    media_type: FromQuery[ContentMediaType | None] = None,
+) -> list[ContentMedia]:
+    """In the order in which they came, at most 10,000; none where the content has none, or is not known."""
+    about = content.check_uuid("content_id", content_id)
+    async with database.reading() as connection:
+        found = await queries.offset_page(
+            connection,
+            optional_caller,
+            _filters(media_type=media_type, content_id=about),
+            sort="created_at",
+            offset=0,
+            limit=MOST_OF_A_CONTENT,
+            base_url="",
+        )
+    return [content.shape(view, settings.http.base_url) for view in found]
+
+
+@get("/{media_id:str}", summary="One media", security=PUBLIC, responses=problems(401, 404))
+async def get_media(
+    media_id: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> ContentMedia:
+    """What is known of it; the file is at its `url`."""
+    view = await _find(database, optional_caller, content.check_uuid("media_id", media_id))
+    return content.shape(view, settings.http.base_url)
+
+
+@route(
+    "/{media_id:str}/download",
+    http_method=_METHODS,
+    summary="The file of a media",
+    operation_class=openapi.FileOperation,
+    security=PUBLIC,
+    responses=_FILE,
+)
+async def download(
+    media_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+) -> ASGIApp:
+    """The optimised file under the original's name; the original itself while, or because, there is no other."""
+    view = await _find(database, optional_caller, content.check_uuid("media_id", media_id))
+    return await _file(request, optional_caller, view, "attachment")
+
+
+@route(
+    "/files/{file_path:path}",
+    http_method=_METHODS,
+    summary="The file at a path of the store",
+    operation_class=openapi.FileOperation,
+    security=PUBLIC,
+    responses=_FILE,
+)
+async def get_file(
+    file_path: FromPath[str],
+    request: Request[Any, Any, Any],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+) -> ASGIApp:
+    """What a `url` or `thumbnail_url` names: the optimised file, for images, or the thumbnail."""
+    path = str(file_path).lstrip("/")
+    named = content.named(path)
+    if named is None:
+        raise NotFound("File not found")
+    view = await _find(database, optional_caller, named.media_id, "File not found")
+    if not content.leads_to(view, path):
+        raise NotFound("File not found")
+    if named.thumbnail:
+        return await deliver(request, optional_caller, view.media.id, variant=content.THUMBNAIL)
+    return await _file(request, optional_caller, view, "inline")
+
+
+@put("/{media_id:str}", summary="Change name and metadata", responses=problems(401, 403, 404, 413, 422))
+async def update_media(
+    media_id: FromPath[str],
+    data: JSONBody[ContentMediaUpdate],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> ContentMedia:
+    """Only whoever uploaded it may. The file itself stays as it is."""
+    view = await _own(database, caller, media_id, "update")
+    patch = MediaPatch(
+        filename=UNSET if data.filename is None else data.filename,
+        metadata=UNSET if data.metadata is None else data.metadata,
+    )
+    await commands.edit(
+        database, caller, view.media.id, patch, replace_metadata=True, base_url=settings.http.base_url
+    )
+    changed = await _find(database, caller, view.media.id)
+    return content.shape(changed, settings.http.base_url)
+
+
+@delete("/{media_id:str}", status_code=200, summary="Delete a media", responses=problems(401, 403, 404))
+async def delete_media(
+    media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
+) -> ContentMessage:
+    """Only whoever uploaded it may. Its row is gone at once, its files within moments."""
+    view = await _own(database, caller, media_id, "delete")
+    await commands.remove(database, caller, view.media.id)
+    return ContentMessage(message="Media deleted successfully")
+
+
+def _filters(
+    *,
+    media_type: ContentMediaType | None = None,
+    owner_uuid: uuid.UUID | None = None,
+    content_id: uuid.UUID | None = None,
+) -> Filters:
+    return Filters(
+        profiles=(content.PROFILE,),
+        media_type=media_type,
+        owner_uuid=owner_uuid,
+        entity_type=content.ENTITY if content_id else None,
+        entity_id=str(content_id) if content_id else None,
+    )
+
+
+async def _find(
+    database: Database, caller: Caller, media_id: uuid.UUID, absent: str = content.MEDIA_NOT_FOUND
+) -> View:
+    """Raises NotFound in the document's words."""
+    async with database.reading() as connection:
+        found = await queries.find_view(
+            connection, caller, filters=_filters(), media_id=media_id, base_url=""
+        )
+    if found is None:
+        raise NotFound(absent)
+    return found
+
+
+async def _own(database: Database, caller: Caller, media_id: str, to: str) -> View:
+    """Raises NotFound, Forbidden: who owns the content has no right to its media here."""
+    view = await _find(database, caller, content.check_uuid("media_id", media_id))
+    if view.media.owner != caller.sub and not caller.governs:
+        raise Forbidden(f"You don't have permission to {to} this media")
+    return view
+
+
+async def _file(request: Request[Any, Any, Any], caller: Caller, view: View, shown: Any) -> ASGIApp:
+    return await deliver(
+        request,
+        caller,
+        view.media.id,
+        variant=content.OPTIMISED,
+        or_original=True,
+        filename=view.media.filename,
+        disposition=shown,
+    )
+
+
+ROUTER = Router(
+    "/api/v1/media",
+    route_handlers=[
+        list_media, list_of_content, get_media, download, get_file, update_media, delete_media,
+    ],
+    dependencies=PARTS,
+    exception_handlers=worded(content.reword),
+    tags=["content"],
+)  # fmt: skip
