@@ -21,7 +21,8 @@ _PROFILE = "default"
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """All that an upload may say of its file. `is_public` None: as the profile has it. `owner`: another than the
-    caller, where the caller may say so. `media_type`: what it says that the file is; None where it says nothing."""
+    caller, where the caller may say so. `media_type`: what it says that the file is; None where it says nothing.
+    `within`: what the entity is a part of, whose rights go for the part unless it is registered by itself."""
 
     profile: str = _PROFILE
     entity: EntityLink | None = None
@@ -34,6 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     on_duplicate: str = "allow"
     owner: str | None = None
     media_type: MediaType | None = None
+    within: EntityLink | None = None
 
 
 class Parse(Protocol):

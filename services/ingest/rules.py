@@ -44,6 +44,17 @@ async def check_entity(
     return entity
 
 
+async def check_part(
+    registry: KeyValue, caller: Caller, part: EntityLink, within: EntityLink, profile: Profile
+) -> Entity | None:
+    """`check_entity` for a part of another entity: that one's rights are needed, and the part's own where it is
+    registered. The registered part, None where it is not."""
+    await check_entity(registry, caller, within, profile)
+    if await registry.get(entities.key(part.type, part.id)) is None:
+        return None
+    return await check_entity(registry, caller, part, profile)
+
+
 def is_self(caller: Caller, user_id: str) -> bool:
     """Whether this is the caller's own user id, by the token's `sub` or its integer `uid`."""
     return caller.sub is not None and (caller.sub == user_id or str(caller.uid) == user_id)

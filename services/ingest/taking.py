@@ -25,7 +25,7 @@ from shared.errors import Conflict, Invalid, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
 from shared.formats import Format
 from shared.ids import id_time
-from shared.profiles import Profiles
+from shared.profiles import Profile, Profiles
 from shared.storage import keys
 
 log = structlog.get_logger()
@@ -103,9 +103,15 @@ async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity
         return None
     profile = profiles.find(ingest.settings.profiles, source.early.profile)
     rules.check_caller(caller, profile, source.early.profile)
-    if source.early.entity is None:
+    return await _check_entity(ingest, caller, source.early, profile)
+
+
+async def _check_entity(ingest: Ingest, caller: Caller, options: Options, profile: Profile) -> Entity | None:
+    if options.entity is None:
         return None
-    return await rules.check_entity(ingest.entities, caller, source.early.entity, profile)
+    if options.within is not None:
+        return await rules.check_part(ingest.entities, caller, options.entity, options.within, profile)
+    return await rules.check_entity(ingest.entities, caller, options.entity, profile)
 
 
 def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entity: Entity | None) -> File:
@@ -198,9 +204,8 @@ async def _check_all(
             f"The profile {name!r} is for the media of entities: entity_type and entity_id are missing.",
             field="entity_type",
         )
-    checked = file.source.profile_known and options.entity == file.source.early.entity
-    if options.entity is not None and not checked:
-        await rules.check_entity(ingest.entities, caller, options.entity, profile)
+    if not (file.source.profile_known and options.entity == file.source.early.entity):
+        await _check_entity(ingest, caller, options, profile)
 
 
 async def _event(

@@ -6,10 +6,11 @@ long it waits for it (`Answering`), and words refusals as its clients know them;
 
 from litestar import Router
 
-from services.ingest.dialects import personas
+from services.ingest.dialects import entities, personas
 from shared.dialects.settings import DialectSettings, Name
 
 _ROUTERS: dict[Name, Router] = {
+    "entities": entities.ROUTER,
     "personas": personas.ROUTER,
 }
 

@@ -1,0 +1,96 @@
+"""Uploads as the entities system takes them: into the places of an entity, by type and id, and many at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Response, Router, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from services.ingest.answers import Answering
+from services.ingest.body import answer_early
+from services.ingest.context import Ingest
+from services.ingest.dialects.described import described, form_of
+from services.ingest.dialects.entity_slots import ANY, ANY_FIELDS, SLOTS, Slot, reading
+from services.ingest.requests import AnyRequest, upload_form
+from services.ingest.source import Reading
+from shared.auth import Caller
+from shared.dialects import entities
+from shared.dialects.entities import Uploaded
+from shared.dialects.view import View
+from shared.dialects.wording import worded
+from shared.errors import Forbidden
+
+_TAGS = ["entities"]
+
+
+def _shaped(message: str) -> Callable[[View], Uploaded]:
+    return lambda view: Uploaded(media=entities.shape(view), message=message)
+
+
+def _answering(request: AnyRequest, shape: Callable[[View], Any]) -> Answering:
+    """The document shows every size in the answer, so it waits for them."""
+    ingest: Ingest = request.app.state.ingest
+    return Answering(until="processed", seconds=ingest.settings.dialects.wait, shape=shape)
+
+
+async def _upload(request: AnyRequest, caller: Caller, slot: Slot, reads: Reading) -> Response[bytes]:
+    try:
+        return await upload_form(
+            request, caller, reading=reads, answering=_answering(request, _shaped(slot.message))
+        )
+    except Forbidden as error:
+        raise entities.forbidden(slot.who) from error
+
+
+def _handler(slot: Slot) -> HTTPRouteHandler:
+    """The route of one slot."""
+    route = post(
+        f"/v1/media/{slot.path}",
+        request_max_body_size=None,
+        middleware=[answer_early],
+        operation_class=form_of(*slot.takes, name=slot.operation),
+        responses=described(Uploaded),
+        tags=_TAGS,
+        summary=f"Upload to {slot.entity_type} {slot.field}",
+        description=f"{slot.who} may. The answer waits for the sizes of the picture.",
+    )
+
+    async def one(
+        request: AnyRequest, caller: NamedDependency[Caller], entity_id: FromPath[str]
+    ) -> Response[bytes]:
+        return await _upload(request, caller, slot, reading(slot, entity_id))
+
+    async def within(
+        request: AnyRequest,
+        caller: NamedDependency[Caller],
+        within_id: FromPath[str],
+        entity_id: FromPath[str],
+    ) -> Response[bytes]:
+        return await _upload(request, caller, slot, reading(slot, entity_id, within_id))
+
+    return route(one if slot.within is None else within)
+
+
+@post(
+    "/v1/media/upload",
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=form_of(*ANY_FIELDS, name="uploadToEntity"),
+    responses=described(Uploaded),
+    tags=_TAGS,
+    summary="Upload to any entity",
+)
+async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
+    """The form says what the media hangs on, before or after the file. Rights and limits are those of the slot
+    that the type and field have."""
+    answering = _answering(request, _shaped("Media uploaded successfully"))
+    return await upload_form(request, caller, reading=ANY, answering=answering)
+
+
+ROUTER = Router(
+    "/",
+    route_handlers=[*(_handler(slot) for slot in SLOTS), upload],
+    exception_handlers=worded(entities.reword),
+)

@@ -1,0 +1,160 @@
+"""What the entities API answers: its media with an address for every size, its messages, and its refusals."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.dialects.users import integer_id
+from shared.dialects.view import View
+from shared.dialects.whole import whole
+from shared.errors import Forbidden, Invalid, Malformed, TooLarge, TripodError, UnsupportedType
+from shared.events.messages import MediaType
+from shared.media import Moderation, Status
+
+PROFILES = ("avatar", "cover", "logo", "photos", "portfolio", "gallery", "post", "entity")
+FORMATS = {"image": "JPG, PNG, GIF, WebP, BMP, TIFF", "video": "MP4, MOV, AVI, MKV, WebM, M4V"}
+_MIB = 2**20
+
+
+class EntityMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """One media as clients of this API know it. Sizes in bytes, sides in pixels; an address is null until the size
+    is made. `entity_id` and `uploaded_by` are numbers where they are decimal ones."""
+
+    id: int
+    public_id: str
+    filename: str
+    original_url: str
+    thumbnail_url: str | None
+    small_url: str | None
+    medium_url: str | None
+    large_url: str | None
+    media_type: MediaType
+    content_type: str
+    mime_type: str
+    file_size: int
+    width: int | None
+    height: int | None
+    alt_text: str | None
+    caption: str | None
+    tags: tuple[str, ...]
+    entity_type: str | None
+    entity_id: int | str | None
+    entity_field: str | None
+    is_primary: bool
+    sort_order: int
+    is_public: bool
+    status: Status
+    moderation_status: Moderation
+    phash: str | None
+    exif: dict[str, Any]
+    uploaded_by: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upload is answered."""
+
+    media: EntityMedia
+    message: str
+
+
+class FailedUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a batch that was not taken, and why."""
+
+    filename: str
+    error: str
+
+
+class UploadedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch is answered: each file stands alone."""
+
+    uploaded: list[EntityMedia]
+    uploaded_count: int
+    failed: list[FailedUpload]
+    failed_count: int
+    message: str
+
+
+def shape(view: View) -> EntityMedia:
+    media, link = view.media, view.media.entity
+    return EntityMedia(
+        id=media.number,
+        public_id=media.public_id,
+        filename=media.filename,
+        original_url=media.download_url,
+        thumbnail_url=_url(view, "thumbnail"),
+        small_url=_url(view, "small"),
+        medium_url=_url(view, "medium"),
+        large_url=_url(view, "large"),
+        media_type=media.media_type,
+        content_type=media.mime_type,
+        mime_type=media.mime_type,
+        file_size=media.size,
+        width=media.width,
+        height=media.height,
+        alt_text=media.alt_text,
+        caption=media.caption,
+        tags=media.tags,
+        entity_type=link.type if link else None,
+        entity_id=_number_or_text(link.id) if link else None,
+        entity_field=(link.field or None) if link else None,
+        is_primary=link.is_primary if link else False,
+        sort_order=link.sort_order if link else 0,
+        is_public=media.is_public,
+        status=media.status,
+        moderation_status=media.moderation,
+        phash=media.phash,
+        exif=media.exif,
+        uploaded_by=integer_id(media.owner, view.owner_uid),
+        created_at=media.created_at,
+        updated_at=media.updated_at,
+    )
+
+
+def _url(view: View, name: str) -> str | None:
+    variant = view.variant(name)
+    return variant.url if variant else None
+
+
+def _number_or_text(entity_id: str) -> int | str:
+    """A number only where it says the same as the text: 007 is not 7."""
+    number = whole(entity_id)
+    return number if number is not None and str(number) == entity_id else entity_id
+
+
+def reword(error: TripodError) -> TripodError:
+    """This API knows no 413 and 415: a file that it does not take is a bad request."""
+    if isinstance(error, TooLarge) and "limit" in error.extra:
+        return Malformed(f"File too large. {_most(error)}", **error.extra)
+    if isinstance(error, UnsupportedType) and "found" in error.extra:
+        return Malformed(f"Invalid file type. {_types(error)}", **error.extra)
+    if isinstance(error, Invalid) and error.extra.get("field") == "file":
+        small = "limit" in error.extra
+        return Malformed(f"File too small. {error.detail}" if small else error.detail, **error.extra)
+    if isinstance(error, Invalid) and "width" in error.extra:
+        return Malformed(f"Invalid image dimensions. {error.detail}", **error.extra)
+    return error
+
+
+def forbidden(who: str) -> Forbidden:
+    return Forbidden(f"Not authorized. {who} can upload media here.")
+
+
+def _most(error: TripodError) -> str:
+    limit = error.extra["limit"]
+    what = error.extra.get("media_type")
+    size = f"{limit // _MIB} MB" if limit % _MIB == 0 and limit else f"{limit} bytes"
+    return f"Maximum size for {what} is {size}." if what else f"Maximum size is {size}."
+
+
+def _types(error: TripodError) -> str:
+    """The formats that are taken, as the document writes them; where the file is one of those but claims to be
+    another, what it claims."""
+    if "claimed" in error.extra:
+        return error.detail
+    allowed: list[str] = error.extra.get("allowed", [])
+    kinds = {one.partition("/")[0] for one in allowed} & set(FORMATS)
+    listed = "; ".join(FORMATS[kind] for kind in FORMATS if kind in kinds)
+    return f"The file is {error.extra['found']}; allowed are {listed or ', '.join(allowed)}."
