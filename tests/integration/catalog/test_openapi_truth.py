@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from services.catalog.settings import CatalogSettings
+from shared.dialects.settings import DialectSettings
 from shared.ids import new_id
 from tests.fixtures.openapi import check
 from tests.integration.catalog import stories
@@ -61,6 +64,12 @@ AS_SERVICE: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("DELETE", ENTITY, "/v1/entities/post/1", {}, 204),
     ("GET", ENTITY, "/v1/entities/post/1", {}, 404),
 ]
+
+
+@pytest.fixture
+def settings(settings: CatalogSettings) -> CatalogSettings:
+    """Our own API alone."""
+    return msgspec.structs.replace(settings, dialects=DialectSettings(enabled=frozenset()))
 
 
 async def test_every_answer_is_told_of_with_its_type_and_headers(catalog: Service) -> None:
