@@ -48,6 +48,7 @@ async def upload(
 ) -> Response[bytes]:
     """The form has a `file` and may have a `description`. The persona must be the caller's."""
     ingest: Ingest = request.app.state.ingest
+    settings = ingest.settings.dialects
     number = whole(persona_id)
     if number is None:
         raise personas.no_persona(persona_id)
@@ -56,8 +57,8 @@ async def upload(
             request,
             caller,
             reading=_reading(str(number)),
-            answering=Answering(shape=personas.shape),
-            largest=ingest.settings.dialects.largest.get("personas"),
+            answering=Answering(seconds=settings.wait, shape=personas.shape),
+            largest=settings.largest.get("personas"),
         )
     except (NotFound, Forbidden) as error:
         raise personas.no_persona(str(number)) from error

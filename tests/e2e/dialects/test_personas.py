@@ -1,0 +1,362 @@
+"""The personas API from the first line of its document to the last, over HTTP only.
+
+Its examples run as printed, with only the origin, the token, the file names and the numbers of media filled in: a
+stack that many tests share has its number 1 elsewhere.
+"""
+
+import re
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+
+from tests.e2e.dialects.conftest import Caller
+from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.system import System
+from tests.fixtures.waiting import eventually
+
+RECORD = {
+    "id", "filename", "original_filename", "file_size", "mime_type", "media_type", "persona_id", "user_id",
+    "description", "created_at", "updated_at",
+}  # fmt: skip
+IMAGES = "image type. Allowed types: image/jpeg, image/png, image/gif, image/webp, image/bmp, image/tiff"
+VIDEOS = (
+    "video type. Allowed types: video/mp4, video/avi, video/mov, video/wmv, video/flv, video/webm, video/mkv, "
+    "video/3gp"
+)
+ANY = "file type. Allowed types: image/jpeg"
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+SMALL = encoded(picture(64, 48), "PNG")
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class Owner:
+    """A user of the module and what they do with the API."""
+
+    def __init__(self, http: httpx.Client, number: int) -> None:
+        self.http = http
+        self.number = number
+        self.token = http.headers["authorization"].removeprefix("Bearer ")
+
+    def upload(
+        self, persona: object, data: bytes = SMALL, name: str = "a.png", **said: str
+    ) -> dict[str, Any]:
+        answer = self.http.post(f"/media/upload/{persona}", files={"file": (name, data)}, data=said)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def get(self, path: str, **query: str | int) -> Any:
+        answer = self.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def register(service: httpx.Client, persona: int, owner: Owner) -> None:
+    """As the system that owns personas does; until ingest has heard of it."""
+    answer = service.put(f"/v1/entities/persona/{persona}", json={"owners": [str(owner.number)]})
+    assert answer.status_code == 200, answer.text
+    where, no_picture = f"/media/upload/{persona}", {"file": ("a.png", b"no picture")}
+    eventually(lambda: owner.http.post(where, files=no_picture).status_code == 400, "the persona")
+
+
+@pytest.fixture(scope="module")
+def service(caller: Caller) -> httpx.Client:
+    return caller("backend", "service")
+
+
+@pytest.fixture(scope="module")
+def ann(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
+    """The owner of the personas 1 and 2."""
+    number = new_number()
+    owner = Owner(caller(str(number)), number)
+    for persona in (1, 2):
+        register(service, persona, owner)
+    return owner
+
+
+@pytest.fixture(scope="module")
+def bob(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
+    """Another user, with a persona of their own number."""
+    number = new_number()
+    owner = Owner(caller(str(number)), number)
+    register(service, number, owner)
+    return owner
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("personas")
+    (made / "image.jpg").write_bytes(photo(320, 240, seed=61))
+    return made
+
+
+def curl(command: str, owner: Owner, folder: Path) -> bytes:
+    """What a printed command says."""
+    origin = str(owner.http.base_url).rstrip("/")
+    script = command.replace("http://localhost:8000", origin)
+    ended = subprocess.run(
+        ["sh", "-c", f"{script} --silent --show-error --fail-with-body"],
+        cwd=folder,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "TOKEN": owner.token},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+    return ended.stdout
+
+
+# API endpoints
+
+
+def test_an_upload_answers_with_the_printed_record(ann: Owner) -> None:
+    data = photo(400, 300, seed=62)
+    before = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    made = ann.upload(1, data, "my-image.jpg", description="My image description")
+
+    assert set(made) == RECORD
+    assert type(made["id"]) is int
+    assert re.fullmatch(UUID + r"\.jpg", made["filename"])
+    assert made["original_filename"] == "my-image.jpg"
+    assert (made["file_size"], made["mime_type"], made["media_type"]) == (len(data), "image/jpeg", "image")
+    assert (made["persona_id"], made["user_id"]) == (1, ann.number)
+    assert made["description"] == "My image description"
+    for name in ("created_at", "updated_at"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", made[name])
+        assert timedelta(seconds=-2) <= datetime.fromisoformat(made[name]) - before <= timedelta(minutes=1)
+    assert ann.upload(1)["description"] is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_every_listed_image_type_is_taken_and_processed(ann: Owner, kind: str) -> None:
+    made = ann.upload(1, encoded(picture(64, 48, seed=63), kind), f"a.{kind.lower()}")
+    assert (made["mime_type"], made["media_type"]) == (f"image/{kind.lower()}", "image")
+
+    def ready() -> dict[str, Any] | None:
+        found = ann.http.get("/v1/media", params={"owner": str(ann.number), "limit": 200}).json()["items"]
+        return next((one for one in found if one["number"] == made["id"] and one["status"] == "ready"), None)
+
+    assert eventually(ready, f"{kind} to be processed")["thumbnail_url"]
+
+
+def test_the_list_is_newest_first_and_narrows_by_persona_and_type(ann: Owner) -> None:
+    first, second = ann.upload(1), ann.upload(2)
+    found = ann.get("/media/files")
+    assert isinstance(found, list)
+    assert all(set(one) == RECORD for one in found)
+    numbers = [one["id"] for one in found]
+    assert numbers.index(second["id"]) < numbers.index(first["id"])
+    of_first = [one["id"] for one in ann.get("/media/files", persona_id=1)]
+    assert first["id"] in of_first
+    assert second["id"] not in of_first
+    assert {one["id"] for one in ann.get("/media/files", media_type="image")} == set(numbers)
+    assert ann.get("/media/files", media_type="video") == []
+    assert [one["id"] for one in ann.get("/media/files", skip=1, limit=1)] == numbers[1:2]
+    assert ann.http.get("/media/files", params={"media_type": "smell"}).status_code == 422
+    assert ann.get("/media/files/") == found
+
+
+def test_one_file_is_shown_downloaded_changed_and_deleted(ann: Owner) -> None:
+    data = photo(300, 200, seed=64)
+    made = ann.upload(1, data, "Mein Bild.jpg", description="before")
+    path = f"/media/files/{made['id']}"
+    assert {k: v for k, v in ann.get(path).items() if k != "updated_at"} == {
+        k: v for k, v in made.items() if k != "updated_at"
+    }
+
+    got = ann.http.get(f"/media/download/{made['id']}")
+    assert (got.status_code, got.content, got.headers["content-type"]) == (200, data, "image/jpeg")
+    assert "Mein%20Bild.jpg" in got.headers["content-disposition"]
+    part = ann.http.get(f"/media/download/{made['id']}", headers={"Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (206, data[:10])
+    assert ann.http.head(f"/media/download/{made['id']}").headers["content-length"] == str(len(data))
+
+    changed = ann.http.put(path, data={"description": "after"})
+    assert (changed.status_code, changed.json()["description"]) == (200, "after")
+    assert set(changed.json()) == RECORD
+    as_parts = ann.http.put(path, files={"description": (None, "in parts")})
+    assert (as_parts.status_code, as_parts.json()["description"]) == (200, "in parts")
+    assert ann.http.put(path).json()["description"] == "in parts"
+    assert ann.http.put(path, content=b"description=", headers=FORM).json()["description"] is None
+
+    gone = ann.http.delete(path)
+    assert (gone.status_code, gone.json()) == (200, {"message": "Media file deleted successfully"})
+    for method, address in (("GET", path), ("PUT", path), ("DELETE", path)):
+        assert refusal(ann.http.request(method, address)) == (404, f"Media file {made['id']} not found")
+    assert made["id"] not in [one["id"] for one in ann.get("/media/files")]
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["detail"]
+
+
+def test_statistics_count_the_callers_own_files(bob: Owner, ann: Owner) -> None:
+    assert bob.get("/media/stats") == {
+        "total_files": 0, "total_images": 0, "total_videos": 0, "total_size_bytes": 0, "total_size_mb": 0.0,
+        "files_per_persona": {},
+    }  # fmt: skip
+    made = [bob.upload(bob.number, photo(900, 700, seed=65), "a.jpg") for _ in range(2)]
+    size = sum(one["file_size"] for one in made)
+    found = bob.get("/media/stats")
+    assert found == {
+        "total_files": 2, "total_images": 2, "total_videos": 0, "total_size_bytes": size,
+        "total_size_mb": round(size / 2**20, 2), "files_per_persona": {str(bob.number): 2},
+    }  # fmt: skip
+    assert set(ann.get("/media/stats")["files_per_persona"]) == {"1", "2"}
+
+
+# File storage structure
+
+
+def test_the_original_lies_where_the_document_says(ann: Owner, system: System) -> None:
+    made = ann.upload(2)
+    where = f"images/2/{ann.number}/{made['filename']}"
+    assert any(path.endswith(where) for path in system.objects())
+
+
+def test_deleting_a_persona_removes_its_files(ann: Owner, service: httpx.Client, new_number: Any) -> None:
+    persona = new_number()
+    register(service, persona, ann)
+    made = ann.upload(persona)
+    assert service.delete(f"/v1/entities/persona/{persona}").status_code == 204
+
+    def gone() -> bool:
+        return ann.http.get(f"/media/files/{made['id']}").status_code == 404
+
+    assert eventually(gone, "the file to go with its persona")
+    again = ann.http.post(f"/media/upload/{persona}", files={"file": ("a.png", SMALL)})
+    assert refusal(again) == (404, f"Persona {persona} not found")
+
+
+# Usage examples
+
+
+def test_the_python_example_runs(ann: Owner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin, token = str(ann.http.base_url).rstrip("/"), ann.token
+    monkeypatch.chdir(folder)
+    with open("image.jpg", "rb") as f:  # noqa: PTH123 - as printed
+        files = {"file": ("image.jpg", f, "image/jpeg")}
+        data = {"description": "My persona image"}
+        response = requests.post(
+            f"{origin}/media/upload/1",
+            files=files,
+            data=data,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+    assert response.ok
+    made = response.json()
+    assert made["description"] == "My persona image"
+    response = requests.get(
+        f"{origin}/media/download/{made['id']}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
+    assert response.content == (folder / "image.jpg").read_bytes()
+
+
+def test_the_curl_examples_run(ann: Owner, folder: Path) -> None:
+    upload = """curl -X POST "http://localhost:8000/media/upload/1" \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -F "file=@image.jpg" \\
+  -F "description=My persona image" """
+    listing = """curl -X GET "http://localhost:8000/media/files" \\
+  -H "Authorization: Bearer $TOKEN" """
+    download = """curl -X GET "http://localhost:8000/media/download/NUMBER" \\
+  -H "Authorization: Bearer $TOKEN" \\
+  -o downloaded_file.jpg """
+    made = httpx.Response(200, content=curl(upload, ann, folder)).json()
+    assert made["description"] == "My persona image"
+    listed = httpx.Response(200, content=curl(listing, ann, folder)).json()
+    assert made["id"] in [one["id"] for one in listed]
+    curl(download.replace("NUMBER", str(made["id"])), ann, folder)
+    assert (folder / "downloaded_file.jpg").read_bytes() == (folder / "image.jpg").read_bytes()
+
+
+# Error handling
+
+
+def test_a_picture_of_more_than_ten_megabytes_is_refused(ann: Owner) -> None:
+    large = encoded(picture(64, 48)) + bytes(10 * 2**20)
+    answer = ann.http.post("/media/upload/1", files={"file": ("a.jpg", large, "image/jpeg")})
+    assert refusal(answer) == (413, "Image file too large. Maximum size is 10MB")
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "data", "detail"),
+    [
+        ("a.svg", "image/svg+xml", SVG, IMAGES),
+        ("a.png", "image/png", b"no picture at all", IMAGES),
+        ("a.txt", "text/plain", SMALL, ANY),
+        ("a.png", "text/plain", SMALL, ANY),
+        ("a.pdf", "application/pdf", b"%PDF-1.4\n", ANY),
+        ("a.mpg", "video/mpeg", b"\0\0\1\xba" + bytes(64), VIDEOS),
+    ],
+)
+def test_a_wrong_type_is_refused_with_those_that_are_allowed(
+    ann: Owner, name: str, declared: str, data: bytes, detail: str
+) -> None:
+    answer = ann.http.post("/media/upload/1", files={"file": (name, data, declared)})
+    status, said = refusal(answer)
+    assert status == 400
+    assert said.startswith(f"Invalid {detail}")
+
+
+def test_another_persona_is_as_good_as_none(ann: Owner, bob: Owner) -> None:
+    for persona in (bob.number, 123456789, "abc", "9" * 30):
+        answer = ann.http.post(f"/media/upload/{persona}", files={"file": ("a.png", SMALL)})
+        assert refusal(answer) == (404, f"Persona {persona} not found")
+
+
+def test_another_users_file_is_as_good_as_none(ann: Owner, bob: Owner, service: httpx.Client) -> None:
+    made = ann.upload(1)
+    published = f"Media file {made['id']} not found"
+    for method, path in (
+        ("GET", f"/media/files/{made['id']}"),
+        ("GET", f"/media/download/{made['id']}"),
+        ("PUT", f"/media/files/{made['id']}"),
+        ("DELETE", f"/media/files/{made['id']}"),
+    ):
+        assert refusal(bob.http.request(method, path)) == (404, published)
+    assert made["id"] not in [one["id"] for one in bob.get("/media/files", persona_id=1)]
+    for nothing in (2**53 - 1, "abc", "9" * 30):
+        assert refusal(ann.http.get(f"/media/files/{nothing}")) == (404, f"Media file {nothing} not found")
+    assert service.get("/media/files").json() == []
+
+
+def test_without_a_token_nothing_is_done(caller: Caller) -> None:
+    nobody = caller()
+    for method, path in (
+        ("POST", "/media/upload/1"),
+        ("GET", "/media/files"),
+        ("GET", "/media/files/1"),
+        ("GET", "/media/download/1"),
+        ("PUT", "/media/files/1"),
+        ("DELETE", "/media/files/1"),
+        ("GET", "/media/stats"),
+    ):
+        assert refusal(nobody.request(method, path)) == (401, "Not authenticated")
+
+
+def test_media_of_other_apis_are_none_of_personas(ann: Owner) -> None:
+    made = ann.http.post("/v1/uploads", files={"file": ("a.png", SMALL)}).json()
+    eventually(lambda: ann.http.get(f"/v1/media/{made['id']}").is_success, "the media to be there")
+    assert made["number"] not in [one["id"] for one in ann.get("/media/files")]
+    assert ann.http.get(f"/media/files/{made['number']}").status_code == 404
+
+
+def test_the_api_is_in_the_interactive_documentation(ann: Owner) -> None:
+    paths = ann.get("/openapi.json")["paths"]
+    assert {
+        "/media/upload/{persona_id}",
+        "/media/files",
+        "/media/download/{media_id}",
+        "/media/stats",
+    } <= set(paths)
+    assert set(paths["/media/files/{media_id}"]) == {"get", "put", "delete"}
