@@ -52,16 +52,27 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     def from_env(cls, environ: Mapping[str, str]) -> "IngestSettings":
         """Raises SettingsError that names every wrong variable."""
         env = Env(environ)
+        dialects = DialectSettings.from_env(env)
         found = cls(
             http=HttpSettings.from_env(env, port=8001),
             auth=AuthSettings.from_env(env),
             bus=BusSettings.from_env(env),
             s3=S3Settings.from_env(env),
-            profiles=profiles.load(env),
+            profiles=_with_limit_of_library(profiles.load(env), dialects),
             log=LogSettings.from_env(env),
             timing=Timing.from_env(env),
-            dialects=DialectSettings.from_env(env),
+            dialects=dialects,
             bulk_above=env.integer("TRIPOD_INGEST_BULK_ABOVE", 60, least=1, most=1_000_000),
         )
         env.check()
         return found
+
+
+def _with_limit_of_library(known: Profiles, dialects: DialectSettings) -> Profiles:
+    """That system has one limit for all files, by a variable of its own."""
+    library = known["library"]
+    limit = dialects.largest.get("library", library.widest)
+    return {
+        **known,
+        "library": msgspec.structs.replace(library, max_bytes=dict.fromkeys(library.max_bytes, limit)),
+    }

@@ -93,3 +93,9 @@ def test_a_service_without_the_counter_is_alive_and_not_ready() -> None:
         assert answer.status_code == 503
         assert "ok" not in answer.json()["checks"]["counter"]
         assert "tripod_ingest_open_intents" in client.get("/metrics").text
+
+
+def test_the_librarys_limit_is_that_of_its_variable() -> None:
+    settings = IngestSettings.from_env({**ENVIRONMENT, "MAX_FILE_SIZE": "20971520"})
+    assert set(settings.profiles["library"].max_bytes.values()) == {20_971_520}
+    assert settings.profiles["persona"].max_bytes["image"] == 10_485_760
