@@ -6,13 +6,14 @@ long it waits for it (`Answering`), and words refusals as its clients know them;
 
 from litestar import Router
 
-from services.ingest.dialects import entities, library, personas
+from services.ingest.dialects import content, entities, library, personas
 from shared.dialects.settings import DialectSettings, Name
 
 _ROUTERS: dict[Name, Router] = {
     "entities": entities.ROUTER,
     "library": library.ROUTER,
     "personas": personas.ROUTER,
+    "content": content.ROUTER,
 }
 
 
