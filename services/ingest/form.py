@@ -30,13 +30,13 @@ class FilePart(msgspec.Struct, frozen=True, kw_only=True):
     declared: str
 
 
-def boundary_of(content_type: str) -> str:
+def boundary_of(content_type: str, name: str = FILE) -> str:
     """The boundary that a Content-Type names. Raises UnsupportedType where it is no form, Malformed where it
     has no usable boundary."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise UnsupportedType(
-            f"The Content-Type is {kind!r}; this takes multipart/form-data with a part named {FILE!r}. "
+            f"The Content-Type is {kind!r}; this takes multipart/form-data with a part named {name!r}. "
             "To send a file as the whole body, use PUT /v1/uploads/raw/{filename}."
         )
     match = _OPTION.search(content_type)
@@ -52,13 +52,15 @@ def boundary_of(content_type: str) -> str:
 
 
 class Form:
-    """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` grows meanwhile.
+    """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` grows meanwhile. Of a
+    form with many files call `next_file` instead, until there is none. `name` is that of the files' parts.
 
     Raises Malformed for what is no form, TooLarge and Invalid for what goes beyond the limits.
     """
 
-    def __init__(self, read: Read, boundary: str) -> None:
+    def __init__(self, read: Read, boundary: str, name: str = FILE) -> None:
         self.fields: dict[str, list[str]] = {}
+        self._name = name
         self._read = read
         self._boundary = boundary
         self._parser = PushMultipartParser(
@@ -75,12 +77,15 @@ class Form:
 
     async def file(self) -> FilePart:
         """The file part, after the fields before it were read. Raises Malformed where the form has none."""
-        part = await self._fields()
+        part = await self.next_file()
         if part is None:
-            raise Malformed(
-                f"The form has no part named {FILE!r}; it has {_listed(self.fields)}.", field=FILE
-            )
+            raise self.without_file()
         return part
+
+    def without_file(self) -> Malformed:
+        return Malformed(
+            f"The form has no part named {self._name!r}; it has {_listed(self.fields)}.", field=self._name
+        )
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of the file part, in the pieces in which they come."""
@@ -90,22 +95,24 @@ class Form:
 
     async def rest(self) -> None:
         """Read the fields after the file up to the form's end. Raises Invalid for a second file."""
-        if await self._fields() is not None:
-            raise Invalid(f"The form has more than one part named {FILE!r}; send one file.", field=FILE)
+        if await self.next_file() is not None:
+            raise Invalid(
+                f"The form has more than one part named {self._name!r}; send one file.", field=self._name
+            )
 
-    async def _fields(self) -> FilePart | None:
+    async def next_file(self) -> FilePart | None:
         """Read fields until a file part begins; None at the end of the form."""
         while not self._ended:
             segment = await self._event()
             if not isinstance(segment, MultipartSegment):
                 continue
             name = segment.name or ""
-            if name == FILE:
+            if name == self._name:
                 return FilePart(filename=_filename(segment), declared=segment.content_type or "")
             if segment.filename is not None:
                 raise Invalid(
-                    f"The part {name[:80]!r} carries a file; the file's part must be named {FILE!r}.",
-                    field=FILE,
+                    f"The part {name[:80]!r} carries a file; the file's part must be named {self._name!r}.",
+                    field=self._name,
                 )
             await self._field(name)
         return None
@@ -151,7 +158,7 @@ class Form:
 
     def _translated(self, error: MultipartError) -> TripodError:
         if self._received == 0:
-            return Malformed("The body is empty; it must be a form with a part named 'file'.")
+            return Malformed(f"The body is empty; it must be a form with a part named {self._name!r}.")
         if isinstance(error, ParserLimitReached):
             return Malformed(
                 f"The form goes beyond a limit: {error}. Allowed are {limits.FORM_PARTS} parts with "

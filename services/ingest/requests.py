@@ -78,17 +78,19 @@ def body_of(
     *,
     profiles: tuple[str, ...] = (),
     largest: int | None = None,
+    files: int = 1,
 ) -> Read:
-    """Reads the body; one that says itself that it is too long is refused before it is read."""
+    """Reads the body of at most so many files; one that says itself that it is too long is refused before it is
+    read."""
     ingest: Ingest = request.app.state.ingest
     known = ingest.settings.profiles
     candidates: Iterable[Profile] = [known[name] for name in profiles] or known.values()
-    widest = max(profile.widest for profile in candidates)
+    widest = max(profile.widest for profile in candidates) * files
     if largest is not None:
         widest = min(widest, largest)
 
     def too_much() -> TooLarge:
-        return rules.too_large(widest, "any file here")
+        return rules.too_large(widest, "any file here" if files == 1 else f"{files} files here")
 
     if wish.asked.length is not None and wish.asked.length > widest + overhead:
         raise too_much()

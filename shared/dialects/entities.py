@@ -1,5 +1,6 @@
 """What the entities API answers: its media with an address for every size, its messages, and its refusals."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -110,6 +111,19 @@ def shape(view: View) -> EntityMedia:
         uploaded_by=integer_id(media.owner, view.owner_uid),
         created_at=media.created_at,
         updated_at=media.updated_at,
+    )
+
+
+def batch(
+    count: int, *, uploaded: list[EntityMedia], failed: Sequence[tuple[str, TripodError]]
+) -> UploadedBatch:
+    """The answer to a batch of so many files; each failure is a file's name and what refused it."""
+    return UploadedBatch(
+        uploaded=uploaded,
+        uploaded_count=len(uploaded),
+        failed=[FailedUpload(filename=name, error=reword(error).detail) for name, error in failed],
+        failed_count=len(failed),
+        message=f"Successfully uploaded {len(uploaded)} of {count} files",
     )
 
 

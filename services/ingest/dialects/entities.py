@@ -3,21 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import FromPath
 
 from services.ingest.answers import Answering
+from services.ingest.batch import FILES, NAME, upload_batch
 from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
 from services.ingest.dialects.entity_slots import ANY, ANY_FIELDS, SLOTS, Slot, reading
+from services.ingest.openapi import FILE, shown
 from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
 from shared.dialects import entities
-from shared.dialects.entities import Uploaded
+from shared.dialects.entities import EntityMedia, Uploaded, UploadedBatch
 from shared.dialects.view import View
 from shared.dialects.wording import worded
 from shared.errors import Forbidden
@@ -89,8 +93,37 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
     return await upload_form(request, caller, reading=ANY, answering=answering)
 
 
+@post(
+    "/v1/media/batch/upload",
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=form_of(
+        *ANY_FIELDS,
+        name="uploadManyToEntity",
+        file=NAME,
+        also={NAME: Schema(type=OpenAPIType.ARRAY, items=FILE, max_items=FILES)},
+    ),
+    responses=described(UploadedBatch) | {200: shown(UploadedBatch, "Not one file was taken")},
+    tags=_TAGS,
+    summary="Upload many files to one entity",
+)
+async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[UploadedBatch]:
+    """Each of the `files` stands alone: one that is refused is told of among `failed`."""
+    items = await upload_batch(
+        request, caller, reading=ANY, answering=_answering(request, entities.shape), name=NAME
+    )
+    answer = entities.batch(
+        len(items),
+        uploaded=[msgspec.json.decode(each.answer.body, type=EntityMedia) for each in items if each.answer],
+        failed=[(each.filename, each.error) for each in items if each.error],
+    )
+    return Response(
+        answer, status_code=201 if answer.uploaded else 200, headers={"Cache-Control": "no-store"}
+    )
+
+
 ROUTER = Router(
     "/",
-    route_handlers=[*(_handler(slot) for slot in SLOTS), upload],
+    route_handlers=[*(_handler(slot) for slot in SLOTS), upload, upload_many],
     exception_handlers=worded(entities.reword),
 )

@@ -1,0 +1,156 @@
+"""Many files in one form: taken one after the other off the wire, each an upload that stands alone.
+
+The fields of a form may follow its files and go for all of them, so each file, once it is in the store, waits for the
+form's end before it is announced. A form that breaks off leaves nothing of any file.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
+
+import msgspec
+import structlog
+
+from services.ingest.answers import Answering
+from services.ingest.context import Ingest
+from services.ingest.fields import Options
+from services.ingest.form import FilePart, Form, boundary_of
+from services.ingest.idempotency import Answer, check_key
+from services.ingest.limits import FORM_OVERHEAD_BYTES
+from services.ingest.requests import AnyRequest, body_of, wish_of
+from services.ingest.source import OURS, Reading, Source, from_part
+from services.ingest.upload import check_parts, upload
+from shared.auth import Caller
+from shared.errors import Invalid, TripodError
+from shared.names import display_name
+
+log = structlog.get_logger()
+
+FILES = 50
+NAME = "files"
+Begin: TypeAlias = Callable[[int, FilePart], "_Taking"]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one file: its answer, or the error that refused it. `replayed`: the answer stands for an
+    earlier request."""
+
+    filename: str
+    answer: Answer | None = None
+    replayed: bool = False
+    error: TripodError | None = None
+
+
+class _Taking:
+    """A file on its way. `read_out`: its last byte is off the wire; `fault`: the form broke in the middle of it."""
+
+    def __init__(self, filename: str) -> None:
+        self.filename = filename
+        self.read_out = asyncio.Event()
+        self.fault: TripodError | None = None
+        self.task: asyncio.Task[tuple[Answer, bool]]
+
+    async def chunks(self, form: Form) -> AsyncIterator[bytes]:
+        try:
+            async for piece in form.chunks():
+                yield piece
+        except TripodError as error:
+            self.fault = error
+            raise
+        self.read_out.set()
+
+    async def off_the_wire(self, form: Form) -> None:
+        """Returns when the form can go on: what an upload leaves of its file is dropped. Raises what is wrong with
+        the form."""
+        waiting = asyncio.create_task(self.read_out.wait())
+        try:
+            await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if self.fault is not None:
+            raise self.fault
+        if not self.read_out.is_set():
+            async for _ in form.chunks():
+                pass
+
+    def item(self) -> Item:
+        error = self.task.exception()
+        if error is None:
+            answer, replayed = self.task.result()
+            return Item(filename=self.filename, answer=answer, replayed=replayed)
+        if not isinstance(error, TripodError):
+            log.error("batch.file_failed", filename=self.filename, exc_info=error)
+            error = TripodError("Something went wrong here with this file; it was not taken.")
+        return Item(filename=self.filename, error=error)
+
+
+async def upload_batch(
+    request: AnyRequest,
+    caller: Caller,
+    *,
+    reading: Reading = OURS,
+    answering: Answering | None = None,
+    name: str = NAME,
+) -> list[Item]:
+    """Take all files of a form, at most FILES, from the parts of this name; its fields go for each. With an
+    Idempotency-Key each file has that of its place, `<key>#<place>`. Raises the TripodError that refuses the form
+    itself; then nothing of any file is kept."""
+    ingest: Ingest = request.app.state.ingest
+    boundary = boundary_of(request.headers.get("content-type", ""), name)
+    wish = wish_of(request, caller, answering)
+    await check_parts(ingest)
+    form = Form(
+        body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, files=FILES), boundary, name
+    )
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(place: int, part: FilePart) -> _Taking:
+        taking = _Taking(display_name(part.filename))
+        key = None if wish.key is None else check_key(f"{wish.key}#{place}")
+
+        async def open_source() -> Source:
+            return from_part(part, taking.chunks(form), form.fields, finish, reading)
+
+        one = msgspec.structs.replace(wish, key=key)
+        taking.task = asyncio.create_task(upload(ingest, one, open_source), name=f"batch-{place}")
+        return taking
+
+    async def finish() -> Options:
+        await asyncio.shield(ended)  # one file that is given up must not end the waiting of the others
+        return reading.parse(form.fields, complete=True)
+
+    return await _all(form, begin, ended)
+
+
+async def _all(form: Form, begin: Begin, ended: asyncio.Future[None]) -> list[Item]:
+    """Every file of the form, in its order; `ended` tells the uploads of its end."""
+    begun: list[_Taking] = []
+    try:
+        await _read(form, begin, begun)
+        ended.set_result(None)
+        await asyncio.wait([taking.task for taking in begun])
+    except BaseException as fault:
+        await _give_up(begun, ended, fault)
+        raise
+    return [taking.item() for taking in begun]
+
+
+async def _read(form: Form, begin: Begin, begun: list[_Taking]) -> None:
+    while (part := await form.next_file()) is not None:
+        if len(begun) == FILES:
+            raise Invalid(f"The form has more than {FILES} files, which is the most allowed.", limit=FILES)
+        begun.append(begin(len(begun) + 1, part))
+        await begun[-1].off_the_wire(form)
+    if not begun:
+        raise form.without_file()
+
+
+async def _give_up(begun: list[_Taking], ended: asyncio.Future[None], fault: BaseException) -> None:
+    """Let every upload undo what it has done: those that wait for the form's end hear why it does not come."""
+    if isinstance(fault, TripodError) and not ended.done():
+        ended.set_exception(fault)
+        ended.exception()  # it is told to those who wait; none may be waiting
+    else:
+        for taking in begun:
+            taking.task.cancel()
+    await asyncio.gather(*(taking.task for taking in begun), return_exceptions=True)
