@@ -1,8 +1,13 @@
 """Ports of the embedded stack: which are free, and who holds one that is not."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -11,6 +16,11 @@ from deploy.errors import StackError
 # Below the kernel's ephemeral range: a port from there may become some client's source port while
 # the server that owns it is down for a moment.
 LOWEST, HIGHEST = 10_000, 30_000
+
+_reserved: set[int] = set()
+_book: list[IO[bytes]] = []
+"""The file whose n-th byte is locked by the process that port n was given to; opened once, because closing it anywhere
+would end all locks."""
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -25,15 +35,34 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(taken: set[int]) -> int:
-    """A random free port that is not in `taken`, and adds it there."""
+    """A random free port that is not in `taken`, and adds it there.
+
+    It is this process's until it ends: another one that looks for a port would find this one free whenever its server
+    has not started yet, or is down for a moment, and take it away.
+    """
     chooser = random.SystemRandom()
     for _ in range(1000):
         port = chooser.randint(LOWEST, HIGHEST)
-        if port not in taken and is_free(port):
+        if port not in taken and _reserve(port) and is_free(port):
             taken.add(port)
             return port
     message = f"found no free port between {LOWEST} and {HIGHEST} in 1000 tries"
     raise StackError(message)
+
+
+def _reserve(port: int) -> bool:
+    """Whether the port was nobody's."""
+    if port in _reserved:
+        return False
+    if not _book:
+        path = Path(tempfile.gettempdir()) / f"tripod-ports-{os.getuid()}"
+        _book.append(path.open("ab"))
+    try:
+        fcntl.lockf(_book[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    _reserved.add(port)
+    return True
 
 
 def holder(port: int) -> str:
