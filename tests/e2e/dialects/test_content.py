@@ -1,0 +1,583 @@
+"""The content service's API from the first line of its document to the last, over HTTP only.
+
+Its examples run as printed, with the origin, the token, the file names and the ids filled in. The TypeScript ones are
+the same requests made by httpx: the same method, address, headers and parts in the same order.
+"""
+
+import asyncio
+import io
+import json
+import re
+import subprocess
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.e2e.dialects.conftest import Caller
+from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.system import System
+from tests.fixtures.waiting import eventually
+
+CONTENT = "123e4567-e89b-12d3-a456-426614174000"
+"""The one that the examples name."""
+RESPONSE = {
+    "id", "content_id", "media_type", "filename", "url", "thumbnail_url", "storage_path", "file_size", "mime_type",
+    "width", "height", "duration", "metadata", "uploaded_by", "created_at", "updated_at",
+}  # fmt: skip
+HEX = re.compile(r"_([0-9a-f]{32})\.")
+MEDIA = "/api/v1/media"
+SMALL = encoded(picture(64, 48), "PNG")
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="9" height="9"/></svg>'
+MP4 = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64)
+
+
+class Author:
+    """A user of the module and what they do with the API."""
+
+    def __init__(self, http: httpx.Client, sub: str) -> None:
+        self.http = http
+        self.sub = sub
+        self.token = http.headers["authorization"].removeprefix("Bearer ")
+        self.origin = str(http.base_url).rstrip("/")
+
+    def post(
+        self, data: bytes = SMALL, name: str = "a.png", path: str = f"{MEDIA}/upload", **said: str
+    ) -> httpx.Response:
+        fields = {"media_type": "image"} | said
+        return self.http.post(path, files={"file": (name, data)}, data=fields)
+
+    def upload(self, data: bytes = SMALL, name: str = "a.png", **said: str) -> dict[str, Any]:
+        answer = self.post(data, name, **said)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def get(self, path: str, **query: str | int) -> Any:
+        answer = self.http.get(MEDIA + path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def service(caller: Caller) -> httpx.Client:
+    return caller("backend", "service")
+
+
+@pytest.fixture(scope="module")
+def new_content(service: httpx.Client) -> Callable[..., str]:
+    """Registers a content of that id, or of a new one, and waits until uploads know it."""
+
+    def make(content_id: str = "", **people: list[str]) -> str:
+        made = content_id or str(uuid.uuid4())
+        assert service.put(f"/v1/entities/content/{made}", json=people).is_success
+        path = f"{MEDIA}/content/{made}/upload"
+
+        def known() -> bool:  # a file that is refused tells as much as one that is taken
+            answer = service.post(path, files={"file": ("a.txt", b"x")}, data={"media_type": "image"})
+            return answer.status_code == 400
+
+        eventually(known, "uploads to know the content")
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def content(new_content: Callable[..., str]) -> str:
+    return new_content(CONTENT)
+
+
+@pytest.fixture(scope="module")
+def ann(caller: Caller) -> Author:
+    """A user whose id is a UUID."""
+    sub = str(uuid.uuid4())
+    return Author(caller(sub), sub)
+
+
+@pytest.fixture(scope="module")
+def bob(caller: Caller) -> Author:
+    """A user whose id is not."""
+    return Author(caller("bob of contents"), "bob of contents")
+
+
+@pytest.fixture(scope="module")
+def nobody(caller: Caller) -> httpx.Client:
+    return caller()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("content")
+    for name in ("image.jpg", "photo.jpg"):
+        (made / name).write_bytes(photo(320, 240, seed=71))
+    return made
+
+
+@pytest.fixture
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["detail"]
+
+
+def opened(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+# API endpoints
+
+
+def test_an_upload_answers_with_the_processed_media(ann: Author, content: str, nobody: httpx.Client) -> None:
+    data = photo(2600, 1950, seed=72)
+    before = datetime.now(UTC)
+    made = ann.upload(data, "Mission Photo.jpg", content_id=content, metadata='{"location": "Uganda"}')
+
+    assert set(made) == RESPONSE
+    assert str(uuid.UUID(made["id"])) == made["id"]
+    assert (made["content_id"], made["uploaded_by"]) == (content, ann.sub)
+    assert (made["media_type"], made["mime_type"]) == ("image", "image/jpeg")
+    assert (made["filename"], made["metadata"]) == ("Mission Photo.jpg", {"location": "Uganda"})
+    assert (made["width"], made["height"], made["duration"]) == (2048, 1536, None)
+    for name in ("created_at", "updated_at"):
+        assert made[name].endswith("Z")
+        assert abs(datetime.fromisoformat(made[name]) - before) < timedelta(minutes=1)
+
+    file = nobody.get(made["url"])
+    assert (file.status_code, file.headers["content-type"]) == (200, "image/jpeg")
+    assert len(file.content) == made["file_size"] < len(data)
+    assert opened(file.content).size == (2048, 1536)
+    thumbnail = nobody.get(made["thumbnail_url"])
+    assert thumbnail.status_code == 200
+    assert opened(thumbnail.content).size == (300, 225)
+    assert ann.get(f"/{made['id']}") == made
+
+
+def test_an_upload_to_a_content_belongs_to_it(ann: Author, content: str) -> None:
+    made = ann.post(path=f"{MEDIA}/content/{content}/upload", metadata='{"a": [1]}')
+    assert made.status_code == 201, made.text
+    assert (made.json()["content_id"], made.json()["metadata"]) == (content, {"a": [1]})
+    with_slash = ann.post(path=f"{MEDIA}/upload/")
+    assert (with_slash.status_code, with_slash.json()["content_id"]) == (201, None)
+
+
+def test_everybody_may_read_and_download(ann: Author, nobody: httpx.Client) -> None:
+    made = ann.upload(photo(640, 480, seed=73), "Bild von Köln.jpg")
+    answer = nobody.get(f"{MEDIA}/{made['id']}")
+    assert (answer.status_code, answer.json()) == (200, made)
+    file = nobody.get(f"{MEDIA}/{made['id']}/download")
+    assert (file.status_code, file.headers["content-type"]) == (200, "image/jpeg")
+    assert len(file.content) == made["file_size"]
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert "Bild%20von%20K%C3%B6ln.jpg" in file.headers["content-disposition"]
+    part = nobody.get(f"{MEDIA}/{made['id']}/download", headers={"Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (206, file.content[:10])
+    assert nobody.head(f"{MEDIA}/{made['id']}/download").headers["content-length"] == str(len(file.content))
+
+
+def test_the_media_of_a_content_come_in_the_order_of_their_making(
+    ann: Author, bob: Author, new_content: Callable[..., str], nobody: httpx.Client
+) -> None:
+    about = new_content()
+    assert nobody.get(f"{MEDIA}/content/{about}/media").json() == []
+    made = [one.upload(content_id=about)["id"] for one in (ann, bob, ann)]
+    ann.upload()
+    answer = nobody.get(f"{MEDIA}/content/{about}/media")
+    assert answer.status_code == 200
+    assert [one["id"] for one in answer.json()] == made
+    assert all(set(one) == RESPONSE for one in answer.json())
+    assert [one["id"] for one in ann.get(f"/content/{about}/media", media_type="image")] == made
+    assert ann.get(f"/content/{about}/media", media_type="video") == []
+
+
+def test_the_list_has_pages_and_filters(ann: Author, bob: Author, new_content: Callable[..., str]) -> None:
+    about = new_content()
+    made = [ann.upload(content_id=about)["id"] for _ in range(3)]
+    theirs = bob.upload(content_id=about)
+    newest_first = [theirs["id"], *made[::-1]]
+    whole = ann.get("/", content_id=about)
+    assert {k: v for k, v in whole.items() if k != "items"} == {
+        "total": 4, "page": 1, "page_size": 20, "total_pages": 1,
+    }  # fmt: skip
+    assert [one["id"] for one in whole["items"]] == newest_first
+    assert all(set(one) == RESPONSE for one in whole["items"])
+    second = ann.get("", content_id=about, page=2, page_size=3)
+    assert ([one["id"] for one in second["items"]], second["total_pages"]) == (newest_first[3:], 2)
+    beyond = ann.get("/", content_id=about, page=9000)
+    assert (beyond["items"], beyond["total"]) == ([], 4)
+    own = ann.get("/", content_id=about, uploaded_by=ann.sub, media_type="image")
+    assert [one["id"] for one in own["items"]] == made[::-1]
+    of_bob = ann.get("/", content_id=about, uploaded_by=theirs["uploaded_by"])
+    assert [one["id"] for one in of_bob["items"]] == [theirs["id"]]
+    assert ann.get("/", content_id=about, media_type="audio")["total"] == 0
+
+
+@pytest.mark.parametrize("query", [{"page": 0}, {"page_size": 0}, {"page_size": 101}, {"media_type": "x"}])
+def test_a_page_that_cannot_be_is_refused(ann: Author, query: dict[str, Any]) -> None:
+    status, detail = refusal(ann.http.get(f"{MEDIA}/", params=query))
+    assert status == 422
+    assert next(iter(query)) in detail
+
+
+def test_only_name_and_metadata_change_and_the_metadata_as_a_whole(ann: Author) -> None:
+    made = ann.upload(photo(64, 48), "old.jpg", metadata='{"old": 1}')
+    path = f"{MEDIA}/{made['id']}"
+    asked = {
+        "filename": "new-filename.jpg",
+        "metadata": {"location": "Uganda", "photographer": "John Doe"},
+    }
+    answer = ann.http.put(path, json=asked)
+    assert answer.status_code == 200, answer.text
+    changed = answer.json()
+    assert changed == made | asked | {"updated_at": changed["updated_at"]}
+    assert changed["updated_at"] > made["updated_at"]
+    only_name = ann.http.put(path, json={"filename": "again.jpg", "url": "ignored"}).json()
+    assert (only_name["filename"], only_name["metadata"]) == ("again.jpg", asked["metadata"])
+    assert ann.http.put(path, json={"metadata": {}}).json()["metadata"] == {}
+    assert ann.http.put(path, json={"filename": 7}).status_code == 422
+
+
+def test_a_delete_removes_row_file_and_thumbnail(ann: Author, system: System, nobody: httpx.Client) -> None:
+    made = ann.upload(photo(400, 300, seed=74), "gone.jpg")
+    name = made["storage_path"]
+    assert any(key.endswith(name) for key in system.objects())
+    answer = ann.http.delete(f"{MEDIA}/{made['id']}")
+    assert (answer.status_code, answer.json()) == (200, {"message": "Media deleted successfully"})
+    for path in (f"/{made['id']}", f"/{made['id']}/download"):
+        assert refusal(nobody.get(MEDIA + path)) == (404, "Media not found")
+    for url in (made["url"], made["thumbnail_url"]):
+        assert refusal(nobody.get(url)) == (404, "File not found")
+    for method in ("PUT", "DELETE"):
+        again = ann.http.request(method, f"{MEDIA}/{made['id']}", json={})
+        assert refusal(again) == (404, "Media not found")
+    eventually(lambda: not any(made["id"] in key or name in key for key in system.objects()), "no byte left")
+
+
+# Core features
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_every_listed_image_type_is_optimised_in_its_format_where_that_can_be(
+    ann: Author, nobody: httpx.Client, kind: str
+) -> None:
+    name = "jpg" if kind == "JPEG" else kind.lower()
+    made = ann.upload(encoded(picture(2100, 700, seed=75), kind), f"a.{name}")
+    written = "JPEG" if kind == "GIF" else kind
+    assert made["mime_type"] == f"image/{written.lower()}"
+    assert (made["width"], made["height"]) == (2048, 683)
+    assert made["storage_path"].endswith(f".{name}")
+    shown = opened(nobody.get(made["url"]).content)
+    assert (shown.format, shown.size) == (written, (2048, 683))
+    thumbnail = opened(nobody.get(made["thumbnail_url"]).content)
+    assert (thumbnail.format, thumbnail.size) == (written, (300, 100))
+
+
+def test_an_svg_is_stored_and_comes_back_as_it_was(ann: Author, nobody: httpx.Client) -> None:
+    made = ann.upload(SVG, "drawing.svg")
+    assert (made["mime_type"], made["file_size"]) == ("image/svg+xml", len(SVG))
+    assert (made["width"], made["height"], made["thumbnail_url"]) == (None, None, None)
+    for url in (made["url"], f"{MEDIA}/{made['id']}/download"):
+        file = nobody.get(url)
+        assert (file.content, file.headers["content-type"]) == (SVG, "image/svg+xml")
+        assert file.headers["content-disposition"].startswith("attachment")
+
+
+def test_transparency_is_put_on_white(ann: Author, nobody: httpx.Client) -> None:
+    made = ann.upload(encoded(Image.new("RGBA", (80, 60), (255, 0, 0, 0)), "PNG"), "clear.png")
+    for url in (made["url"], made["thumbnail_url"]):
+        shown = opened(nobody.get(url).content)
+        assert shown.mode == "RGB"
+        assert shown.getpixel((40, 30)) == (255, 255, 255)
+
+
+def test_files_lie_by_year_and_month_under_a_safe_name_with_an_id(ann: Author) -> None:
+    now = datetime.now(UTC)
+    made = ann.upload(photo(64, 48), "../Mission Photo & more " + "x" * 80 + ".jpg")
+    path = re.fullmatch(r"(\d{4})/(\d\d)/([a-z0-9_-]{1,50})_([0-9a-f]{32})\.jpg", made["storage_path"])
+    assert path is not None, made["storage_path"]
+    assert datetime(int(path[1]), int(path[2]), 1, tzinfo=UTC) <= now
+    assert path[3].startswith("mission-photo-more-xxx")
+    assert made["url"] == f"{ann.origin}/api/v1/media/files/{made['storage_path']}"
+    assert made["thumbnail_url"] == made["url"].replace(".jpg", "_thumb.jpg")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.replace("_", "_x_", 1),
+        lambda path: "/1999/01/" + path.rsplit("/", 1)[1],
+        lambda path: path.rsplit("/", 1)[1],
+        lambda path: path.replace(".jpg", ".png"),
+        lambda path: HEX.sub(f"_{'0' * 32}.", path),
+        lambda path: HEX.sub(lambda m: f"_{m[1].upper()}.", path),
+        lambda _: "nothing.jpg",
+        lambda _: "..%2F..%2Fetc%2Fpasswd",
+    ],
+)  # fmt: skip
+def test_no_other_path_leads_to_a_file(
+    ann: Author, nobody: httpx.Client, change: Callable[[str], str]
+) -> None:
+    made = ann.upload(photo(64, 48), "file.jpg")
+    answer = nobody.get(f"{MEDIA}/files/{change(made['storage_path'])}")
+    assert refusal(answer) == (404, "File not found")
+    assert nobody.get(f"{MEDIA}/files/{made['storage_path']}").status_code == 200
+
+
+# Database, rights
+
+
+def test_media_outlive_their_content(
+    ann: Author, service: httpx.Client, new_content: Callable[..., str]
+) -> None:
+    about = new_content()
+    made = ann.upload(content_id=about)
+    assert service.delete(f"/v1/entities/content/{about}").status_code == 204
+    found = eventually(
+        lambda: one if (one := ann.get(f"/{made['id']}"))["content_id"] is None else None,
+        "content_id to be null",
+    )
+    assert set(found) == RESPONSE
+    assert ann.get(f"/content/{about}/media") == []
+    assert refusal(ann.post(content_id=about)) == (404, "Content not found")
+
+
+def test_only_whoever_uploaded_changes_and_deletes(
+    ann: Author, bob: Author, service: httpx.Client, new_content: Callable[..., str]
+) -> None:
+    made = ann.upload(content_id=new_content(owners=[bob.sub], admins=[bob.sub]), name="a.png")
+    path = f"{MEDIA}/{made['id']}"
+    assert refusal(bob.http.put(path, json={"filename": "b.png"})) == (
+        403,
+        "You don't have permission to update this media",
+    )
+    assert refusal(bob.http.delete(path)) == (403, "You don't have permission to delete this media")
+    assert ann.get(f"/{made['id']}") == made
+    assert service.put(path, json={"filename": "b.png"}).status_code == 200
+    assert service.delete(path).status_code == 200
+
+
+def test_without_a_token_nothing_is_listed_or_changed(ann: Author, nobody: httpx.Client) -> None:
+    made = ann.upload()
+    for method, path in (
+        ("POST", "/upload"),
+        ("POST", f"/content/{CONTENT}/upload"),
+        ("GET", "/"),
+        ("PUT", f"/{made['id']}"),
+        ("DELETE", f"/{made['id']}"),
+    ):
+        answer = nobody.request(method, MEDIA + path, json={} if method == "PUT" else None)
+        assert answer.status_code == 401, (method, path, answer.text)
+        assert answer.json()["detail"]
+
+
+def test_media_of_other_apis_are_none_of_contents(ann: Author) -> None:
+    made = ann.http.post("/v1/uploads", files={"file": ("a.png", SMALL)}, data={"is_public": "true"}).json()
+    eventually(lambda: ann.http.get(f"/v1/media/{made['id']}").is_success, "the media to be there")
+    assert refusal(ann.http.get(f"{MEDIA}/{made['id']}")) == (404, "Media not found")
+    assert ann.get("/", uploaded_by=ann.sub)["total"] > 0
+    listed = ann.get("/", uploaded_by=ann.sub, page_size=100)["items"]
+    assert made["id"] not in [one["id"] for one in listed]
+
+
+# Error handling
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said", "detail"),
+    [
+        ("a.bmp", encoded(picture(64, 48), "BMP"), "image", "Invalid file type"),
+        ("a.png", b"no picture at all", "image", "Invalid file type"),
+        ("a.zip", b"PK\x03\x04" + bytes(60), "document", "Invalid file type"),
+        ("a.png", SMALL, "video", "Invalid file type"),
+        ("a.mp4", MP4, "image", "Invalid file type"),
+        ("a.png", SMALL, "picture", "Invalid media_type"),
+        ("a.png", SMALL, "", "media_type is missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_a_bad_request(ann: Author, name: str, data: bytes, said: str, detail: str) -> None:
+    for fields in ({"media_type": said}, None):
+        # The printed examples send the file first; a client may as well send it last.
+        parts: list[tuple[str, Any]] = [("file", (name, data))]
+        parts.insert(0 if fields is None else 1, ("media_type", (None, said)))
+        status, text = refusal(ann.http.post(f"{MEDIA}/upload", files=parts))
+        assert (status, text.startswith(detail)) == (400, True), text
+
+
+def test_a_picture_of_more_than_ten_megabytes_is_a_bad_request(ann: Author) -> None:
+    large = SMALL + bytes(10 * 2**20)
+    assert refusal(ann.post(large)) == (400, "File too large: the maximum size for image is 10 MB")
+
+
+def test_more_than_max_upload_size_is_too_large_whatever_it_is(ann: Author) -> None:
+    address = urlsplit(ann.origin)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=30)
+    connection.putrequest("POST", f"{MEDIA}/upload")
+    connection.putheader("Authorization", f"Bearer {ann.token}")
+    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+    connection.putheader("Content-Length", str(150 * 2**20))
+    connection.endheaders()  # refused for what it announces: no byte of the body is waited for
+    answer = connection.getresponse()
+    said = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 413
+    assert "104857600" in said["detail"]
+
+
+@pytest.mark.parametrize("path", [f"{MEDIA}/upload", f"{MEDIA}/content/not-a-uuid/upload"])
+def test_a_content_id_that_is_no_uuid_is_a_bad_request(ann: Author, path: str) -> None:
+    status, detail = refusal(ann.post(path=path, content_id="not-a-uuid"))
+    assert status == 400
+    assert detail.startswith("Invalid content_id format")
+
+
+def test_an_unknown_content_is_not_found(ann: Author) -> None:
+    unknown = str(uuid.uuid4())
+    assert refusal(ann.post(content_id=unknown)) == (404, "Content not found")
+    assert refusal(ann.post(path=f"{MEDIA}/content/{unknown}/upload")) == (404, "Content not found")
+    assert ann.get(f"/content/{unknown}/media") == []
+
+
+@pytest.mark.parametrize("metadata", ["{not json", "[1]", "7", "null"])
+def test_metadata_that_is_no_json_object_is_a_bad_request(ann: Author, metadata: str) -> None:
+    status, detail = refusal(ann.post(metadata=metadata))
+    assert status == 400
+    assert detail.startswith("Invalid metadata JSON")
+
+
+@pytest.mark.parametrize(
+    "path", ["/not-a-uuid", "/not-a-uuid/download", "/content/x/media", "/?uploaded_by=x", "/?content_id=x"]
+)
+def test_an_id_that_is_no_uuid_is_a_bad_request(ann: Author, path: str) -> None:
+    status, detail = refusal(ann.http.get(MEDIA + path))
+    assert status == 400
+    assert re.match(r"Invalid (media_id|content_id|uploaded_by) format", detail)
+
+
+# Examples
+
+
+def curl(command: str, author: Author, folder: Path) -> bytes:
+    """What a printed command says."""
+    script = command.replace("http://localhost:8002", author.origin).replace("{token}", author.token)
+    ended = subprocess.run(
+        ["sh", "-c", f"{script} --silent --show-error --fail-with-body"],
+        cwd=folder,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+    return ended.stdout
+
+
+def test_the_curl_examples_run(ann: Author, content: str, folder: Path) -> None:
+    upload = """curl -X POST "http://localhost:8002/api/v1/media/upload" \\
+  -H "Authorization: Bearer {token}" \\
+  -F "file=@image.jpg" \\
+  -F "media_type=image" \\
+  -F "content_id=123e4567-e89b-12d3-a456-426614174000" """
+    made = json.loads(curl(upload, ann, folder))
+    assert (made["content_id"], made["filename"]) == (content, "image.jpg")
+    to_content = """curl -X POST "http://localhost:8002/api/v1/media/content/{content_id}/upload" \\
+  -H "Authorization: Bearer {token}" \\
+  -F "file=@image.jpg" \\
+  -F "media_type=image" """  # printed with video.mp4
+    second = json.loads(curl(to_content.replace("{content_id}", content), ann, folder))
+    get = 'curl "http://localhost:8002/api/v1/media/{media_id}" '
+    assert json.loads(curl(get.replace("{media_id}", made["id"]), ann, folder)) == made
+    download = 'curl "http://localhost:8002/api/v1/media/{media_id}/download" -O '
+    curl(download.replace("{media_id}", made["id"]), ann, folder)
+    assert (folder / "download").stat().st_size == made["file_size"]
+    of_content = 'curl "http://localhost:8002/api/v1/media/content/{content_id}/media?media_type=image" '
+    listed = json.loads(curl(of_content.replace("{content_id}", content), ann, folder))
+    assert {made["id"], second["id"]} <= {one["id"] for one in listed}
+    all_of_them = """curl "http://localhost:8002/api/v1/media/?media_type=image&page=1&page_size=20" \\
+  -H "Authorization: Bearer {token}" """
+    assert len(json.loads(curl(all_of_them, ann, folder))["items"]) >= 2
+    update = """curl -X PUT "http://localhost:8002/api/v1/media/{media_id}" \\
+  -H "Authorization: Bearer {token}" \\
+  -H "Content-Type: application/json" \\
+  -d '{"filename": "updated-name.jpg"}' """
+    changed = json.loads(curl(update.replace("{media_id}", made["id"]), ann, folder))
+    assert changed["filename"] == "updated-name.jpg"
+    delete = """curl -X DELETE "http://localhost:8002/api/v1/media/{media_id}" \\
+  -H "Authorization: Bearer {token}" """
+    assert "message" in json.loads(curl(delete.replace("{media_id}", made["id"]), ann, folder))
+    openapi = "curl http://localhost:8002/openapi.json > media-api-spec.json"
+    ended = subprocess.run(
+        ["sh", "-c", openapi.replace("http://localhost:8002", ann.origin)],
+        cwd=folder, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0
+    document = json.loads((folder / "media-api-spec.json").read_bytes())
+    assert {path: set(item) for path, item in document["paths"].items() if "/api/v1/media" in path} == {
+        "/api/v1/media/upload": {"post"},
+        "/api/v1/media/content/{content_id}/upload": {"post"},
+        "/api/v1/media": {"get"},
+        "/api/v1/media/{media_id}": {"get", "put", "delete"},
+        "/api/v1/media/{media_id}/download": {"get", "head"},
+        "/api/v1/media/content/{content_id}/media": {"get"},
+        "/api/v1/media/files/{file_path}": {"get", "head"},
+    }
+
+
+def test_the_python_client_example_runs(ann: Author, content: str, in_folder: Path) -> None:
+    assert content
+    token, origin = ann.token, ann.origin
+
+    async def upload_media() -> str:
+        async with httpx.AsyncClient() as client:
+            with open("photo.jpg", "rb") as f:  # noqa: ASYNC230, PTH123 - as printed
+                response = await client.post(
+                    f"{origin}/api/v1/media/upload",
+                    headers={"Authorization": f"Bearer {token}"},
+                    files={"file": ("photo.jpg", f, "image/jpeg")},
+                    data={"media_type": "image", "content_id": "123e4567-e89b-12d3-a456-426614174000"},
+                )
+            media = response.json()
+            assert media["url"].startswith(origin)
+            return str(media["id"])
+
+    async def download_media(media_id: str) -> None:
+        async with httpx.AsyncClient() as client:
+            response = await client.get(f"{origin}/api/v1/media/{media_id}/download")
+            with open("downloaded.jpg", "wb") as f:  # noqa: ASYNC230, PTH123 - as printed
+                f.write(response.content)
+
+    media_id = asyncio.run(upload_media())
+    asyncio.run(download_media(media_id))
+    assert opened((in_folder / "downloaded.jpg").read_bytes()).size == (320, 240)
+
+
+def test_the_typescript_example_runs_as_a_request(ann: Author, content: str, nobody: httpx.Client) -> None:
+    def upload_media(file: bytes, content_id: str | None = None) -> Any:
+        form: list[tuple[str, Any]] = [("file", ("blob.png", file)), ("media_type", (None, "image"))]
+        if content_id:
+            form.append(("content_id", (None, content_id)))
+        return ann.http.post("/api/v1/media/upload", files=form).json()
+
+    made = upload_media(SMALL, content)
+    assert made["content_id"] == content
+    assert upload_media(SMALL)["content_id"] is None
+    listed = nobody.get(f"/api/v1/media/content/{content}/media").json()
+    assert made["id"] in [one["id"] for one in listed]
+
+
+def test_the_error_handling_example_tells_the_reason(ann: Author) -> None:
+    response = ann.post(b"no picture at all")
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        response.raise_for_status()
+    assert caught.value.response.status_code == 400
+    assert caught.value.response.json()["detail"].startswith("Invalid file type")
