@@ -26,7 +26,7 @@ async def fill(database: Database, count: int, owner: str = "ann", **values: Any
     """Rows without events, two of each moment."""
     number = func.generate_series(1, count).table_valued("n").render_derived().c.n
     row = {
-        "id": func.gen_random_uuid(),
+        "id": func.uuidv7(),
         "number": number + next(_blocks),
         "owner": literal(owner),
         "owner_uuid": literal(uuid_id(owner)),
