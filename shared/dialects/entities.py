@@ -1,20 +1,22 @@
 """What the entities API answers: its media with an address for every size, its messages, and its refusals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.dialects.users import integer_id
 from shared.dialects.view import View
 from shared.dialects.whole import whole
-from shared.errors import Forbidden, Invalid, Malformed, TooLarge, TripodError, UnsupportedType
+from shared.errors import Forbidden, Invalid, Malformed, NotFound, TooLarge, TripodError, UnsupportedType
 from shared.events.messages import MediaType
 from shared.media import Moderation, Status
 
 PROFILES = ("avatar", "cover", "logo", "photos", "portfolio", "gallery", "post", "entity")
 FORMATS = {"image": "JPG, PNG, GIF, WebP, BMP, TIFF", "video": "MP4, MOV, AVI, MKV, WebM, M4V"}
+MOST_DELETED = 100
 _MIB = 2**20
 
 
@@ -78,6 +80,52 @@ class UploadedBatch(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done."""
+
+    message: str
+
+
+class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Media by their numbers."""
+
+    media_ids: Annotated[tuple[int, ...], Meta(min_length=1, max_length=MOST_DELETED)]
+
+
+class FailedDelete(msgspec.Struct, frozen=True, kw_only=True):
+    """A media that is still there, or never was, and why."""
+
+    id: int
+    error: str
+
+
+class DeletedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of many media that were to be deleted: each stands alone."""
+
+    deleted: list[int]
+    deleted_count: int
+    failed: list[FailedDelete]
+    failed_count: int
+    message: str
+
+
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """How many files there are, and what their originals weigh: in bytes, and in units of 1024^2 and 1024^3."""
+
+    total_files: int
+    total_size_bytes: int
+    total_size_mb: float
+    total_size_gb: float
+
+
+class Storage(Weight, frozen=True, kw_only=True):
+    """All together and apart, by type of media and by type of entity."""
+
+    entity_type: str | None
+    by_media_type: dict[str, Weight]
+    by_entity_type: dict[str, Weight]
+
+
 def shape(view: View) -> EntityMedia:
     media, link = view.media, view.media.entity
     return EntityMedia(
@@ -125,6 +173,43 @@ def batch(
         failed_count=len(failed),
         message=f"Successfully uploaded {len(uploaded)} of {count} files",
     )
+
+
+def deleted(outcomes: Mapping[int, TripodError | None]) -> DeletedBatch:
+    """The answer to a deletion of many: why each number is still there, or None for one that is gone."""
+    gone = [number for number, error in outcomes.items() if error is None]
+    failed = [
+        FailedDelete(id=number, error=reword_of_media(error).detail)
+        for number, error in outcomes.items()
+        if error is not None
+    ]
+    return DeletedBatch(
+        deleted=gone,
+        deleted_count=len(gone),
+        failed=failed,
+        failed_count=len(failed),
+        message=f"Successfully deleted {len(gone)} of {len(outcomes)} media",
+    )
+
+
+def no_media(ref: int | str) -> NotFound:
+    return NotFound(f"Media {ref} not found")
+
+
+def reword_of_media(error: TripodError) -> TripodError:
+    if isinstance(error, Forbidden):
+        return Forbidden("Not authorized to delete this media")
+    return error
+
+
+def weight(files: int, size: int) -> dict[str, Any]:
+    """The members of a Weight."""
+    return {
+        "total_files": files,
+        "total_size_bytes": size,
+        "total_size_mb": round(size / 2**20, 2),
+        "total_size_gb": round(size / 2**30, 4),
+    }
 
 
 def _url(view: View, name: str) -> str | None:

@@ -16,11 +16,14 @@ from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.dialects.settings import Name
 
-BUILT: tuple[Name, ...] = ("personas", "content", "library")
+BUILT: tuple[Name, ...] = ("personas", "content", "library", "entities")
 """The dialects that have a module of their name here: one line each."""
 
 Numbered: TypeAlias = Callable[[int, Caller, Database, CatalogSettings], Awaitable[Response[Any]]]
-NUMBERED: dict[Literal["show", "remove"], tuple[Name, str]] = {}
+NUMBERED: dict[Literal["show", "remove"], tuple[Name, str]] = {
+    "show": ("entities", "show"),
+    "remove": ("entities", "remove"),
+}
 """What GET and DELETE of /v1/media/{number} do: a dialect and the name of a `Numbered` in its module. The address is
 both theirs and our own, so our own routes ask here when a reference is all digits."""
 

@@ -1,0 +1,184 @@
+"""The entities API's reads and deletions under /v1/media: by entity, by number, by public id, and how much there is."""
+
+from typing import Any
+
+from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from services.catalog import commands, queries
+from services.catalog.database import Database
+from services.catalog.queries import Filters
+from services.catalog.routes.common import PARTS, no_nul, problems
+from services.catalog.settings import CatalogSettings
+from services.catalog.totals import Total, totals
+from shared.auth import Caller
+from shared.dialects import entities
+from shared.dialects.entities import (
+    PROFILES,
+    DeletedBatch,
+    DeleteRequest,
+    EntityMedia,
+    Message,
+    Storage,
+    Weight,
+    weight,
+)
+from shared.dialects.view import View
+from shared.dialects.wording import worded
+from shared.errors import Forbidden, TripodError
+from shared.ids import parse_ref
+from shared.openapi import PUBLIC
+
+MOST_OF_AN_ENTITY = 10_000  # the document knows no pages
+_OF_THIS_API = Filters(profiles=PROFILES)
+
+
+@get("/entity/{entity_type:str}/{entity_id:str}", summary="The media of one entity", security=PUBLIC,
+     responses=problems(401, 422))  # fmt: skip
+async def list_of_entity(
+    entity_type: FromPath[str],
+    entity_id: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    *,
+    entity_field: FromQuery[str | None] = None,
+) -> list[EntityMedia]:
+    """Primary ones first, then by sort order, then in the order in which they came. At most 10,000; none where the
+    entity has none that the caller may see, or is not known."""
+    no_nul(entity_type=entity_type, entity_id=entity_id, entity_field=entity_field)
+    filters = Filters(
+        profiles=PROFILES, entity_type=entity_type, entity_id=entity_id, entity_field=entity_field
+    )
+    async with database.reading() as connection:
+        found = await queries.offset_page(
+            connection,
+            optional_caller,
+            filters,
+            sort="created_at",
+            offset=0,
+            limit=MOST_OF_AN_ENTITY,
+            base_url=settings.http.base_url,
+        )
+    shown = [entities.shape(view) for view in found]
+    return sorted(shown, key=lambda media: (not media.is_primary, media.sort_order))
+
+
+@get("/public/{public_id:str}", summary="One media by its public id", security=PUBLIC,
+     responses=problems(401, 404))  # fmt: skip
+async def get_public(
+    public_id: FromPath[str],
+    optional_caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> EntityMedia:
+    """By `MED-...`."""
+    media_id = parse_ref(public_id) if public_id.startswith("MED-") else None
+    if media_id is None:
+        raise entities.no_media(public_id[:80])
+    async with database.reading() as connection:
+        view = await queries.find_view(
+            connection,
+            optional_caller,
+            filters=_OF_THIS_API,
+            media_id=media_id,
+            base_url=settings.http.base_url,
+        )
+    if view is None:
+        raise entities.no_media(public_id[:80])
+    return entities.shape(view)
+
+
+async def show(
+    number: int, caller: Caller, database: Database, settings: CatalogSettings
+) -> Response[EntityMedia]:
+    """GET /v1/media/{number}."""
+    view = await _find(number, caller, database, settings)
+    return Response(
+        entities.shape(view), headers={"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    )
+
+
+async def remove(
+    number: int, caller: Caller, database: Database, settings: CatalogSettings
+) -> Response[Message]:
+    """DELETE /v1/media/{number}."""
+    view = await _find(number, caller, database, settings)
+    try:
+        await commands.remove(database, caller, view.media.id)
+    except Forbidden as error:
+        raise entities.reword_of_media(error) from error
+    return Response(Message(message="Media deleted successfully"), status_code=200)
+
+
+async def _find(number: int, caller: Caller, database: Database, settings: CatalogSettings) -> View:
+    async with database.reading() as connection:
+        view = await queries.find_view(
+            connection, caller, filters=_OF_THIS_API, number=number, base_url=settings.http.base_url
+        )
+    if view is None:
+        raise entities.no_media(number)
+    return view
+
+
+@post("/batch/delete", status_code=200, summary="Delete many media", responses=problems(401, 413, 422))
+async def delete_many(
+    data: JSONBody[DeleteRequest],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+) -> DeletedBatch:
+    """Each stands alone: what cannot be deleted is told of among `failed`."""
+    outcomes: dict[int, TripodError | None] = {}
+    for number in dict.fromkeys(data.media_ids):
+        try:
+            view = await _find(number, caller, database, settings)
+            outcomes |= {
+                number: (await commands.remove_many(database, caller, [view.media.id]))[view.media.id]
+            }
+        except TripodError as error:
+            outcomes[number] = error
+    return entities.deleted(outcomes)
+
+
+@get("/analytics/storage", summary="How much there is", responses=problems(401, 422))
+async def storage(
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    *,
+    entity_type: FromQuery[str | None] = None,
+) -> Storage:
+    """Of what the caller may see, of one type of entity where that is asked for. Sizes are those of originals."""
+    no_nul(entity_type=entity_type)
+    filters = Filters(profiles=PROFILES, entity_type=entity_type)
+    async with database.reading() as connection:
+        found = await totals(connection, caller, filters, by=("media_type", "entity_type"))
+    return Storage(
+        **_sum(found),
+        entity_type=entity_type,
+        by_media_type=_apart(found, 0),
+        by_entity_type=_apart(found, 1),
+    )
+
+
+def _apart(found: list[Total], place: int) -> dict[str, Weight]:
+    """By what the keys have at this place."""
+    names = sorted({total.key[place] or "none" for total in found})
+    return {
+        name: Weight(**_sum([total for total in found if (total.key[place] or "none") == name]))
+        for name in names
+    }
+
+
+def _sum(found: list[Total]) -> dict[str, Any]:
+    return weight(sum(total.count for total in found), sum(total.bytes for total in found))
+
+
+ROUTER = Router(
+    "/v1/media",
+    route_handlers=[list_of_entity, get_public, delete_many, storage],
+    dependencies=PARTS,
+    exception_handlers=worded(entities.reword),
+    tags=["entities"],
+)
