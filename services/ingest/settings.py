@@ -58,7 +58,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
             auth=AuthSettings.from_env(env),
             bus=BusSettings.from_env(env),
             s3=S3Settings.from_env(env),
-            profiles=_with_limit_of_library(profiles.load(env), dialects),
+            profiles=_limited(profiles.load(env), dialects),
             log=LogSettings.from_env(env),
             timing=Timing.from_env(env),
             dialects=dialects,
@@ -68,11 +68,15 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def _with_limit_of_library(known: Profiles, dialects: DialectSettings) -> Profiles:
-    """That system has one limit for all files, by a variable of its own."""
-    library = known["library"]
-    limit = dialects.largest.get("library", library.widest)
+def _limited(known: Profiles, dialects: DialectSettings) -> Profiles:
+    """The profiles with the limits that two older systems have as one setting: the library's is that of all its
+    types, the personas' is one above those of its types."""
+    library, persona = known["library"], known["persona"]
+    one = dialects.largest.get("library", library.widest)
+    most = dialects.largest.get("personas", persona.widest)
+    capped = {kind: min(limit, most) for kind, limit in persona.max_bytes.items()}
     return {
         **known,
-        "library": msgspec.structs.replace(library, max_bytes=dict.fromkeys(library.max_bytes, limit)),
+        "library": msgspec.structs.replace(library, max_bytes=dict.fromkeys(library.max_bytes, one)),
+        "persona": msgspec.structs.replace(persona, max_bytes=capped),
     }

@@ -11,6 +11,7 @@ from services.ingest.settings import IngestSettings
 from shared.errors import SettingsError
 from shared.events.bus import Bus
 from shared.events.memory import MemoryBus
+from shared.events.messages import MediaType
 from shared.storage.memory import MemoryBlobs
 
 ENVIRONMENT = {
@@ -40,6 +41,21 @@ def test_settings_have_safe_defaults() -> None:
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8001)
     assert settings.timing.renew < settings.timing.lease / 3
     assert "default" in settings.profiles
+
+
+def test_the_limit_of_the_library_is_one_for_all_types_and_that_of_personas_lies_above_those_of_types() -> (
+    None
+):
+    def limits(**said: str) -> tuple[set[int], dict[MediaType, int]]:
+        known = IngestSettings.from_env(ENVIRONMENT | said).profiles
+        return set(known["library"].max_bytes.values()), known["persona"].max_bytes
+
+    assert limits() == ({10 * 2**20}, {"image": 10 * 2**20, "video": 100 * 2**20})
+    assert limits(TRIPOD_LIBRARY_MAX_BYTES="5", TRIPOD_PERSONAS_MAX_BYTES="52428800") == (
+        {5},
+        {"image": 10 * 2**20, "video": 50 * 2**20},
+    )
+    assert limits(MAX_FILE_SIZE="20971520")[0] == {20 * 2**20}
 
 
 def test_every_wrong_variable_is_named_at_once() -> None:
