@@ -53,9 +53,11 @@ async def sweep(
     """The keys that were erased; None where the last round was less than `every` seconds ago, or another process is
     at it. Raises Unavailable, and then the next look tries again."""
     async with database.writing(tell=False) as lock:
+        if not await try_lock(lock, JANITOR):
+            return None
         last = await lock.scalar(select(marks.c.value).where(marks.c.name == SWEPT_AT)) or 0
         now = int(time.time())
-        if now - last < every or not await try_lock(lock, JANITOR):
+        if now - last < every:
             return None
         done = await erase(bus, await _orphans(database, bus, blobs, before=datetime.now(UTC) - grace))
         mark = upsert(marks).values(name=SWEPT_AT, value=now)

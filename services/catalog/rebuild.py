@@ -60,11 +60,11 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rebuild(database: Database, bus: Bus, tell: Tell) -> Rebuilt:
     """Raises Conflict where the database is not empty or a catalog runs, Unavailable."""
-    await _require_quiet(bus)
     async with database.writing(tell=False) as lock:
         if not await try_lock(lock, RELAY):
             raise Conflict("A catalog is at work on this database: stop it first.")
         await _require_empty(lock)
+        await _require_quiet(bus)
         known = await _entities(database, bus)
         replay, batch, count = Replay(), list[Stored](), 0
         async for sequence, found in events(bus, topology.MEDIA, tell):

@@ -16,6 +16,7 @@ from deploy.stack import EmbeddedStack
 from tests.fixtures.waiting import eventually
 
 STREAM = "MEDIA"
+READ_AT_ONCE = 100
 T = TypeVar("T")
 
 
@@ -50,7 +51,10 @@ def told(stack: EmbeddedStack) -> list[Told]:
 
     async def read(js: JetStreamContext) -> list[Told]:
         last = (await js.stream_info(STREAM)).state.last_seq
-        found = [await _message(js, place) for place in range(1, last + 1)]
+        found: list[RawStreamMsg | None] = []
+        for start in range(1, last + 1, READ_AT_ONCE):
+            places = range(start, min(start + READ_AT_ONCE, last + 1))
+            found += await asyncio.gather(*(_message(js, place) for place in places))
         return [
             Told(m.seq, m.subject, m.data) for m in found if m is not None and m.subject and m.data and m.seq
         ]

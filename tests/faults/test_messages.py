@@ -27,11 +27,14 @@ PROCESSING = tuple(
 
 
 def test_every_event_told_three_times_changes_nothing(victim: Victim) -> None:
+    known = set(victim.ledger.lines)
     with victim.load(8):
         pass
     delete(victim, uploaded(victim))
     assert_whole(victim.stack, victim.ledger, victim.folder)
-    before, history = shown(victim), told(victim.stack)
+    # Those of this test: what other tests have left in the stream is replayed by none of it any better.
+    history = [event for event in told(victim.stack) if event.media_id not in known]
+    before = shown(victim)
     tell_again(victim.stack, history)
     tell_again(victim.stack, history)
     all_handled(victim.stack)
