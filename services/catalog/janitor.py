@@ -48,6 +48,7 @@ async def tidy(
     grace: timedelta,
     stale: timedelta,
     base_url: str,
+    cascading: frozenset[str] = frozenset(),
     dry_run: bool,
 ) -> Tidied:
     """Raises Conflict while another one is at it, Unavailable."""
@@ -69,7 +70,7 @@ async def tidy(
         )
         if dry_run:
             return done
-        found = await reconcile(database, stale=stale, base_url=base_url)
+        found = await reconcile(database, stale=stale, base_url=base_url, cascading=cascading)
         made = [media_id for media_id in broken if await make_again(database, media_id, base_url)]
         return msgspec.structs.replace(
             done,

@@ -9,12 +9,14 @@ from rich.table import Table
 from services.catalog.database import Database
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.parts import with_parts
+from services.catalog.settings import cascading
 from shared.cli.frame import as_json, print_json, print_table, telling
 from shared.cli.frame import command as asynchronous
 from shared.env import Env
 from shared.events.bus import Bus
 from shared.http import HttpSettings
 from shared.ids import public_id
+from shared.profiles import load
 from shared.storage.blobs import Blobs
 
 
@@ -42,7 +44,7 @@ async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None
     One at a time; ingest and processor must run, for they erase what they wrote. Needs the environment of a catalog.
     """
     env = Env(os.environ)
-    base_url = HttpSettings.from_env(env, port=8002).base_url
+    base_url, going = HttpSettings.from_env(env, port=8002).base_url, cascading(load(env))
 
     async def work(database: Database, bus: Bus, blobs: Blobs) -> Tidied:
         with telling() as tell:
@@ -54,6 +56,7 @@ async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None
                 grace=timedelta(seconds=grace),
                 stale=timedelta(seconds=stale),
                 base_url=base_url,
+                cascading=going,
                 dry_run=dry_run,
             )
 

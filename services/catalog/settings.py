@@ -41,10 +41,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cascading(self) -> frozenset[str]:
-        """The profiles whose media go with their entity; those of others are taken off it."""
-        return frozenset(
-            name for name, profile in self.profiles.items() if profile.on_entity_delete == "cascade"
-        )
+        """Those of `profiles` that cascade."""
+        return cascading(self.profiles)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
@@ -66,3 +64,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
         )
         env.check()
         return settings
+
+
+def cascading(profiles: Profiles) -> frozenset[str]:
+    """The profiles whose media go with their entity; those of others are taken off it."""
+    return frozenset(name for name, profile in profiles.items() if profile.on_entity_delete == "cascade")
