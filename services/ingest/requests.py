@@ -1,6 +1,6 @@
 """What every upload route does with its request: who asks for what, how the body is read, and the answer."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ async def upload_form(
     answering: Answering | None = None,
     largest: int | None = None,
 ) -> Response[bytes]:
-    """Take the one file of a form. `largest`: a limit in bytes for the request, whatever its profile allows.
+    """Take the one file of a form. `largest`: a limit in bytes for any file, whatever its profile allows.
     Raises the TripodError that refuses it."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""))
@@ -42,7 +42,10 @@ async def upload_form(
 
     async def open_source() -> Source:
         source = await from_form(read, boundary, reading)
-        return msgspec.structs.replace(source, chunks=wish.promised.file(source.chunks))
+        chunks = wish.promised.file(source.chunks)
+        if largest is not None and largest < _widest(ingest, reading.profiles):
+            chunks = _within(largest, chunks)
+        return msgspec.structs.replace(source, chunks=chunks)
 
     answer, replayed = await upload(ingest, wish, open_source)
     return response(answer, replayed=replayed)
@@ -83,9 +86,7 @@ def body_of(
     """Reads the body of at most so many files; one that says itself that it is too long is refused before it is
     read."""
     ingest: Ingest = request.app.state.ingest
-    known = ingest.settings.profiles
-    candidates: Iterable[Profile] = [known[name] for name in profiles] or known.values()
-    widest = max(profile.widest for profile in candidates) * files
+    widest = _widest(ingest, profiles) * files
     if largest is not None:
         widest = min(widest, largest)
 
@@ -95,6 +96,23 @@ def body_of(
     if wish.asked.length is not None and wish.asked.length > widest + overhead:
         raise too_much()
     return wish.promised.body(reader(request.receive, most=widest + overhead, too_much=too_much))
+
+
+def _widest(ingest: Ingest, profiles: tuple[str, ...]) -> int:
+    """The largest file in bytes that any of these profiles takes, of all where there are none."""
+    known = ingest.settings.profiles
+    candidates: Iterable[Profile] = [known[name] for name in profiles] or known.values()
+    return max(profile.widest for profile in candidates)
+
+
+async def _within(most: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes. Raises TooLarge where there are more."""
+    received = 0
+    async for piece in chunks:
+        received += len(piece)
+        if received > most:
+            raise rules.too_large(most, "any file here")
+        yield piece
 
 
 def response(answer: Answer, *, replayed: bool) -> Response[bytes]:
