@@ -16,7 +16,7 @@ from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.dialects.settings import Name
 
-BUILT: tuple[Name, ...] = ("personas", "content", "library", "entities")
+BUILT: tuple[Name, ...] = ("personas", "content", "library", "entities", "mediafiles")
 """The dialects that have a module of their name here: one line each."""
 
 Numbered: TypeAlias = Callable[[int, Caller, Database, CatalogSettings], Awaitable[Response[Any]]]

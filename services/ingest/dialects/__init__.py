@@ -6,12 +6,13 @@ long it waits for it (`Answering`), and words refusals as its clients know them;
 
 from litestar import Router
 
-from services.ingest.dialects import content, entities, library, personas
+from services.ingest.dialects import content, entities, library, mediafiles, personas
 from shared.dialects.settings import DialectSettings, Name
 
 _ROUTERS: dict[Name, Router] = {
     "entities": entities.ROUTER,
     "library": library.ROUTER,
+    "mediafiles": mediafiles.ROUTER,
     "personas": personas.ROUTER,
     "content": content.ROUTER,
 }

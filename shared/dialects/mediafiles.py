@@ -1,0 +1,182 @@
+"""The mediafiles API, as both services speak it: what its answers look like, and what its refusals say."""
+
+import re
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, get_args
+
+import msgspec
+
+from shared.dialects.users import integer_id, username
+from shared.dialects.view import View
+from shared.dialects.whole import whole
+from shared.errors import Malformed, NotFound, TooLarge, TripodError, Unauthenticated, UnsupportedType
+from shared.media import Status
+
+PROFILE = "mediafiles"
+FileType: TypeAlias = Literal["image", "video", "audio"]
+FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
+STATUSES: tuple[Status, ...] = ("ready", "processing", "failed", "uploading")
+PLACES = {
+    "thumbnail": ("thumbnails", "jpg"),
+    "small": ("small", "jpg"),
+    "medium": ("medium", "jpg"),
+    "large": ("large", "jpg"),
+    "webp": ("webp", "webp"),
+}
+"""The folder and the extension of each variant of an image."""
+_VARIANT = re.compile(
+    r"(?P<number>[0-9]{1,18})_.+_(?P<variant>thumbnail|small|medium|large|webp)\.(?:jpg|webp)"
+)
+_FORMATS = "JPEG, PNG, GIF, WebP, BMP; MP4, QuickTime, AVI, MKV, WebM; MP3, WAV, OGG, AAC, M4A"
+
+
+class MediaUrls(msgspec.Struct, frozen=True, kw_only=True):
+    """Where each version of an image is, or will be in a moment; null for what the file will never have."""
+
+    thumbnail: str | None
+    small: str | None
+    medium: str | None
+    large: str | None
+    webp: str | None
+    original: str
+
+
+class MediafilesMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """One media. Size in bytes, sides in pixels, duration in seconds; null while they are not known."""
+
+    id: int
+    user: int | None
+    user_username: str
+    file_type: str
+    status: Status
+    file_size: int
+    mime_type: str
+    display_url: str
+    thumbnail_url: str | None
+    urls: MediaUrls
+    width: int | None
+    height: int | None
+    duration: float | None
+    bitrate: int | None
+    metadata: dict[str, Any]
+    is_public: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class MediafilesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list, and the addresses of its neighbours."""
+
+    count: int
+    next: str | None
+    previous: str | None
+    results: list[MediafilesMedia]
+
+
+class ByType(msgspec.Struct, kw_only=True):
+    """Numbers of media."""
+
+    image: int = 0
+    video: int = 0
+    audio: int = 0
+
+
+class ByStatus(msgspec.Struct, kw_only=True):
+    """Numbers of media."""
+
+    ready: int = 0
+    processing: int = 0
+    failed: int = 0
+    uploading: int = 0
+
+
+class MediafilesStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller has; `total_size` in bytes."""
+
+    total: int
+    by_type: ByType
+    by_status: ByStatus
+    total_size: int
+
+
+def shape(view: View, base_url: str) -> MediafilesMedia:
+    media, urls = view.media, _urls(view, base_url)
+    made = view.variant("medium") is not None
+    return MediafilesMedia(
+        id=media.number,
+        user=integer_id(media.owner, view.owner_uid),
+        user_username=username(media.owner, view.owner_name),
+        file_type=media.media_type,
+        status=media.status,
+        file_size=media.size,
+        mime_type=media.mime_type,
+        display_url=(urls.medium if made else None) or urls.original,
+        thumbnail_url=urls.thumbnail,
+        urls=urls,
+        width=media.width,
+        height=media.height,
+        duration=media.duration,
+        bitrate=media.bitrate,
+        metadata=media.metadata,
+        is_public=media.is_public,
+        created_at=media.created_at,
+        updated_at=media.updated_at,
+    )
+
+
+def _urls(view: View, base_url: str) -> MediaUrls:
+    coming = view.media.media_type == "image" and view.media.status in {"uploading", "processing"}
+    urls = {
+        name: f"{base_url}/media/{variant_path(view, name)}" if coming or view.variant(name) else None
+        for name in PLACES
+    }
+    return MediaUrls(**urls, original=f"{base_url}/media/{view.key}")
+
+
+def variant_path(view: View, name: str) -> str:
+    """Where below /media a variant is: `thumbnails/1_photo_thumbnail.jpg`."""
+    folder, extension = PLACES[name]
+    return f"{folder}/{view.stored_name.rpartition('.')[0]}_{name}.{extension}"
+
+
+def variant_of(filename: str) -> tuple[int, str] | None:
+    """The number of the media and the variant that a file name can mean; None for a name that no variant has."""
+    match = _VARIANT.fullmatch(filename)
+    return None if match is None else (int(match["number"]), match["variant"])
+
+
+def number_of(filename: str) -> int | None:
+    """The number that the name of an original begins with."""
+    return whole(filename.partition("_")[0])
+
+
+def check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    """None for no choice. Raises Malformed for one that there is not."""
+    if not value:
+        return None
+    if value not in allowed:
+        raise Malformed(
+            f"Select a valid choice for {name}: {value[:40]!r} is not one of {', '.join(allowed)}.",
+            field=name,
+        )
+    return value
+
+
+def absent() -> NotFound:
+    """For what is not there and what is somebody else's."""
+    return NotFound("Not found.")
+
+
+def reword(error: TripodError) -> TripodError:
+    """A file that is refused for what it is is a bad request here."""
+    if isinstance(error, Unauthenticated):
+        return Unauthenticated(
+            f"Authentication credentials were not provided or are not valid. {error.detail}"
+        )
+    if isinstance(error, TooLarge) and "limit" in error.extra:
+        what = f" for {kind} files" if (kind := error.extra.get("media_type")) else ""
+        limit = f"{error.extra['limit'] / 2**20:g} MB"
+        return Malformed(f"File size exceeds maximum allowed size ({limit}{what})", **error.extra)
+    if isinstance(error, UnsupportedType) and "found" in error.extra:
+        return Malformed(f"Unsupported file type. {error.detail} Supported are {_FORMATS}.", **error.extra)
+    return error
