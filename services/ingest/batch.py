@@ -1,7 +1,9 @@
 """Many files in one form: taken one after the other off the wire, each an upload that stands alone.
 
 The fields of a form may follow its files and go for all of them, so each file, once it is in the store, waits for the
-form's end before it is announced. A form that breaks off leaves nothing of any file.
+form's end before it is announced. A form that breaks off leaves nothing of any file. The next file begins when the
+one before is stored: the memory of a batch is that of one upload, and a store that cannot make one folder for two
+files at once (rclone, in a folder that is new) is not asked to.
 """
 
 import asyncio
@@ -42,11 +44,13 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Taking:
-    """A file on its way. `read_out`: its last byte is off the wire; `fault`: the form broke in the middle of it."""
+    """A file on its way. `read_out`: its last byte is off the wire; `stored`: all of it is in the store; `fault`: the
+    form broke in the middle of it."""
 
     def __init__(self, filename: str) -> None:
         self.filename = filename
-        self.read_out = asyncio.Event()
+        self.read_out = False
+        self.stored = asyncio.Event()
         self.fault: TripodError | None = None
         self.task: asyncio.Task[tuple[Answer, bool]]
 
@@ -57,19 +61,19 @@ class _Taking:
         except TripodError as error:
             self.fault = error
             raise
-        self.read_out.set()
+        self.read_out = True
 
     async def off_the_wire(self, form: Form) -> None:
         """Returns when the form can go on: what an upload leaves of its file is dropped. Raises what is wrong with
         the form."""
-        waiting = asyncio.create_task(self.read_out.wait())
+        waiting = asyncio.create_task(self.stored.wait())
         try:
             await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
         if self.fault is not None:
             raise self.fault
-        if not self.read_out.is_set():
+        if not self.read_out:
             async for _ in form.chunks():
                 pass
 
@@ -108,16 +112,17 @@ async def upload_batch(
         taking = _Taking(display_name(part.filename))
         key = None if wish.key is None else check_key(f"{wish.key}#{place}")
 
+        async def finish() -> Options:
+            taking.stored.set()
+            await asyncio.shield(ended)  # one file that is given up must not end the waiting of the others
+            return reading.parse(form.fields, complete=True)
+
         async def open_source() -> Source:
             return from_part(part, taking.chunks(form), form.fields, finish, reading)
 
         one = msgspec.structs.replace(wish, key=key)
         taking.task = asyncio.create_task(upload(ingest, one, open_source), name=f"batch-{place}")
         return taking
-
-    async def finish() -> Options:
-        await asyncio.shield(ended)  # one file that is given up must not end the waiting of the others
-        return reading.parse(form.fields, complete=True)
 
     return await _all(form, begin, ended)
 

@@ -153,6 +153,7 @@ async def test_the_same_key_twice_gives_the_same_media(gateway: Gateway) -> None
     second = await send(gateway, body, **{"Idempotency-Key": "again"})
 
     assert first.status_code == second.status_code == 201, second.text
+    assert first.json()["failed"] == []
     assert first.json() == second.json()
     assert len(gateway.files()) == len(await uploaded(gateway)) == 5
 
@@ -164,6 +165,7 @@ async def test_a_retry_takes_only_what_failed_before(gateway: Gateway) -> None:
     second = await send(gateway, body, **{"Idempotency-Key": "partly"})
 
     for answer in (first, second):
+        assert len(answer.json()["failed"]) == 1, answer.text
         assert [media["filename"] for media in answer.json()["uploaded"]] == ["large.png"]
         assert "Invalid image dimensions." in answer.json()["failed"][0]["error"]
     assert first.json()["uploaded"][0]["id"] == second.json()["uploaded"][0]["id"]
