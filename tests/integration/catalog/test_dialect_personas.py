@@ -48,6 +48,19 @@ async def test_every_answer_of_personas_is_told_of(catalog: Service) -> None:
             check(document, method, route, answer)
 
 
+async def test_a_description_is_the_text_that_was_sent_whatever_it_looks_like(catalog: Service) -> None:
+    upload = await catalog.ready("7", **of_persona())
+    path = f"/media/files/{upload.number}"
+    async with catalog.caller("7") as owner:
+        for text in ("123", "true", "null", '["a"]', '{"a": 1}', "a=b&c+d%20ü", "l1\nl2", "7" * 400):
+            for request in ({"data": {"description": text}}, {"files": {"description": (None, text)}}):
+                assert (await owner.put(path, **request)).json()["description"] == text
+        for empty in ({"data": {"description": ""}}, {"files": {"description": (None, "")}}):
+            await owner.put(path, data={"description": "there"})
+            assert (await owner.put(path, **empty)).json()["description"] is None
+            assert (await owner.get(path)).json()["description"] is None
+
+
 async def test_what_somebody_published_still_shows_to_its_user_alone(catalog: Service) -> None:
     theirs: MediaUploaded = await catalog.ready("7", **of_persona(is_public=True))
     async with catalog.caller("8") as other, catalog.caller("9", "admin") as admin:
