@@ -1,0 +1,582 @@
+"""The entities API from the first line of its document to the last, over HTTP only.
+
+Its examples run as printed, with only the origin, the token and the file names filled in; the JavaScript one is the
+same request, part by part. The store is looked at where the document prints a path.
+"""
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.e2e.dialects.conftest import Caller
+from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.system import System
+from tests.fixtures.waiting import eventually
+
+PRINTED = {
+    "id", "public_id", "original_url", "thumbnail_url", "medium_url", "entity_type", "entity_id", "is_primary",
+}  # fmt: skip
+SPOKEN_OF = {
+    "small_url", "large_url", "entity_field", "alt_text", "caption", "sort_order", "tags", "media_type",
+    "content_type", "mime_type", "file_size", "width", "height", "phash", "exif", "moderation_status", "is_public",
+    "uploaded_by", "created_at", "updated_at", "filename", "status",
+}  # fmt: skip
+# What the system that owns them has registered; user 1 owns or administers all of it, user 2 none.
+ENTITIES = {
+    "user/2": {"owners": ["2"], "display_id": "USR-2"},
+    "user/1": {"owners": ["1"], "display_id": "USR-1"},
+    "property/123": {"owners": ["9"], "admins": ["1"], "display_id": "PROP-123"},
+    "community/123": {"admins": ["1"], "display_id": "CMY-123"},
+    "community/124": {"admins": ["2"], "display_id": "CMY-124"},
+    "builder/12": {"owners": ["1"], "admins": ["2"], "display_id": "BLD-012"},
+    "sales_rep/5": {"owners": ["1"], "display_id": "REP-5"},
+    "post/1": {"owners": ["1"], "admins": ["2"], "display_id": "POST-1"},
+    "amenity/77": {"admins": ["2"]},
+}
+DAY, PLACE = r"20\d\d-\d\d", r"-\d{14}-[0-9a-f]+\.jpg"
+PNG = encoded(picture(160, 120, seed=70), "PNG")
+
+
+class User:
+    """Somebody and what they do with the API."""
+
+    def __init__(self, http: httpx.Client, number: int) -> None:
+        self.http = http
+        self.number = number
+        self.token = http.headers["authorization"].removeprefix("Bearer ")
+
+    def post(self, path: str, data: bytes = PNG, name: str = "photo.png", /, **said: str) -> httpx.Response:
+        return self.http.post(f"/v1/media/{path}", files={"file": (name, data)}, data=said)
+
+    def upload(self, path: str, data: bytes = PNG, name: str = "photo.png", /, **said: str) -> dict[str, Any]:
+        answer = self.post(path, data, name, **said)
+        assert answer.status_code == 201, answer.text
+        assert set(answer.json()) == {"media", "message"}
+        found: dict[str, Any] = answer.json()["media"]
+        return found
+
+    def get(self, path: str, **query: str | int) -> Any:
+        answer = self.http.get(f"/v1/media/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def until_known(user: User, path: str) -> None:
+    """Ingest has heard of the entity."""
+    eventually(lambda: user.post(path, b"x").status_code != 404, path)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["detail"]
+
+
+@pytest.fixture(scope="module")
+def one(caller: Caller) -> User:
+    """User 1 of the document."""
+    service = caller("backend", "service")
+    for entity, what in ENTITIES.items():
+        assert service.put(f"/v1/entities/{entity}", json=what).status_code == 200
+    user = User(caller("1"), 1)
+    for path in (
+        "sales-reps/5/avatar",
+        "communities/124/amenities/77/photos",
+    ):  # ingest has heard of the last ones
+        until_known(user, path)
+    return user
+
+
+@pytest.fixture(scope="module")
+def two(caller: Caller, one: User) -> User:
+    """Somebody else."""
+    return User(caller("2"), one.number + 1)
+
+
+@pytest.fixture
+def album(caller: Caller, one: User, new_number: Callable[[], int]) -> str:
+    """`community/<number>`: one of user 1's that only this test knows."""
+    number = new_number()
+    caller("backend", "service").put(f"/v1/entities/community/{number}", json={"owners": ["1"]})
+    until_known(one, f"communities/{number}/photos")
+    return f"community/{number}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("entities")
+    (made / "avatar.jpg").write_bytes(encoded(picture(400, 400, seed=71)))
+    (made / "photo1.jpg").write_bytes(photo(640, 480, seed=72))
+    return made
+
+
+def run(command: list[str], user: User, folder: Path) -> str:
+    """What a printed example says, with the origin and the token filled in."""
+    origin = str(user.http.base_url).rstrip("/")
+    filled = [
+        part.replace("http://localhost:8000", origin).replace("YOUR_JWT_TOKEN", user.token)
+        for part in command
+    ]
+    ended = subprocess.run(filled, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+    return ended.stdout
+
+
+# Usage examples
+
+
+def test_the_python_example_uploads_an_avatar(one: User, folder: Path, system: System) -> None:
+    printed = """
+import requests
+
+url = "http://localhost:8000/v1/media/users/1/avatar"
+headers = {"Authorization": "Bearer YOUR_JWT_TOKEN"}
+files = {"file": open("avatar.jpg", "rb")}
+data = {"alt_text": "My profile photo"}
+
+response = requests.post(url, headers=headers, files=files, data=data)
+print(response.json())
+"""
+    answer = ast.literal_eval(run([sys.executable, "-c", printed], one, folder))
+
+    assert set(answer) == {"media", "message"}
+    assert answer["message"] == "Avatar uploaded successfully"
+    media = answer["media"]
+    assert set(media) == PRINTED | SPOKEN_OF
+    assert type(media["id"]) is int
+    assert media["public_id"].startswith("MED-")
+    assert (media["entity_type"], media["entity_id"], media["is_primary"]) == ("user", 1, True)
+    assert (media["alt_text"], media["uploaded_by"]) == ("My profile photo", 1)
+    for name in ("original_url", "thumbnail_url", "small_url", "medium_url", "large_url"):
+        assert httpx.get(media[name]).status_code == 200, name  # without a token: an avatar is public
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", media["created_at"])
+    key = re.compile(rf"users/avatars/USR-1/{DAY}/avatar{PLACE}")
+    assert any(key.search(name) for name in system.objects())
+
+
+def test_the_curl_example_uploads_a_community_photo(one: User, folder: Path, system: System) -> None:
+    printed = """curl -X POST "http://localhost:8000/v1/media/communities/123/photos" \\
+  -H "Authorization: Bearer YOUR_JWT_TOKEN" \\
+  -F "file=@photo1.jpg" \\
+  -F "alt_text=Community entrance" \\
+  -F "caption=Beautiful entrance" \\
+  -F "is_primary=true"
+"""
+    answer = ast.literal_eval(
+        run(["sh", "-c", printed], one, folder)
+        .replace("true", "True")
+        .replace("false", "False")
+        .replace("null", "None")
+    )
+    media = answer["media"]
+    assert (media["alt_text"], media["caption"], media["is_primary"]) == (
+        "Community entrance", "Beautiful entrance", True,
+    )  # fmt: skip
+    assert (media["entity_type"], media["entity_id"]) == ("community", 123)
+    key = re.compile(rf"communities/photos/CMY-123/{DAY}/photo{PLACE}")
+    assert any(key.search(name) for name in system.objects())
+
+
+def test_the_javascript_example_uploads_many_files(one: User) -> None:
+    """FormData sends its parts in the order of `append`: three fields, then each file."""
+    said = {"entity_type": "property", "entity_id": "123", "entity_field": "gallery"}
+    parts: list[Any] = [(name, (None, value)) for name, value in said.items()]
+    pictures = [encoded(picture(100, 80, seed=80 + n), "PNG") for n in range(5)]
+    parts += [("files", (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
+    answer = one.http.post("/v1/media/batch/upload", files=parts)
+
+    assert answer.status_code == 201, answer.text
+    found = answer.json()
+    assert set(found) == {"uploaded", "uploaded_count", "failed", "failed_count", "message"}
+    assert (found["uploaded_count"], found["failed"], found["failed_count"]) == (5, [], 0)
+    assert found["message"] == "Successfully uploaded 5 of 5 files"
+    for media in found["uploaded"]:
+        assert set(media) == PRINTED | SPOKEN_OF
+        assert (media["entity_type"], media["entity_id"], media["entity_field"]) == (
+            "property", 123, "gallery",
+        )  # fmt: skip
+        assert media["thumbnail_url"]
+        assert media["medium_url"]
+
+
+# Entity-specific upload routes
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "expected"),
+    [
+        ("users/1/avatar", {"alt_text": "Profile photo"}, ("user", 1, "avatar", True,
+         f"users/avatars/USR-1/{DAY}/avatar")),
+        ("users/1/cover", {}, ("user", 1, "cover", True, f"users/covers/USR-1/{DAY}/cover")),
+        ("properties/123/photos",
+         {"alt_text": "Beautiful kitchen", "caption": "Newly renovated kitchen", "is_primary": "false"},
+         ("property", 123, "gallery", False, f"properties/photos/PROP-123/{DAY}/photo")),
+        ("builders/12/portfolio",
+         {"alt_text": "Modern home design", "caption": "One of our signature designs",
+          "tags": "modern,luxury,custom"},
+         ("builder", 12, "portfolio", False, f"builders/photos/BLD-012/{DAY}/gallery")),
+        ("builders/12/logo", {}, ("builder", 12, "logo", True, f"builders/logos/BLD-012/{DAY}/logo")),
+        ("communities/123/photos",
+         {"alt_text": "Community entrance", "caption": "Main entrance", "is_primary": "true"},
+         ("community", 123, "gallery", True, f"communities/photos/CMY-123/{DAY}/photo")),
+        ("communities/123/amenities/4/photos", {"caption": "Pool"}, ("amenity", 4, "gallery", False,
+         f"amenities/photos/4/{DAY}/photo")),
+        ("sales-reps/5/avatar", {"alt_text": "Me"}, ("sales_rep", 5, "avatar", True,
+         f"sales-reps/avatars/REP-5/{DAY}/avatar")),
+        ("posts/1/media", {"alt_text": "Sunset view", "caption": "Beautiful sunset from my backyard"},
+         ("post", 1, "media", False, f"posts/media/POST-1/{DAY}/post")),
+    ],
+)  # fmt: skip
+def test_every_slot_takes_its_fields_and_stores_under_its_path(
+    one: User, system: System, path: str, said: dict[str, str], expected: tuple[str, int, str, bool, str]
+) -> None:
+    before, key = system.objects(), expected[-1]
+    media = one.upload(path, encoded(picture(300, 200, seed=90)), "photo.jpg", **said)
+
+    names = ("entity_type", "entity_id", "entity_field", "is_primary")
+    assert tuple(media[name] for name in names) == expected[:-1]
+    for name in ("alt_text", "caption"):
+        assert media[name] == said.get(name)
+    assert media["tags"] == ([] if "tags" not in said else ["modern", "luxury", "custom"])
+    assert (media["media_type"], media["content_type"], media["status"]) == ("image", "image/jpeg", "ready")
+    assert (media["is_public"], media["moderation_status"]) == (True, "approved")
+    new = [name for name in system.objects() - before if "/variants/" not in name]
+    assert any(re.search(key + PLACE, name) for name in new), new
+    assert one.get(str(media["id"])) == media
+
+
+def test_a_field_that_a_slot_does_not_know_is_ignored(one: User) -> None:
+    media = one.upload("users/1/avatar", entity_id="2", is_primary="false", nonsense="x")
+    assert (media["entity_id"], media["is_primary"]) == (1, True)
+
+
+# Image processing pipeline
+
+
+def test_a_photo_is_turned_upright_measured_and_made_in_the_documented_sizes(one: User) -> None:
+    media = one.upload("posts/1/media", photo(2000, 1500, seed=91, orientation=6), "photo.jpg")
+
+    assert (media["width"], media["height"]) == (1500, 2000)
+    assert media["exif"]["camera_model"] == "Model 3"
+    assert re.fullmatch(r"[0-9a-f]{16}", media["phash"])
+    sizes = {}
+    for name in ("thumbnail", "small", "medium", "large"):
+        with Image.open(io.BytesIO(httpx.get(media[f"{name}_url"]).content)) as made:
+            sizes[name] = made.size
+            assert not dict(made.getexif())  # and so no place
+    assert sizes == {
+        "thumbnail": (150, 150), "small": (300, 400), "medium": (600, 800), "large": (1200, 1600),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_every_listed_format_is_taken_and_processed(one: User, kind: str) -> None:
+    media = one.upload("posts/1/media", encoded(picture(90, 70, seed=92), kind), f"a.{kind.lower()}")
+    assert media["mime_type"] == f"image/{kind.lower()}"
+    assert (media["status"], media["width"], media["height"]) == ("ready", 90, 70)
+    assert media["thumbnail_url"]
+
+
+# File type limits
+
+
+def padded(size: int, sides: tuple[int, int] = (200, 200)) -> bytes:
+    """A JPEG of exactly so many bytes."""
+    data = encoded(picture(*sides, seed=93))
+    return data + bytes(size - len(data))
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "name", "said"),
+    [
+        ("users/1/avatar", padded(5 * 2**20 + 1), "a.jpg", "File too large. Maximum size for image is 5 MB."),
+        ("posts/1/media", padded(20 * 2**20 + 1), "a.jpg", "File too large. Maximum size for image is 20 MB."),
+        ("builders/12/logo", encoded(Image.new("RGB", (60, 60)), "PNG"), "a.png", "File too small. "),
+        ("builders/12/logo", b"", "a.png", "The file is empty (0 bytes)."),
+        ("users/1/avatar", encoded(picture(99, 120)), "a.jpg", "Invalid image dimensions. "),
+        ("users/1/avatar", encoded(picture(2001, 120)), "a.jpg", "Invalid image dimensions. "),
+        ("builders/12/logo", encoded(picture(49, 120)), "a.jpg", "Invalid image dimensions. "),
+        ("builders/12/logo", encoded(picture(8001, 60)), "a.jpg", "Invalid image dimensions. "),
+        ("users/1/avatar", b"%PDF-1.7\n" * 200, "a.pdf",
+         "Invalid file type. The file is application/pdf; allowed are JPG, PNG, GIF, WebP, BMP, TIFF."),
+        ("users/1/avatar", b"no picture at all " * 99, "a.jpg", "Invalid file type. The name 'a.jpg' says "),
+    ],
+)  # fmt: skip
+def test_what_goes_beyond_a_limit_is_a_bad_request_that_says_so(
+    one: User, path: str, data: bytes, name: str, said: str
+) -> None:
+    status, detail = refusal(one.post(path, data, name))
+    assert status == 400
+    assert detail.startswith(said)
+
+
+def test_what_just_fits_is_taken(one: User) -> None:
+    one.upload("users/1/avatar", padded(5 * 2**20), "a.jpg")
+    one.upload("users/1/avatar", encoded(picture(2000, 100)), "a.jpg")
+    one.upload("builders/12/logo", encoded(picture(8000, 50)), "a.jpg")
+
+
+def test_a_form_without_a_file_says_what_is_missing(one: User) -> None:
+    answer = one.http.post("/v1/media/users/1/avatar", files={"alt_text": (None, "x")})
+    assert answer.status_code == 400
+    assert "'file'" in answer.json()["detail"]
+
+
+# Permissions
+
+
+@pytest.mark.parametrize(
+    ("path", "who"),
+    [
+        ("users/1/avatar", "Only the user themselves"),
+        ("users/1/cover", "Only the user themselves"),
+        ("properties/123/photos", "Only the property's builder or an admin"),
+        ("builders/12/portfolio", "Only the builder owner"),
+        ("builders/12/logo", "Only the builder owner"),
+        ("communities/123/photos", "Only a community admin"),
+        ("communities/123/amenities/4/photos", "Only a community admin"),
+        ("sales-reps/5/avatar", "Only the sales rep themselves"),
+        ("posts/1/media", "Only the post owner"),
+    ],
+)
+def test_only_who_the_document_names_may_upload(two: User, caller: Caller, path: str, who: str) -> None:
+    assert refusal(two.post(path)) == (403, f"Not authorized. {who} can upload media here.")
+    assert caller().post(f"/v1/media/{path}", files={"file": ("a.png", PNG)}).status_code == 401
+
+
+def test_an_amenity_that_is_registered_by_itself_has_rights_of_its_own(one: User, two: User) -> None:
+    assert two.upload("communities/124/amenities/77/photos")["entity_id"] == 77
+    assert one.post("communities/123/amenities/77/photos").status_code == 403
+    assert two.post("communities/123/amenities/77/photos").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["users/98/avatar", "properties/98/photos", "builders/98/logo", "communities/98/photos",
+             "communities/98/amenities/4/photos", "sales-reps/98/avatar", "posts/98/media"]
+)  # fmt: skip
+def test_an_unknown_entity_is_not_found(one: User, path: str) -> None:
+    assert refusal(one.post(path))[0] == 404
+
+
+def test_the_general_upload_has_no_wider_rights_than_the_slots(two: User) -> None:
+    for entity, field in (("user/1", "avatar"), ("user/1", "x"), ("builder/12", ""), ("post/1", "gallery")):
+        kind, number = entity.split("/")
+        answer = two.post("upload", entity_type=kind, entity_id=number, entity_field=field)
+        assert answer.status_code == 403, (entity, field, answer.text)
+
+
+# General upload
+
+
+def test_the_general_upload_takes_its_fields_after_the_file(one: User) -> None:
+    said = {
+        "entity_type": "community", "entity_id": "123", "entity_field": "gallery", "alt_text": "Community pool",
+        "caption": "Resort-style pool", "sort_order": "3", "is_public": "false",
+    }  # fmt: skip
+    parts: list[Any] = [("file", ("pool.png", PNG)), *((name, (None, value)) for name, value in said.items())]
+    answer = one.http.post("/v1/media/upload", files=parts)
+
+    assert answer.status_code == 201, answer.text
+    media = answer.json()["media"]
+    assert answer.json()["message"] == "Media uploaded successfully"
+    assert {name: media[name] for name in ("entity_type", "entity_field", "alt_text", "caption")} == {
+        name: said[name] for name in ("entity_type", "entity_field", "alt_text", "caption")
+    }
+    assert (media["entity_id"], media["sort_order"], media["is_public"]) == (123, 3, False)
+    assert media["medium_url"]
+
+
+def test_the_general_upload_without_its_optional_fields_is_public_and_in_no_field(one: User) -> None:
+    media = one.upload("upload", entity_type="community", entity_id="123")
+    assert (media["entity_field"], media["sort_order"], media["is_public"]) == (None, 0, True)
+    assert one.post("upload").status_code == 422
+    assert one.upload("upload", entity_type="user", entity_id="1", entity_field="gallery")["entity_id"] == 1
+
+
+def test_the_general_upload_of_an_avatar_has_the_limits_of_an_avatar(one: User) -> None:
+    small = encoded(picture(99, 120))
+    before = {"entity_type": "user", "entity_id": "1", "entity_field": "avatar"}
+    assert refusal(one.post("upload", small, "a.jpg", **before))[0] == 400
+    parts: list[Any] = [
+        ("file", ("a.jpg", small)),
+        *((name, (None, value)) for name, value in before.items()),
+    ]
+    status, detail = refusal(one.http.post("/v1/media/upload", files=parts))
+    assert (status, detail.split(".")[0]) == (400, "Invalid image dimensions")
+
+
+# Batch upload
+
+
+def test_a_bad_file_of_a_batch_is_told_of_and_the_others_are_there(one: User, album: str) -> None:
+    kind, number = album.split("/")
+    parts: list[Any] = [("files", (f"{n}.png", PNG, "image/png")) for n in range(4)]
+    parts.insert(2, ("files", ("bad.jpg", b"no picture " * 2000, "image/jpeg")))
+    parts += [
+        ("entity_type", (None, kind)),
+        ("entity_id", (None, number)),
+        ("entity_field", (None, "gallery")),
+    ]
+    answer = one.http.post("/v1/media/batch/upload", files=parts)
+
+    found = answer.json()
+    assert (answer.status_code, found["uploaded_count"], found["failed_count"]) == (201, 4, 1)
+    assert found["message"] == "Successfully uploaded 4 of 5 files"
+    assert found["failed"][0]["filename"] == "bad.jpg"
+    assert found["failed"][0]["error"].startswith("Invalid file type.")
+    assert [m["id"] for m in one.get(f"entity/{album}")] == [m["id"] for m in found["uploaded"]]
+
+
+# Reading
+
+
+def test_the_list_of_an_entity_has_primary_ones_first_and_narrows_to_a_field(
+    one: User, two: User, album: str, caller: Caller
+) -> None:
+    kind, number = album.split("/")
+    entity = {"entity_type": kind, "entity_id": number}
+    third = one.upload("upload", **entity, sort_order="2")["id"]
+    second = one.upload("upload", **entity, sort_order="1", entity_field="gallery")["id"]
+    hidden = one.upload("upload", **entity, is_public="false")["id"]
+    first = one.upload(f"communities/{number}/photos", is_primary="true")["id"]
+
+    found = one.get(f"entity/{album}")
+    assert [media["id"] for media in found] == [first, hidden, second, third]
+    assert all(set(media) == PRINTED | SPOKEN_OF for media in found)
+    assert [media["id"] for media in one.get(f"entity/{album}", entity_field="gallery")] == [first, second]
+    for stranger in (two.http, caller()):
+        seen = stranger.get(f"/v1/media/entity/{album}").json()
+        assert [media["id"] for media in seen] == [first, second, third]
+    assert one.get("entity/community/98") == []
+
+
+def test_one_media_is_found_by_number_and_by_public_id(one: User, two: User, caller: Caller) -> None:
+    media = one.upload("users/1/cover")
+    for http in (one.http, two.http, caller()):
+        by_number = http.get(f"/v1/media/{media['id']}")
+        by_public_id = http.get(f"/v1/media/public/{media['public_id']}")
+        assert by_number.status_code == by_public_id.status_code == 200
+        assert by_number.json()["public_id"] == by_public_id.json()["public_id"] == media["public_id"]
+        assert set(by_number.json()) == set(by_public_id.json()) == PRINTED | SPOKEN_OF
+
+
+def test_what_is_private_or_another_systems_is_not_found(one: User, two: User) -> None:
+    hidden = one.upload("upload", entity_type="community", entity_id="123", is_public="false")
+    assert refusal(two.http.get(f"/v1/media/{hidden['id']}")) == (404, f"Media {hidden['id']} not found")
+    assert two.http.get(f"/v1/media/public/{hidden['public_id']}").status_code == 404
+    ours = one.http.post("/v1/uploads", files={"file": ("a.png", PNG)}).json()
+    assert one.http.get(f"/v1/media/{ours['number']}").status_code == 404
+    assert one.http.get(f"/v1/media/public/{ours['public_id']}").status_code == 404
+    for ref in ("0", "99999999999999999999", f"public/{uuid.uuid4()}", "public/nonsense"):
+        assert one.http.get(f"/v1/media/{ref}").status_code == 404, ref
+
+
+# Deleting
+
+
+def test_a_media_is_deleted_with_a_message_and_leaves_nothing(one: User, two: User, system: System) -> None:
+    before = system.objects()
+    media = one.upload("users/1/cover", encoded(picture(160, 120, seed=94)), "a.jpg")
+    made = system.objects() - before
+    assert refusal(two.http.delete(f"/v1/media/{media['id']}")) == (
+        403,
+        "Not authorized to delete this media",
+    )
+    gone = one.http.delete(f"/v1/media/{media['id']}")
+    assert (gone.status_code, gone.json()) == (200, {"message": "Media deleted successfully"})
+    assert refusal(one.http.delete(f"/v1/media/{media['id']}")) == (404, f"Media {media['id']} not found")
+    assert one.http.get(media["original_url"]).status_code == 404
+    eventually(lambda: not made & system.objects(), "its files to be erased")
+
+
+def test_a_batch_is_deleted_each_for_itself(one: User, two: User) -> None:
+    mine = [one.upload("posts/1/media")["id"] for _ in range(2)]
+    theirs = two.upload("users/2/avatar")["id"]
+    answer = one.http.post("/v1/media/batch/delete", json={"media_ids": [*mine, theirs, 0]})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "deleted": mine,
+        "deleted_count": 2,
+        "failed": [
+            {"id": theirs, "error": "Not authorized to delete this media"},
+            {"id": 0, "error": "Media 0 not found"},
+        ],
+        "failed_count": 2,
+        "message": "Successfully deleted 2 of 4 media",
+    }
+    assert one.http.get(f"/v1/media/{mine[0]}").status_code == 404
+    assert one.http.get(f"/v1/media/{theirs}").status_code == 200
+    assert one.http.post("/v1/media/batch/delete", json={"media_ids": []}).status_code == 422
+    assert one.http.post("/v1/media/batch/delete", json={}).status_code == 422
+
+
+# Storage analytics
+
+
+def test_the_storage_analytics_count_by_type_and_entity_type(one: User, caller: Caller) -> None:
+    kind = f"kind{uuid.uuid4().hex[:8]}"
+    service = caller("backend", "service")
+    service.put(f"/v1/entities/{kind}/1", json={"owners": ["1"]})
+    said = {"entity_type": kind, "entity_id": "1", "is_public": "false"}
+    eventually(lambda: one.post("upload", b"x", **said).status_code != 404, "the entity")
+    for _ in range(2):
+        one.upload("upload", **said)
+    before = one.get("analytics/storage")
+    found = one.get("analytics/storage", entity_type=kind)
+
+    weight = {
+        "total_files": 2,
+        "total_size_bytes": 2 * len(PNG),
+        "total_size_mb": round(2 * len(PNG) / 2**20, 2),
+        "total_size_gb": round(2 * len(PNG) / 2**30, 4),
+    }
+    assert found == {
+        **weight, "entity_type": kind, "by_media_type": {"image": weight}, "by_entity_type": {kind: weight},
+    }  # fmt: skip
+    assert before["by_entity_type"][kind] == weight
+    assert before["total_files"] == sum(one["total_files"] for one in before["by_media_type"].values())
+    assert (
+        caller("2").get("/v1/media/analytics/storage", params={"entity_type": kind}).json()["total_files"]
+        == 0
+    )
+    assert caller().get("/v1/media/analytics/storage").status_code == 401
+
+
+# Duplicate detection
+
+
+def test_duplicates_are_found_with_the_documented_bands(one: User) -> None:
+    original = picture(800, 600, seed=95)
+    media = one.upload("posts/1/media", encoded(original), "a.jpg")
+    again = one.upload("posts/1/media", encoded(original), "b.jpg")
+    smaller = one.upload("posts/1/media", encoded(original.resize((200, 150)), "PNG"), "c.png")
+    other = one.upload("posts/1/media", encoded(picture(800, 600, seed=96)), "d.jpg")
+
+    assert media["phash"] == again["phash"]
+    found = one.get(f"{media['public_id']}/similar")["items"]
+    near = {item["media"]["number"]: (item["distance"], item["label"]) for item in found}
+    assert near[again["id"]] == (0, "identical")
+    assert smaller["id"] in near
+    assert other["id"] not in near
+    for distance, label in near.values():
+        assert label == ("identical" if distance == 0 else "very_similar" if distance <= 5 else "similar")
+        assert distance <= 10
+
+
+# Security
+
+
+def test_a_private_file_is_shown_by_a_link_for_a_while(one: User, caller: Caller) -> None:
+    media = one.upload("upload", entity_type="community", entity_id="123", is_public="false")
+    assert caller().get(media["original_url"]).status_code == 404
+    link = one.http.post(f"/v1/media/{media['public_id']}/links", json={"seconds": 3600}).json()["url"]
+    assert caller().get(link).content == PNG
