@@ -23,7 +23,7 @@ def kill_while_uploading(victim: Victim, part: str, *, times: int, total: int) -
             load.reached(before + total * number // (times + 2))
             kill(victim.stack, part)
     assert len(victim.ledger) == before + total
-    assert_whole(victim.stack, victim.ledger, victim.folder)
+    assert_whole(victim.stack, victim.ledger, victim.folder, 60 + total)  # a busy machine does one in a second
 
 
 # The embedded store is killed, too: it takes a file of one PUT whole or not at all, and these are such. What it
@@ -34,7 +34,7 @@ def test_killing_a_server_among_uploads_loses_and_doubles_nothing(victim: Victim
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", ["nats", "postgres", "s3"])
 def test_killing_a_server_ten_times_during_500_uploads_loses_and_doubles_nothing(
     victim: Victim, part: str
