@@ -1,5 +1,6 @@
 """The mediafiles API: /api/media/..., where each user has their own media alone, and the files below /media/."""
 
+from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -80,14 +81,13 @@ async def stats(caller: NamedDependency[Caller], database: NamedDependency[Datab
     """Numbers by type and by status, and the size of all originals in bytes."""
     async with database.reading() as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "status"))
-    by_type, by_status = dict.fromkeys(mediafiles.FILE_TYPES, 0), dict.fromkeys(mediafiles.STATUSES, 0)
+    counts: Counter[str | None] = Counter()  # no type of media has the name of a status
     for total in found:
-        for counted, key in zip((by_type, by_status), total.key, strict=True):
-            counted[key] += total.count  # type: ignore[index] # neither column is null, and both have these values
+        counts.update(dict.fromkeys(total.key, total.count))
     return MediafilesStats(
         total=sum(total.count for total in found),
-        by_type=ByType(**by_type),
-        by_status=ByStatus(**by_status),
+        by_type=ByType(**{kind: counts[kind] for kind in mediafiles.FILE_TYPES}),
+        by_status=ByStatus(**{status: counts[status] for status in mediafiles.STATUSES}),
         total_size=sum(total.bytes for total in found),
     )
 
