@@ -23,7 +23,8 @@ def kill_while_uploading(victim: Victim, part: str, *, times: int, total: int) -
             load.reached(before + total * number // (times + 2))
             kill(victim.stack, part)
     assert len(victim.ledger) == before + total
-    assert_whole(victim.stack, victim.ledger, victim.folder, 60 + total)  # a busy machine does one in a second
+    # A busy machine does one in a second.
+    assert_whole(victim.stack, victim.ledger, victim.folder, 60 + total)
 
 
 # The embedded store is killed, too: it takes a file of one PUT whole or not at all, and these are such. What it
