@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from services.catalog import commands, cursors, dialects, queries
@@ -28,10 +29,12 @@ from services.catalog.schemas import (
 from services.catalog.settings import CatalogSettings
 from services.catalog.similar import similar_media
 from shared.auth import Caller
+from shared.dialects.entities import Message
 from shared.events.messages import MediaType
 from shared.media import Media, Status
 from shared.openapi import PUBLIC
 
+_BY_NUMBER = {200: ResponseSpec(Message, generate_examples=False, description="Of a number: it is deleted")}
 _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
@@ -142,7 +145,8 @@ async def get_media(
     *,
     if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
 ) -> Response[Media]:
-    """By UUID or `MED-...`. The ETag changes with anything that is shown; If-None-Match saves the body."""
+    """By UUID or `MED-...`; by number as the entities API answers it. The ETag changes with anything that is shown;
+    If-None-Match saves the body."""
     show = dialects.numbered(settings, "show", ref)
     if show is not None:
         return await show(int(ref), optional_caller, database, settings)
@@ -184,7 +188,7 @@ async def patch_media(
     "/media/{ref:str}",
     tags=[TAG_MEDIA],
     summary="Delete a media",
-    responses={**NO_CONTENT, **problems(401, 403, 404)},
+    responses={**NO_CONTENT, **_BY_NUMBER, **problems(401, 403, 404)},
 )
 async def delete_media(
     ref: FromPath[str],
@@ -192,7 +196,8 @@ async def delete_media(
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> Response[None]:
-    """It is gone at once; its files follow within moments. What remains is a tombstone of id and time."""
+    """It is gone at once; its files follow within moments. What remains is a tombstone of id and time. By number as
+    the entities API answers it."""
     remove = dialects.numbered(settings, "remove", ref)
     if remove is not None:
         return await remove(int(ref), caller, database, settings)
