@@ -22,7 +22,7 @@ _ALLOWED = {
 """As its document lists them; what counts is the types of the profile."""
 
 
-class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
+class PersonaFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a persona; size in bytes, times in UTC without a zone. `user_id` is null for a user who has no
     number."""
 
@@ -39,7 +39,7 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
+class PersonaStats(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller has; `files_per_persona` by the persona's id."""
 
     total_files: int
@@ -50,15 +50,15 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     files_per_persona: dict[str, int]
 
 
-class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+class PersonaFileDeleted(msgspec.Struct, frozen=True, kw_only=True):
     """That it is gone."""
 
     message: str = "Media file deleted successfully"
 
 
-def shape(view: View) -> MediaFile:
+def shape(view: View) -> PersonaFile:
     media = view.media
-    return MediaFile(
+    return PersonaFile(
         id=media.number,
         filename=view.stored_name,
         original_filename=media.filename,

@@ -20,7 +20,7 @@ from services.catalog.settings import CatalogSettings
 from services.catalog.totals import totals
 from shared.auth import Caller
 from shared.dialects import personas
-from shared.dialects.personas import ENTITY, PROFILE, Deleted, MediaFile, Stats
+from shared.dialects.personas import ENTITY, PROFILE, PersonaFile, PersonaFileDeleted, PersonaStats
 from shared.dialects.view import View
 from shared.dialects.whole import whole
 from shared.dialects.wording import worded
@@ -56,7 +56,7 @@ async def list_files(
     media_type: FromQuery[MediaType | None] = None,
     skip: Annotated[int, QueryParameter(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, QueryParameter(ge=0, le=_MOST)] = _MOST,
-) -> list[MediaFile]:
+) -> list[PersonaFile]:
     """Newest first, of one persona or one type where that is asked for. All of them, unless there are more than
     10,000: then `skip` goes on."""
     filters = _own(caller, entity_id=None if persona_id is None else str(persona_id), media_type=media_type)
@@ -70,7 +70,7 @@ async def list_files(
 @get("/media/files/{media_id:str}", tags=_TAGS, summary="One file", responses=_REFUSALS)
 async def get_file(
     media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
-) -> MediaFile:
+) -> PersonaFile:
     """What is known of one of the caller's files."""
     return personas.shape(await _find(database, caller, media_id))
 
@@ -107,7 +107,7 @@ async def put_file(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
-) -> MediaFile:
+) -> PersonaFile:
     """A form with `description`, URL-encoded or multipart. Without one nothing changes; an empty one removes it."""
     found = await _find(database, caller, media_id)
     said = _text(await request.form(), "description")
@@ -132,15 +132,15 @@ def _text(form: FormMultiDict, name: str) -> str | None:
 )
 async def delete_file(
     media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
-) -> Deleted:
+) -> PersonaFileDeleted:
     """It is gone at once; its bytes follow within moments."""
     found = await _find(database, caller, media_id)
     await commands.remove(database, caller, found.media.id)
-    return Deleted()
+    return PersonaFileDeleted()
 
 
 @get("/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
-async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> Stats:
+async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> PersonaStats:
     """Numbers and sizes of the caller's files, and how many of them each persona has."""
     async with database.reading() as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "entity_id"))
@@ -151,7 +151,7 @@ async def stats(caller: NamedDependency[Caller], database: NamedDependency[Datab
         kind, persona = str(total.key[0]), str(total.key[1])
         of_type[kind] = of_type.get(kind, 0) + total.count
         of_persona[persona] = of_persona.get(persona, 0) + total.count
-    return Stats(
+    return PersonaStats(
         total_files=sum(total.count for total in found),
         total_images=of_type["image"],
         total_videos=of_type["video"],

@@ -16,7 +16,7 @@ from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
 from shared.dialects import personas
-from shared.dialects.personas import ENTITY, PROFILE, MediaFile
+from shared.dialects.personas import ENTITY, PROFILE, PersonaFile
 from shared.dialects.whole import whole
 from shared.dialects.wording import worded
 from shared.errors import Forbidden, NotFound
@@ -39,7 +39,7 @@ def _reading(persona_id: str) -> Reading:
     request_max_body_size=None,
     middleware=[answer_early],
     operation_class=form_of("description", name="uploadPersonaFile"),
-    responses=described(MediaFile),
+    responses=described(PersonaFile),
     tags=["personas"],
     summary="Upload an image or video of a persona",
 )
