@@ -321,7 +321,6 @@ def test_files_lie_by_year_and_month_under_a_safe_name_with_an_id(ann: Author) -
         lambda path: HEX.sub(f"_{'0' * 32}.", path),
         lambda path: HEX.sub(lambda m: f"_{m[1].upper()}.", path),
         lambda _: "nothing.jpg",
-        lambda _: "..%2F..%2Fetc%2Fpasswd",
     ],
 )  # fmt: skip
 def test_no_other_path_leads_to_a_file(
@@ -331,6 +330,11 @@ def test_no_other_path_leads_to_a_file(
     answer = nobody.get(f"{MEDIA}/files/{change(made['storage_path'])}")
     assert refusal(answer) == (404, "File not found")
     assert nobody.get(f"{MEDIA}/files/{made['storage_path']}").status_code == 200
+
+
+def test_a_path_upwards_leads_to_no_file(nobody: httpx.Client) -> None:
+    # The edge of the containers resolves it before it looks for a route, and answers by itself.
+    assert nobody.get(f"{MEDIA}/files/..%2F..%2Fetc%2Fpasswd").status_code == 404
 
 
 # Database, rights
