@@ -12,6 +12,7 @@ from sqlalchemy import text
 from services.catalog import dialects, duties
 from services.catalog.announcing import keep_registry
 from services.catalog.database import Database
+from services.catalog.failed import keep_cleaning
 from services.catalog.letters import keep_noting
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
@@ -22,6 +23,7 @@ from services.catalog.routes import entities, files, live, media
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
 from shared.auth import Authenticator
+from shared.dialects import mediafiles
 from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Bus
@@ -62,6 +64,10 @@ def create_app(settings: CatalogSettings) -> Litestar:
                 )
                 sweeping = keep_sweeping(database, bus, blobs, every=settings.janitor, stop=background.stop)
                 background.start("janitor", sweeping)
+                cleaning = keep_cleaning(
+                    database, mediafiles.PROFILE, days=settings.failed_days, stop=background.stop
+                )
+                background.start("cleaner", cleaning)
                 background.start("bucket", duties.have_bucket(blobs, background.stop))
                 yield
                 await background.close()

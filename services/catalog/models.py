@@ -125,6 +125,7 @@ media = Table(
     Index("ix_media_sha256", "sha256"),
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
+    Index("ix_media_failed", "profile", "status_at", postgresql_where=text("status = 'failed'")),
     *(
         # With hash and id in it the index alone answers: the rows are wide, and far from each other.
         Index(

@@ -22,7 +22,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `profiles`: what becomes of their media when an entity goes. `variant_wait`: how long a request waits for a
     variant that is being made. `stale`: after how long without a result a media is announced again. `janitor`:
-    between two rounds that erase what no row names; 0 is never.
+    between two rounds that erase what no row names; 0 is never. `failed_days`: after how many days a media of the
+    mediafiles API that failed is deleted; 0 is never.
     """
 
     http: HttpSettings
@@ -38,6 +39,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     stale: float = 900
 
     janitor: float = 86400
+    failed_days: int = 7
 
     @property
     def cascading(self) -> frozenset[str]:
@@ -61,6 +63,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
+            failed_days=env.integer("TRIPOD_MEDIAFILES_FAILED_DAYS", 7, least=0, most=36_500),
         )
         env.check()
         return settings

@@ -1,0 +1,56 @@
+"""What failed long ago goes by itself, where the API that it came by promises that."""
+
+from datetime import timedelta
+
+from services.catalog.commands import reprocess
+from services.catalog.database import CLEANER, Database, try_lock
+from services.catalog.failed import clean
+from services.catalog.projector import Told, project
+from shared.auth import Caller
+from shared.events.messages import MediaDeleted, decode
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import all_rows
+from tests.integration.catalog.test_lists import fill
+
+BASE = "http://origin.test"
+WEEK = timedelta(days=7)
+PROFILE = "mediafiles"
+
+
+async def tell(database: Database, *events: Told) -> None:
+    for place, event in enumerate(events):
+        await project(database, event, sequence=place, base_url=BASE)
+
+
+async def test_what_failed_a_week_ago_is_deleted_as_if_somebody_had(database: Database) -> None:
+    broken, whole = stories.uploaded(profile=PROFILE), stories.uploaded(profile=PROFILE)
+    pending, other = stories.uploaded(profile=PROFILE), stories.uploaded(profile="library")
+    await tell(
+        database, broken, whole, pending, other,
+        stories.failed(broken), stories.processed(whole), stories.failed(other),
+    )  # fmt: skip
+    later = stories.now() + WEEK
+    assert await clean(database, PROFILE, age=WEEK, now=later - timedelta(minutes=1)) == 0
+    assert await clean(database, PROFILE, age=WEEK, now=later + timedelta(minutes=1)) == 1
+    assert {row["id"] for row in await all_rows(database, "media")} == {whole.id, pending.id, other.id}
+    assert [row["media_id"] for row in await all_rows(database, "tombstones")] == [broken.id]
+    told = [decode(row["data"])[1] for row in await all_rows(database, "outbox")]
+    (deleted,) = [event for event in told if isinstance(event, MediaDeleted)]
+    assert (deleted.id, deleted.key) == (broken.id, broken.key)
+
+
+async def test_who_asks_for_it_again_gets_another_week(database: Database) -> None:
+    broken = stories.uploaded(profile=PROFILE)
+    await tell(database, broken, stories.failed(broken))
+    await reprocess(database, Caller(sub=broken.owner), broken.id, base_url=BASE)
+    assert await clean(database, PROFILE, age=WEEK, now=stories.now() + 2 * WEEK) == 0
+
+
+async def test_more_than_one_batch_goes_and_one_process_at_a_time_is_at_it(database: Database) -> None:
+    await fill(database, 250, profile=PROFILE, status="failed")
+    later = stories.now() + 2 * WEEK
+    async with database.writing(tell=False) as connection:
+        assert await try_lock(connection, CLEANER)
+        assert await clean(database, PROFILE, age=WEEK, now=later) == 0
+    assert await clean(database, PROFILE, age=WEEK, now=later) == 250
+    assert await all_rows(database, "media") == []
