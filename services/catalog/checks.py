@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from services.catalog import rights
-from services.catalog.census import Audience, Census, Row, Tell, media_of
+from services.catalog.census import Audience, Census, Row, Tell
 from services.catalog.database import Database
 from services.catalog.models import media
 from services.catalog.revealing import revealing
@@ -18,6 +18,7 @@ from shared.auth import Caller
 from shared.events.dead_letters import summary
 from shared.events.topology import TOPOLOGY
 from shared.ids import public_id
+from shared.storage import keys
 from shared.storage.blobs import BlobMissing, Blobs
 
 
@@ -183,6 +184,7 @@ def final(census: Census) -> Iterator[Finding]:
 
 def visible(census: Census) -> Iterator[Finding]:
     """I6: whom a media is shown to, and whose bytes are shown, is what its owner and the catalog have told."""
+    uploaded = {event.key: event.id for events in census.story.told.values() for event in events}
     for row in census.rows.values():
         owners = {event.owner for event in census.story.told.get(row.id, ())}
         if owners - {row.audience.owner}:
@@ -190,9 +192,11 @@ def visible(census: Census) -> Iterator[Finding]:
         told = census.story.audiences.get(row.id)
         if told is not None and told != row.audience:
             yield _of("visible", row.id, f"the row shows it to {row.audience}, what was told last to {told}")
-        for key in (row.key, *(file.key for file in row.variants)):
-            if media_of(key) not in {None, row.id}:
-                yield _of("visible", row.id, f"its {key} belongs to another media")
+        strange = [file.key for file in row.variants if not file.key.startswith(keys.variants(row.id))]
+        if row.key.startswith(keys.VARIANTS) or uploaded.get(row.key, row.id) != row.id:
+            strange.append(row.key)
+        for key in strange:
+            yield _of("visible", row.id, f"it shows {key}, which belongs to another media")
     for key in sorted(census.entities.keys() | census.registered.keys()):
         ours, theirs = census.entities.get(key), census.registered.get(key)
         if ours != theirs:

@@ -5,16 +5,18 @@ left to `tripod reconcile`: somebody should know of it.
 """
 
 import asyncio
+import re
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.catalog.census import events, media_of, open_intents
+from services.catalog.census import events, open_intents
 from services.catalog.database import JANITOR, Database, try_lock
 from services.catalog.janitor import erase
 from services.catalog.models import marks, media, variants
@@ -29,7 +31,8 @@ log = structlog.get_logger()
 
 GRACE = timedelta(days=1)
 LOOK_SECONDS = 60.0
-ASKED_AT_ONCE = 500
+ASKED_AT_ONCE = 5000
+_IDS = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 SWEPT_AT = "swept_at"
 """The mark with the second of the last round."""
 
@@ -84,27 +87,33 @@ async def _orphans(database: Database, bus: Bus, blobs: Blobs, *, before: dateti
     if not found:
         return []
     under_way = {intent.key for intent in await open_intents(bus)}
-    suspects = {media_id for key in found if (media_id := media_of(key)) is not None}
+    suspects = frozenset(found)
     told = {
         stored.event.key
         async for _, stored in events(bus, topology.MEDIA, lambda _what, _count: None)
-        if stored is not None and isinstance(stored.event, MediaUploaded) and stored.event.id in suspects
+        if stored is not None and isinstance(stored.event, MediaUploaded) and stored.event.key in suspects
     }
     # Again, because a row may have come for what was told: that is looked at last.
     return [key for key in await _unnamed(database, found) if key not in under_way and key not in told]
 
 
 async def _unnamed(database: Database, keys: Sequence[str]) -> list[str]:
-    """Those that no row names. Variants of a media that is being processed are left alone: its result is under way."""
-    of = {key: media_of(key) for key in keys}
-    ids = {media_id for media_id in of.values() if media_id is not None}
-    bare = [key for key, media_id in of.items() if media_id is None]
-    # By id, for which there is an index; keys without one are few.
-    condition = or_(media.c.id.in_(ids), media.c.key.in_(bare)) if bare else media.c.id.in_(ids)
-    rows = select(media.c.id, media.c.key, media.c.status).where(condition)
+    """Those that no row names, letter for letter: what a key seems to say of its media is a way to find the row and
+    no more. Variants of a media that is being processed are left alone, because its result is under way."""
+    ids = {media_id for key in keys for media_id in ids_in(key)}
+    columns = select(media.c.id, media.c.key, media.c.status)
     async with database.reading() as connection:
-        found = (await connection.execute(rows)).all()
+        found = (await connection.execute(columns.where(media.c.id.in_(ids)))).all()
         files = await connection.scalars(select(variants.c.key).where(variants.c.media_id.in_(ids)))
         named = {row.key for row in found} | set(files)
+        rest = [key for key in keys if key not in named and not key.startswith(VARIANTS)]
+        if rest:
+            # Keys without an id; there is no index for them, so one question for many.
+            named |= set(await connection.scalars(select(media.c.key).where(media.c.key.in_(rest))))
     busy = {row.id for row in found if row.status == "processing"}
-    return [key for key in keys if key not in named and not (key.startswith(VARIANTS) and of[key] in busy)]
+    return [key for key in keys if key not in named and not (key.startswith(VARIANTS) and busy & ids_in(key))]
+
+
+def ids_in(key: str) -> set[uuid.UUID]:
+    """Every id that a key could hold, with hyphens or without: the owner's and the entity's, too."""
+    return {uuid.UUID(found) for found in _IDS.findall(key)}

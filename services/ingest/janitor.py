@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from datetime import timedelta
 
 import structlog
@@ -16,18 +17,19 @@ log = structlog.get_logger()
 
 _SWEEP_SECONDS = 3600.0
 _ABANDONED = timedelta(days=1)
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_IDS = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
 async def keep_tidy(ingest: Ingest, stop: asyncio.Event) -> None:
     """Serve the janitor's requests, and abort abandoned uploads now and then, until `stop` is set."""
 
     async def ours(key: str) -> bool:
-        """An upload that is under way, or waits to be finished, keeps what it has stored."""
-        found = _UUID.search(key)
+        """An upload that is under way, or waits to be finished, keeps what it has stored. Keys may hold other ids, and
+        some hold none: whoever asks has looked at the intents, too."""
         if key.startswith(keys.VARIANTS):
             return False
-        return found is None or await ingest.intents.get(found[0]) is None
+        ids = [str(uuid.UUID(found)) for found in _IDS.findall(key)]
+        return not any([await ingest.intents.get(one) for one in ids])
 
     async with ingest.bus.serve(topology.INGEST_ERASE, "ingest", unreferenced.erasing(ingest.blobs, ours)):
         while not stop.is_set():

@@ -1,6 +1,7 @@
 """The janitor's round: what no row names for a day is erased, by those who wrote it, and nothing else is."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -80,6 +81,32 @@ async def test_what_an_outage_of_all_of_ingest_left_behind_is_erased_and_all_els
     assert await sweep(service, grace=DAY) == set()
     assert await sweep(service) == {lost.key, stray}
     assert await left(service) == spared
+
+
+async def test_a_key_that_holds_the_ids_of_others_or_none_is_not_taken_for_an_orphan(
+    service: Service,
+) -> None:
+    owner, entity = new_id(), new_id()
+    number = itertools.count(1)
+    for template in (
+        "personas/{entity}/{owner}/{uuid}.jpg",
+        "2026/11/photo_{hex}.jpg",
+        "user_{owner}/image/{number}_photo.jpg",
+        "properties/photos/PR-{number}/2026-11/gallery-20261121120000-{number:012}.jpg",
+    ):
+        media_id = new_id()
+        key = template.format(
+            owner=owner, entity=entity, uuid=media_id, hex=media_id.hex, number=next(number)
+        )
+        upload = stories.uploaded(id=media_id, key=key)
+        await service.store(upload)
+        await project(service.database, upload, sequence=await service.tell(upload), base_url=BASE)
+        stray = key.replace(".jpg", "x.jpg")
+        await service.blobs.put_bytes(stray, stories.BODY, content_type="image/jpeg")
+    kept = {row["key"] for row in await service.rows("media")}
+    strays = await left(service) - kept
+    assert await sweep(service) == strays
+    assert await left(service) == kept
 
 
 async def test_one_round_is_made_in_its_time_whatever_number_of_catalogs_runs(service: Service) -> None:
