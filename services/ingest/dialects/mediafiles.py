@@ -41,7 +41,9 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
     file to its owner."""
     ingest: Ingest = request.app.state.ingest
     base = ingest.settings.http.base_url
-    answering = Answering(shape=lambda view: mediafiles.shape(view, base))
+    answering = Answering(
+        seconds=ingest.settings.dialects.wait, shape=lambda view: mediafiles.shape(view, base)
+    )
     return await upload_form(request, caller, reading=_READING, answering=answering)
 
 
