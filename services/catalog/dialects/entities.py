@@ -25,7 +25,6 @@ from shared.dialects.entities import (
     weight,
 )
 from shared.dialects.view import View
-from shared.dialects.wording import worded
 from shared.errors import Forbidden, TripodError
 from shared.ids import parse_ref
 from shared.openapi import PUBLIC
@@ -179,6 +178,5 @@ ROUTER = Router(
     "/v1/media",
     route_handlers=[list_of_entity, get_public, delete_many, storage],
     dependencies=PARTS,
-    exception_handlers=worded(entities.reword),
     tags=["entities"],
 )
