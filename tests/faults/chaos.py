@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,11 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
             wait=0.05,
             deleted=DELETED,
         ) as load:
-            for number, blow in enumerate(done.plan, 1):
+            for number, (blow, following) in enumerate(zip_longest(done.plan, done.plan[1:]), 1):
+                # No client runs ahead of a blow: it falls among uploads, however fast the machine is.
+                load.allowed = blow.after + clients
                 load.reached(blow.after, MOST_SECONDS)
+                load.allowed = following.after + clients if following else uploads
                 say(f"{len(ledger)} of {uploads} acknowledged; strike {number}: {' and '.join(blow.parts)}")
                 strike(stack, blow)
                 done.kills.update(blow.parts)

@@ -98,6 +98,8 @@ class Load:
         self._wait = wait
         self._deleted, self._dice = deleted, random.Random(seed)
         self._numbers: Iterator[int] = iter(range(total))
+        self.allowed = total
+        """How many may be begun by now; more may be allowed at any time."""
         self._prefix = f"load-{seed}-{time.time_ns()}"
         self._turn = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=clients, thread_name_prefix="client")
@@ -109,6 +111,7 @@ class Load:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is not None:
             self._numbers = iter(())
+            self.allowed = self.total
         self._pool.shutdown()
         if error is None:
             for client in self._running:
@@ -138,6 +141,8 @@ class Load:
                         return
                     name, data = self._files.make(number)
                     doomed = self._dice.random() < self._deleted
+                while number >= self.allowed:
+                    time.sleep(0.01)
                 media_id = self._upload(http, number, name, data)
                 if doomed:
                     self._delete(http, media_id)
