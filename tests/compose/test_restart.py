@@ -1,6 +1,9 @@
 """Stopping and starting the whole: an orderly end, and everything still there afterwards."""
 
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -38,3 +41,41 @@ def test_after_down_and_up_everything_is_there(compose: ComposeStack) -> None:
         assert http.get(f"{url}/download").content == data
         again = http.post("/v1/uploads", files={"file": ("photo.jpg", photo(seed=71), "image/jpeg")})
         assert again.json()["number"] > made.json()["number"]
+
+
+def test_an_upload_under_way_is_finished_when_the_stack_is_stopped(compose: ComposeStack) -> None:
+    data = photo(seed=72)
+    begun, closed = threading.Event(), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield data[:1000]
+        begun.set()
+        assert closed.wait(15)
+        yield data[1000:]
+
+    def refused() -> bool:
+        try:
+            return httpx.get(f"{compose.origin_url}/health/live", timeout=5).status_code != 200
+        except httpx.TransportError:
+            return True
+
+    mine = {"Authorization": f"Bearer {compose.token('late')}"}
+    url = f"{compose.origin_url}/v1/uploads/raw/late.jpg"
+    with ThreadPoolExecutor(2) as pool:
+        sent = pool.submit(
+            httpx.put, url, content=body(), headers=mine | {"Content-Length": str(len(data))}, timeout=30
+        )
+        assert begun.wait(15)
+        stopped = pool.submit(compose.run, "stop", seconds=90)
+        eventually(refused, "the edge to take no new request", 15)
+        closed.set()
+        answer = sent.result()
+        stopped.result()
+    compose.up()
+    assert answer.status_code in {201, 202}, answer.text
+
+    def kept() -> bytes:
+        got = httpx.get(f"{compose.origin_url}/v1/media/{answer.json()['id']}/download", headers=mine)
+        return got.content if got.status_code == 200 else b""
+
+    assert eventually(kept, "the media to be there") == data
