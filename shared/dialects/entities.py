@@ -17,6 +17,9 @@ from shared.media import Moderation, Status
 PROFILES = ("avatar", "cover", "logo", "photos", "portfolio", "gallery", "post", "entity")
 FORMATS = {"image": "JPG, PNG, GIF, WebP, BMP, TIFF", "video": "MP4, MOV, AVI, MKV, WebM, M4V"}
 MOST_DELETED = 100
+PLACE_TAKEN = "gps"
+"""The part of the EXIF data that this API, which promises the camera's alone, does not tell: most of its media is
+public."""
 _MIB = 2**20
 
 
@@ -56,60 +59,60 @@ class EntityMedia(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+class EntityUpload(msgspec.Struct, frozen=True, kw_only=True):
     """What an upload is answered."""
 
     media: EntityMedia
     message: str
 
 
-class FailedUpload(msgspec.Struct, frozen=True, kw_only=True):
+class FailedEntityUpload(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a batch that was not taken, and why."""
 
     filename: str
     error: str
 
 
-class UploadedBatch(msgspec.Struct, frozen=True, kw_only=True):
+class EntityUploads(msgspec.Struct, frozen=True, kw_only=True):
     """What a batch is answered: each file stands alone."""
 
     uploaded: list[EntityMedia]
     uploaded_count: int
-    failed: list[FailedUpload]
+    failed: list[FailedEntityUpload]
     failed_count: int
     message: str
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class EntityMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What was done."""
 
     message: str
 
 
-class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True):
+class EntityMediaIds(msgspec.Struct, frozen=True, kw_only=True):
     """Media by their numbers."""
 
     media_ids: Annotated[tuple[int, ...], Meta(min_length=1, max_length=MOST_DELETED)]
 
 
-class FailedDelete(msgspec.Struct, frozen=True, kw_only=True):
+class FailedEntityDeletion(msgspec.Struct, frozen=True, kw_only=True):
     """A media that is still there, or never was, and why."""
 
     id: int
     error: str
 
 
-class DeletedBatch(msgspec.Struct, frozen=True, kw_only=True):
+class EntityDeletions(msgspec.Struct, frozen=True, kw_only=True):
     """What became of many media that were to be deleted: each stands alone."""
 
     deleted: list[int]
     deleted_count: int
-    failed: list[FailedDelete]
+    failed: list[FailedEntityDeletion]
     failed_count: int
     message: str
 
 
-class Weight(msgspec.Struct, frozen=True, kw_only=True):
+class EntityWeight(msgspec.Struct, frozen=True, kw_only=True):
     """How many files there are, and what their originals weigh: in bytes, and in units of 1024^2 and 1024^3."""
 
     total_files: int
@@ -118,12 +121,12 @@ class Weight(msgspec.Struct, frozen=True, kw_only=True):
     total_size_gb: float
 
 
-class Storage(Weight, frozen=True, kw_only=True):
+class EntityStorage(EntityWeight, frozen=True, kw_only=True):
     """All together and apart, by type of media and by type of entity."""
 
     entity_type: str | None
-    by_media_type: dict[str, Weight]
-    by_entity_type: dict[str, Weight]
+    by_media_type: dict[str, EntityWeight]
+    by_entity_type: dict[str, EntityWeight]
 
 
 def shape(view: View) -> EntityMedia:
@@ -155,7 +158,7 @@ def shape(view: View) -> EntityMedia:
         status=media.status,
         moderation_status=media.moderation,
         phash=media.phash,
-        exif=media.exif,
+        exif={name: value for name, value in media.exif.items() if name != PLACE_TAKEN},
         uploaded_by=integer_id(media.owner, view.owner_uid),
         created_at=media.created_at,
         updated_at=media.updated_at,
@@ -164,26 +167,26 @@ def shape(view: View) -> EntityMedia:
 
 def batch(
     count: int, *, uploaded: list[EntityMedia], failed: Sequence[tuple[str, TripodError]]
-) -> UploadedBatch:
+) -> EntityUploads:
     """The answer to a batch of so many files; each failure is a file's name and what refused it."""
-    return UploadedBatch(
+    return EntityUploads(
         uploaded=uploaded,
         uploaded_count=len(uploaded),
-        failed=[FailedUpload(filename=name, error=reword(error).detail) for name, error in failed],
+        failed=[FailedEntityUpload(filename=name, error=reword(error).detail) for name, error in failed],
         failed_count=len(failed),
         message=f"Successfully uploaded {len(uploaded)} of {count} files",
     )
 
 
-def deleted(outcomes: Mapping[int, TripodError | None]) -> DeletedBatch:
+def deleted(outcomes: Mapping[int, TripodError | None]) -> EntityDeletions:
     """The answer to a deletion of many: why each number is still there, or None for one that is gone."""
     gone = [number for number, error in outcomes.items() if error is None]
     failed = [
-        FailedDelete(id=number, error=reword_of_media(error).detail)
+        FailedEntityDeletion(id=number, error=reword_of_media(error).detail)
         for number, error in outcomes.items()
         if error is not None
     ]
-    return DeletedBatch(
+    return EntityDeletions(
         deleted=gone,
         deleted_count=len(gone),
         failed=failed,
@@ -203,7 +206,7 @@ def reword_of_media(error: TripodError) -> TripodError:
 
 
 def weight(files: int, size: int) -> dict[str, Any]:
-    """The members of a Weight."""
+    """The members of a EntityWeight."""
     return {
         "total_files": files,
         "total_size_bytes": size,

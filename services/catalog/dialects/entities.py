@@ -16,12 +16,12 @@ from shared.auth import Caller
 from shared.dialects import entities
 from shared.dialects.entities import (
     PROFILES,
-    DeletedBatch,
-    DeleteRequest,
+    EntityDeletions,
     EntityMedia,
-    Message,
-    Storage,
-    Weight,
+    EntityMediaIds,
+    EntityMessage,
+    EntityStorage,
+    EntityWeight,
     weight,
 )
 from shared.dialects.view import View
@@ -101,14 +101,14 @@ async def show(
 
 async def remove(
     number: int, caller: Caller, database: Database, settings: CatalogSettings
-) -> Response[Message]:
+) -> Response[EntityMessage]:
     """DELETE /v1/media/{number}."""
     view = await _find(number, caller, database, settings)
     try:
         await commands.remove(database, caller, view.media.id)
     except Forbidden as error:
         raise entities.reword_of_media(error) from error
-    return Response(Message(message="Media deleted successfully"), status_code=200)
+    return Response(EntityMessage(message="Media deleted successfully"), status_code=200)
 
 
 async def _find(number: int, caller: Caller, database: Database, settings: CatalogSettings) -> View:
@@ -123,11 +123,11 @@ async def _find(number: int, caller: Caller, database: Database, settings: Catal
 
 @post("/batch/delete", status_code=200, summary="Delete many media", responses=problems(401, 413, 422))
 async def delete_many(
-    data: JSONBody[DeleteRequest],
+    data: JSONBody[EntityMediaIds],
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
-) -> DeletedBatch:
+) -> EntityDeletions:
     """Each stands alone: what cannot be deleted is told of among `failed`."""
     outcomes: dict[int, TripodError | None] = {}
     for number in dict.fromkeys(data.media_ids):
@@ -147,13 +147,13 @@ async def storage(
     database: NamedDependency[Database],
     *,
     entity_type: FromQuery[str | None] = None,
-) -> Storage:
+) -> EntityStorage:
     """Of what the caller may see, of one type of entity where that is asked for. Sizes are those of originals."""
     no_nul(entity_type=entity_type)
     filters = Filters(profiles=PROFILES, entity_type=entity_type)
     async with database.reading() as connection:
         found = await totals(connection, caller, filters, by=("media_type", "entity_type"))
-    return Storage(
+    return EntityStorage(
         **_sum(found),
         entity_type=entity_type,
         by_media_type=_apart(found, 0),
@@ -161,11 +161,11 @@ async def storage(
     )
 
 
-def _apart(found: list[Total], place: int) -> dict[str, Weight]:
+def _apart(found: list[Total], place: int) -> dict[str, EntityWeight]:
     """By what the keys have at this place."""
     names = sorted({total.key[place] or "none" for total in found})
     return {
-        name: Weight(**_sum([total for total in found if (total.key[place] or "none") == name]))
+        name: EntityWeight(**_sum([total for total in found if (total.key[place] or "none") == name]))
         for name in names
     }
 

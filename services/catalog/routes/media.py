@@ -29,12 +29,14 @@ from services.catalog.schemas import (
 from services.catalog.settings import CatalogSettings
 from services.catalog.similar import similar_media
 from shared.auth import Caller
-from shared.dialects.entities import Message
+from shared.dialects.entities import EntityMessage
 from shared.events.messages import MediaType
 from shared.media import Media, Status
 from shared.openapi import PUBLIC
 
-_BY_NUMBER = {200: ResponseSpec(Message, generate_examples=False, description="Of a number: it is deleted")}
+_BY_NUMBER = {
+    200: ResponseSpec(EntityMessage, generate_examples=False, description="Of a number: it is deleted")
+}
 _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 

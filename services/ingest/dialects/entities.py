@@ -21,7 +21,7 @@ from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
 from shared.dialects import entities
-from shared.dialects.entities import EntityMedia, Uploaded, UploadedBatch
+from shared.dialects.entities import EntityMedia, EntityUpload, EntityUploads
 from shared.dialects.view import View
 from shared.dialects.wording import worded
 from shared.errors import Forbidden
@@ -29,8 +29,8 @@ from shared.errors import Forbidden
 _TAGS = ["entities"]
 
 
-def _shaped(message: str) -> Callable[[View], Uploaded]:
-    return lambda view: Uploaded(media=entities.shape(view), message=message)
+def _shaped(message: str) -> Callable[[View], EntityUpload]:
+    return lambda view: EntityUpload(media=entities.shape(view), message=message)
 
 
 def _answering(request: AnyRequest, shape: Callable[[View], Any]) -> Answering:
@@ -55,7 +55,7 @@ def _handler(slot: Slot) -> HTTPRouteHandler:
         request_max_body_size=None,
         middleware=[answer_early],
         operation_class=form_of(*slot.takes, name=slot.operation),
-        responses=described(Uploaded),
+        responses=described(EntityUpload),
         tags=_TAGS,
         summary=f"Upload to {slot.entity_type} {slot.field}",
         description=f"{slot.who} may. The answer waits for the sizes of the picture.",
@@ -82,7 +82,7 @@ def _handler(slot: Slot) -> HTTPRouteHandler:
     request_max_body_size=None,
     middleware=[answer_early],
     operation_class=form_of(*ANY_FIELDS, name="uploadToEntity"),
-    responses=described(Uploaded),
+    responses=described(EntityUpload),
     tags=_TAGS,
     summary="Upload to any entity",
 )
@@ -103,11 +103,11 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
         file=NAME,
         also={NAME: Schema(type=OpenAPIType.ARRAY, items=FILE, max_items=FILES)},
     ),
-    responses=described(UploadedBatch) | {200: shown(UploadedBatch, "Not one file was taken")},
+    responses=described(EntityUploads) | {200: shown(EntityUploads, "Not one file was taken")},
     tags=_TAGS,
     summary="Upload many files to one entity",
 )
-async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[UploadedBatch]:
+async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[EntityUploads]:
     """Each of the `files` stands alone: one that is refused is told of among `failed`."""
     items = await upload_batch(
         request, caller, reading=ANY, answering=_answering(request, entities.shape), name=NAME

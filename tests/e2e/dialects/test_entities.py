@@ -266,6 +266,7 @@ def test_a_photo_is_turned_upright_measured_and_made_in_the_documented_sizes(one
 
     assert (media["width"], media["height"]) == (1500, 2000)
     assert media["exif"]["camera_model"] == "Model 3"
+    assert "gps" not in media["exif"]
     assert re.fullmatch(r"[0-9a-f]{16}", media["phash"])
     sizes = {}
     for name in ("thumbnail", "small", "medium", "large"):
