@@ -19,7 +19,7 @@ class DemoEntity(msgspec.Struct, frozen=True, kw_only=True):
 ENTITIES = (
     DemoEntity(type="persona", id="1"),
     DemoEntity(type="property", id="123", display_id="PROP-123"),
-    DemoEntity(type="community", id="123", display_id="COMM-123"),
+    DemoEntity(type="community", id="123", display_id="CMY-123"),
     DemoEntity(type="builder", id="12", display_id="BLD-012"),
     DemoEntity(type="post", id="1"),
     DemoEntity(type="user", id="1", display_id="USR-1"),

@@ -15,7 +15,7 @@ from shared.events.messages import EntityLink, MediaType
 from shared.formats import Format
 from shared.profiles import Profile, Profiles
 
-_EARLY_SIDES = {"image/jpeg", "image/png", "image/gif", "image/webp"}
+_EARLY_SIDES = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff"}
 
 
 def check_caller(caller: Caller, profile: Profile, name: str) -> None:

@@ -147,7 +147,8 @@ def reading(slot: Slot, entity_id: str, within_id: str | None = None) -> Reading
     return Reading(parse=parse, profile_known=lambda _said: True, profiles=(slot.profile,))
 
 
-_BY_FIELD = {"avatar": "avatar", "cover": "cover", "logo": "logo", "portfolio": "portfolio"}
+# Not photos: a gallery takes videos as well, which come this way only.
+_BY_FIELD = {(slot.entity_type, slot.field): slot.profile for slot in SLOTS if slot.profile != "photos"}
 _BY_TYPE = {"post": "post", "builder": "portfolio", "user": "entity"}
 ANY_PROFILES = ("gallery", "entity", "post", "portfolio", "avatar", "cover", "logo")
 ANY_FIELDS = (
@@ -165,8 +166,8 @@ ANY_FIELDS = (
 
 def profile_of(entity_type: str, field: str) -> str:
     """What goes for media that is hung on an entity by its type and field instead of by an address of its own: the
-    same as there, so that neither way has wider rights or limits than the other."""
-    return _BY_FIELD.get(field) or _BY_TYPE.get(entity_type) or "gallery"
+    rights of that address, so that this is no way around them."""
+    return _BY_FIELD.get((entity_type, field)) or _BY_TYPE.get(entity_type) or "gallery"
 
 
 def _parse_any(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:

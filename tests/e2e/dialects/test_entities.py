@@ -304,6 +304,8 @@ def padded(size: int, sides: tuple[int, int] = (200, 200)) -> bytes:
         ("builders/12/logo", b"", "a.png", "The file is empty (0 bytes)."),
         ("users/1/avatar", encoded(picture(99, 120)), "a.jpg", "Invalid image dimensions. "),
         ("users/1/avatar", encoded(picture(2001, 120)), "a.jpg", "Invalid image dimensions. "),
+        ("users/1/avatar", encoded(picture(99, 120), "BMP"), "a.bmp", "Invalid image dimensions. "),
+        ("users/1/avatar", encoded(picture(99, 120), "TIFF"), "a.tiff", "Invalid image dimensions. "),
         ("builders/12/logo", encoded(picture(49, 120)), "a.jpg", "Invalid image dimensions. "),
         ("builders/12/logo", encoded(picture(8001, 60)), "a.jpg", "Invalid image dimensions. "),
         ("users/1/avatar", b"%PDF-1.7\n" * 200, "a.pdf",
@@ -372,6 +374,12 @@ def test_the_general_upload_has_no_wider_rights_than_the_slots(two: User) -> Non
         kind, number = entity.split("/")
         answer = two.post("upload", entity_type=kind, entity_id=number, entity_field=field)
         assert answer.status_code == 403, (entity, field, answer.text)
+
+
+def test_an_admin_of_a_community_may_upload_to_any_field_of_it(one: User) -> None:
+    for field in ("", "gallery", "cover", "avatar"):
+        media = one.upload("upload", entity_type="community", entity_id="123", entity_field=field)
+        assert media["entity_field"] == (field or None)
 
 
 # General upload
