@@ -158,7 +158,8 @@ def test_the_list_is_newest_first_and_narrows_by_persona_and_type(ann: Owner) ->
     assert ann.get("/media/files", media_type="video") == []
     assert [one["id"] for one in ann.get("/media/files", skip=1, limit=1)] == numbers[1:2]
     assert ann.http.get("/media/files", params={"media_type": "smell"}).status_code == 422
-    assert ann.get("/media/files/") == found
+    # Numbers only: what is being processed may change between two looks.
+    assert [one["id"] for one in ann.get("/media/files/")] == numbers
 
 
 def test_one_file_is_shown_downloaded_changed_and_deleted(ann: Owner) -> None:
