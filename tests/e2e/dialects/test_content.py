@@ -355,6 +355,23 @@ def test_media_outlive_their_content(
     assert refusal(ann.post(content_id=about)) == (404, "Content not found")
 
 
+def test_the_media_of_many_contents_come_at_once(
+    ann: Author, nobody: httpx.Client, new_content: Callable[..., str]
+) -> None:
+    first, second, empty = new_content(), new_content(), str(uuid.uuid4())
+    made = {about: ann.upload(content_id=about)["id"] for about in (first, second)}
+    answer = nobody.post("/v1/media/lookup", json={"type": "content", "ids": [first, second, empty]})
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["items"]
+    assert {about: [one["id"] for one in found] for about, found in items.items()} == {
+        first: [made[first]],
+        second: [made[second]],
+        empty: [],
+    }
+    for about in made:
+        assert nobody.get(items[about][0]["thumbnail_url"]).status_code == 200
+
+
 def test_only_whoever_uploaded_changes_and_deletes(
     ann: Author, bob: Author, service: httpx.Client, new_content: Callable[..., str]
 ) -> None:
@@ -456,6 +473,15 @@ def test_an_id_that_is_no_uuid_is_a_bad_request(ann: Author, path: str) -> None:
     status, detail = refusal(ann.http.get(MEDIA + path))
     assert status == 400
     assert re.match(r"Invalid (media_id|content_id|uploaded_by) format", detail)
+
+
+def test_a_picture_that_cannot_be_processed_stays_as_it_came(ann: Author, nobody: httpx.Client) -> None:
+    data = photo(640, 480, seed=76)[:9000]
+    made = ann.upload(data, "broken.jpg")
+    assert (made["file_size"], made["width"], made["thumbnail_url"]) == (len(data), None, None)
+    assert nobody.get(f"{MEDIA}/{made['id']}/download").content == data
+    missing = nobody.get(made["url"].replace(".jpg", "_thumb.jpg"))
+    assert (missing.status_code, "retry-after" in missing.headers) == (404, False)
 
 
 # Examples

@@ -380,6 +380,18 @@ def test_the_flag_opens_and_closes_a_media(ann: User, nobody: httpx.Client) -> N
         assert nobody.get(made["urls"]["small"]).status_code == status
 
 
+def test_an_admin_uses_our_own_api(ann: User, caller: Caller) -> None:
+    made, admin = ann.ready(name="reported.png", is_public="false"), caller("keeper", "admin")
+    query: dict[str, str] = {"owner": str(ann.number), "media_type": "image", "status": "ready"}
+    listed = admin.get("/v1/media", params=query).json()["items"]
+    path = next(f"/v1/media/{one['id']}" for one in listed if one["number"] == made["id"])
+    assert admin.patch(path, json={"is_public": True}).json()["is_public"] is True
+    assert admin.post(f"{path}/reprocess").status_code == 202
+    assert ann.final(made["id"])["is_public"]
+    assert admin.delete(path).status_code == 204
+    assert refusal(ann.http.get(f"{MEDIA}{made['id']}/")) == MISSING
+
+
 def test_without_a_token_there_is_no_api(nobody: httpx.Client, ann: User) -> None:
     made = ann.upload()["id"]
     for method, path in (
