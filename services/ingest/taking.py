@@ -20,6 +20,7 @@ from services.ingest.source import Source
 from services.ingest.transfer import Head, Transfer, read_head
 from shared import failpoints, profiles
 from shared.auth import Caller
+from shared.dialects.users import caller_integer_id
 from shared.entities import Entity
 from shared.errors import Conflict, Invalid, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
@@ -306,13 +307,14 @@ def _template(known: Profiles, file: File) -> str:
 
 def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
     link, known = file.source.early.entity, file.entity
+    user = caller_integer_id(wish.caller)
     place = None
     if link is not None:
         place = keys.Place(type=link.type, id=link.id, display_id=known.display_id if known else None)
     return keys.Naming(
         media_id=attempt.id,
         number=attempt.number,
-        owner=wish.owner,
+        owner=wish.owner if user is None else str(user),
         kind=file.found.media_type,
         filename=file.source.filename,
         extension=file.found.extension,

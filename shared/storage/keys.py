@@ -31,7 +31,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Naming(msgspec.Struct, frozen=True, kw_only=True):
-    """What a template may use of one upload."""
+    """What a template may use of one upload. `owner`: the user's number where they have one, as the older systems
+    that name users in keys know them, else the `sub`."""
 
     media_id: uuid.UUID
     number: int

@@ -23,7 +23,7 @@ from shared.errors import Malformed, NotFound, TooLarge, TripodError
 
 _MEDIA_TYPE = {
     "media_type": Schema(
-        type=OpenAPIType.STRING, enum=list(content.MEDIA_TYPES), description="What the file is; needed."
+        type=OpenAPIType.STRING, enum=list(content.MEDIA_TYPES), description="What the file is."
     )
 }
 _CONTENT_ID = {
@@ -37,7 +37,9 @@ _CONTENT_ID = {
     "/upload",
     request_max_body_size=None,
     middleware=[answer_early],
-    operation_class=form_of("metadata", name="uploadContentMedia", also={**_MEDIA_TYPE, **_CONTENT_ID}),
+    operation_class=form_of(
+        "metadata", name="uploadContentMedia", also={**_MEDIA_TYPE, **_CONTENT_ID}, needs=("media_type",)
+    ),
     responses=described(content.ContentMedia),
     summary="Upload one file",
 )
@@ -50,7 +52,7 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
     "/content/{content_id:str}/upload",
     request_max_body_size=None,
     middleware=[answer_early],
-    operation_class=form_of("metadata", name="uploadMediaOfContent", also=_MEDIA_TYPE),
+    operation_class=form_of("metadata", name="uploadMediaOfContent", also=_MEDIA_TYPE, needs=("media_type",)),
     responses=described(content.ContentMedia),
     summary="Upload one file of a content",
 )

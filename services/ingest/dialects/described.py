@@ -11,9 +11,15 @@ from services.ingest.openapi import FIELDS, FILE, HEADERS, REPLAYED, RESPONSES, 
 from shared.openapi import with_headers
 
 
-def form_of(*names: str, name: str, file: str = "file", also: Mapping[str, Schema] | None = None) -> Any:
-    """The `operation_class` of a form with one file, fields of ours by these names, and those that are `also` there.
-    `name` is the operation's id."""
+def form_of(
+    *names: str,
+    name: str,
+    file: str = "file",
+    also: Mapping[str, Schema] | None = None,
+    needs: tuple[str, ...] = (),
+) -> Any:
+    """The `operation_class` of a form with one file, fields of ours by these names, and those that are `also` there,
+    of which it `needs` some. `name` is the operation's id."""
     properties: dict[str, Reference | Schema] = {
         file: FILE,
         **{each: FIELDS[each] for each in names},
@@ -23,7 +29,7 @@ def form_of(*names: str, name: str, file: str = "file", also: Mapping[str, Schem
     @dataclass
     class DialectForm(Operation):
         def __post_init__(self) -> None:
-            schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=[file])
+            schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=[file, *needs])
             self.request_body = RequestBody(
                 content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True
             )

@@ -424,6 +424,7 @@ def test_a_user_known_by_the_claim_uid_is_that_number(caller: Caller, new_number
         lambda: answer if (answer := http.get(f"{MEDIA}{made['id']}/")).is_success else None, "the row"
     )
     assert (found.json()["user"], found.json()["user_username"]) == (number, "some_body")
+    assert f"/media/user_{number}/image/" in made["urls"]["original"]
     assert http.get(made["urls"]["original"]).content == SMALL
 
 

@@ -14,7 +14,8 @@ from shared.events.messages import EntityLink, MediaUploaded
 from shared.ids import id_time
 from tests.fixtures.openapi import check
 from tests.fixtures.pictures import encoded, picture
-from tests.integration.ingest.conftest import Gateway, Start, Wire, eventually, request_head
+from tests.fixtures.tokens import bearer
+from tests.integration.ingest.conftest import SECRET, Gateway, Start, Wire, eventually, request_head
 
 JPEG = encoded(picture(64, 48))
 FILE = {"file": ("My Photo.jpg", JPEG, "image/jpeg")}
@@ -153,6 +154,20 @@ async def test_mediafiles_takes_files_of_everybody_with_a_token(start: Start) ->
             assert event.key == f"user_ann/image/{event.number}_my-photo.jpg"
             assert made["urls"]["original"] == f"http://origin.test/media/{event.key}"
             assert (made["user"], made["user_username"], made["status"]) == (None, "ann", "processing")
+
+
+async def test_a_user_with_a_number_has_it_in_the_place_of_their_files(start: Start) -> None:
+    async with start(**settings()) as gateway:
+        for claims, folder in (
+            ({"sub": "somebody", "uid": 12}, "user_12"),
+            ({"sub": "7", "uid": 12}, "user_7"),
+            ({"sub": "some/body"}, "user_some-body"),
+        ):
+            token = {"Authorization": bearer(claims, SECRET)}
+            answer = await gateway.http.post(MEDIAFILES, files=FILE, headers=token)
+            assert answer.status_code == 201, answer.text
+            assert (await uploads(gateway))[-1].key.split("/")[0] == folder
+            assert f"/media/{folder}/image/" in answer.json()["urls"]["original"]
 
 
 @pytest.mark.parametrize(
