@@ -159,7 +159,8 @@ async def test_the_same_key_twice_gives_the_same_media(gateway: Gateway) -> None
 
 
 async def test_a_retry_takes_only_what_failed_before(gateway: Gateway) -> None:
-    late = {**PROPERTY, "entity_field": "avatar"}  # an avatar's sides have at least 100 pixels
+    # An avatar's sides have at least 100 pixels.
+    late = {"entity_type": "user", "entity_id": "ann", "entity_field": "avatar"}
     body = form(*said(late), *pictures(1), part("files", encoded(picture(300, 300), "PNG"), "large.png"))
     first = await send(gateway, body, **{"Idempotency-Key": "partly"})
     second = await send(gateway, body, **{"Idempotency-Key": "partly"})
