@@ -1,12 +1,16 @@
 """Many files in one form, on a real broker and a real store, without a catalog."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from services.ingest import intents
 from services.ingest.batch import FILES
 from shared import profiles
 from shared.entities import Entity
@@ -188,7 +192,41 @@ async def test_a_form_without_a_file_is_no_batch(gateway: Gateway) -> None:
     assert "'files'" in answer.json()["detail"]
 
 
+async def test_files_that_wait_for_a_slow_form_are_kept_for_it(gateway: Gateway) -> None:
+    body = form(*said(PROPERTY), *pictures(2))
+    cut = body.index(b"1.png") + 200
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(len(body))}
+    wire = Wire(gateway.port)
+    await wire.send(request_head(PATH, headers) + body[:cut])
+
+    async def held_since() -> datetime | None:
+        held = [await gateway.bus.kv(topology.INTENTS).get(k) for k in await gateway.keys(topology.INTENTS)]
+        return min((intents.decode(entry.value).until for entry in held if entry), default=None)
+
+    first = await eventually(held_since, "the first file to be on its way")
+    lasting = timedelta(seconds=gateway.ingest.settings.timing.lease)
+
+    async def renewed() -> bool:
+        until = await held_since()
+        return until is not None and until > first + lasting
+
+    await eventually(renewed, "more time to pass than an upload is held for without a sign of life")
+    await wire.send(body[cut:])
+    assert await wire.status() == 201
+    assert len(await uploaded(gateway)) == 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_digest_of_the_request_goes_for_all_of_its_files(gateway: Gateway, *, whole: bool) -> None:
+    body = form(*said(PROPERTY), *pictures(3))
+    digest = hashlib.sha256(body if whole else b"other").digest()
+    answer = await send(gateway, body, **{"Content-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:"})
+    assert answer.json()["uploaded_count"] == (3 if whole else 0), answer.text
+    assert len(await uploaded(gateway)) == len(gateway.files()) == (3 if whole else 0)
+
+
 async def test_two_batches_at_once_do_not_mix(gateway: Gateway) -> None:
+    await send(gateway, form(*said(PROPERTY), *pictures(1)))  # rclone makes a new folder for one at a time
     bodies: list[Any] = [form(*said({**PROPERTY, "caption": name}), *pictures(3)) for name in ("one", "two")]
     answers = await asyncio.gather(*(send(gateway, body) for body in bodies))
     captions = [{media["caption"] for media in answer.json()["uploaded"]} for answer in answers]
