@@ -9,7 +9,15 @@ import msgspec
 from shared.dialects.users import integer_id, username
 from shared.dialects.view import View
 from shared.dialects.whole import whole
-from shared.errors import Malformed, NotFound, TooLarge, TripodError, Unauthenticated, UnsupportedType
+from shared.errors import (
+    Invalid,
+    Malformed,
+    NotFound,
+    TooLarge,
+    TripodError,
+    Unauthenticated,
+    UnsupportedType,
+)
 from shared.media import Status
 
 PROFILE = "mediafiles"
@@ -168,7 +176,7 @@ def absent() -> NotFound:
 
 
 def reword(error: TripodError) -> TripodError:
-    """A file that is refused for what it is is a bad request here."""
+    """Whatever is refused for what it is is a bad request here."""
     if isinstance(error, Unauthenticated):
         return Unauthenticated(
             f"Authentication credentials were not provided or are not valid. {error.detail}"
@@ -179,4 +187,6 @@ def reword(error: TripodError) -> TripodError:
         return Malformed(f"File size exceeds maximum allowed size ({limit}{what})", **error.extra)
     if isinstance(error, UnsupportedType) and "found" in error.extra:
         return Malformed(f"Unsupported file type. {error.detail} Supported are {_FORMATS}.", **error.extra)
+    if isinstance(error, Invalid):
+        return Malformed(error.detail, **error.extra)
     return error

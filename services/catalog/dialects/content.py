@@ -14,7 +14,7 @@ from services.catalog.database import Database
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
 from services.catalog.routes.files import deliver
-from services.catalog.schemas import MediaPatch
+from services.catalog.schemas import Disposition, MediaPatch
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.dialects import content
@@ -222,7 +222,7 @@ async def _own(database: Database, caller: Caller, media_id: str, to: str) -> Vi
     return view
 
 
-async def _file(request: Request[Any, Any, Any], caller: Caller, view: View, shown: Any) -> ASGIApp:
+async def _file(request: Request[Any, Any, Any], caller: Caller, view: View, shown: Disposition) -> ASGIApp:
     return await deliver(
         request,
         caller,

@@ -159,7 +159,7 @@ async def get_variant(
     """As `urls` names it. One that is being made is waited for; then it is 404 with Retry-After."""
     number, name = mediafiles.variant_of(filename) or (None, "")
     view = await _find(database, optional_caller, _ANY, number)
-    if request.url.path.strip("/") != f"media/{mediafiles.variant_path(view, name)}":
+    if request.scope["path"].strip("/") != f"media/{mediafiles.variant_path(view, name)}":
         raise mediafiles.absent()
     return await deliver(request, optional_caller, view.media.id, variant=name)
 

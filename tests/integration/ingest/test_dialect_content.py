@@ -206,7 +206,7 @@ CASES: list[tuple[str, str, dict[str, Any], int]] = [
     (OF_CONTENT, OF_CONTENT.format(content_id=GONE), {"files": FILE, "data": IMAGE}, 404),
     (MEDIAFILES, MEDIAFILES, {"files": FILE, "headers": {"Idempotency-Key": "l"}}, 201),
     (MEDIAFILES, MEDIAFILES, {"files": {"file": ("a.png", JPEG)}}, 400),
-    (MEDIAFILES, MEDIAFILES, {"files": FILE, "data": {"is_public": "perhaps"}}, 422),
+    (MEDIAFILES, MEDIAFILES, {"files": FILE, "data": {"is_public": "perhaps"}}, 400),
     (MEDIAFILES, MEDIAFILES, {"files": FILE, "headers": {"Authorization": "Bearer x"}}, 401),
 ]
 
