@@ -115,10 +115,10 @@ class Job:
 
     async def _attempt_once(self, context: EventContext) -> bool:
         policy = self._policy
-        if self._attempt > policy.durable.attempts:
+        if self._attempt > policy.durable.vain:
             error = Exhausted(
                 f"The event was handed out {self._attempt} times, and its worker ended each time before it was "
-                f"done; at most {policy.durable.attempts} attempts are allowed."
+                f"done; at most {policy.durable.vain} times are allowed."
             )
             return await self._give_up(context, error)
         try:

@@ -42,6 +42,15 @@ class Durable(msgspec.Struct, frozen=True, kw_only=True):
     backoff: tuple[float, ...] = (1, 5, 30, 120)  # seconds before attempt 2, 3, ...; the last one repeats
 
     @property
+    def vain(self) -> int:
+        """How often a message may have been handed out without a word of how that ended before it is given up.
+
+        More than `attempts`: a broker that was away hands out again what is still worked on, and the worker that
+        knows so may be restarted. What is told of a death would then be that of a good message.
+        """
+        return self.attempts + 10
+
+    @property
     def max_deliver(self) -> int:
         return self.attempts + 20
 

@@ -161,7 +161,7 @@ async def test_an_event_whose_worker_died_every_time_is_not_run_again(bus: Bus) 
     hasty = msgspec.structs.replace(WORKER, ack_wait=timedelta(milliseconds=100))
     await bus.ensure(Topology(streams=(), durables=(hasty,), buckets=()))
     await send(bus, "killer")
-    for _ in range(WORKER.attempts):  # each time a worker takes it and is never heard of again
+    for _ in range(WORKER.vain):  # each time a worker takes it and is never heard of again
         assert len(await fetch(bus)) == 1
     errors: list[Exception] = []
 
@@ -176,6 +176,23 @@ async def test_an_event_whose_worker_died_every_time_is_not_run_again(bus: Bus) 
     assert [type(error) for error in errors] == [Exhausted]
     (listed,) = await dead_letters.list_all(bus)
     assert listed.letter.code == "exhausted"
+
+
+async def test_an_event_that_was_handed_out_often_while_the_broker_came_and_went_is_run_by_a_new_worker(
+    bus: Bus,
+) -> None:
+    hasty = msgspec.structs.replace(WORKER, ack_wait=timedelta(milliseconds=100))
+    await bus.ensure(Topology(streams=(), durables=(hasty,), buckets=()))
+    await send(bus, "held")
+    # A worker holds it while what it needs is down, and is killed: nobody else knows that these were no attempts.
+    for _ in range(WORKER.attempts + 1):
+        assert len(await fetch(bus)) == 1
+    handler = Recorder()
+    loop = Loop(bus, handler)
+    async with running(loop.work):
+        await until(lambda: loop.count("handled") == 1)
+    assert handler.done == ["held"]
+    assert await dead_letters.list_all(bus) == []
 
 
 async def test_a_replayed_letter_is_the_same_event_and_the_letter_is_erased(bus: Bus) -> None:
