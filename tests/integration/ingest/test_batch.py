@@ -93,17 +93,28 @@ async def test_fields_after_the_files_go_for_all_of_them(gateway: Gateway) -> No
     )  # a key uses what is known before the bytes
 
 
-async def test_one_bad_file_among_five_fails_alone(gateway: Gateway) -> None:
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"plain text, and enough of it. " * 9000, "Invalid file type."),
+        (PICTURES[0] + bytes(20 * 2**20), "File too large. Maximum size for image is 20 MB."),
+        (encoded(picture(40, 90), "PNG"), "Invalid image dimensions."),
+        (b"", "The file is empty"),
+    ],
+    ids=["type", "size", "sides", "empty"],
+)
+async def test_one_bad_file_among_five_fails_alone(gateway: Gateway, bad: bytes, why: str) -> None:
     parts = pictures()
-    parts[2] = part("files", b"plain text, and enough of it. " * 9000, "not-a-picture.png")
+    parts[2] = part("files", bad, "bad.png")
     answer = await send(gateway, form(*said(PROPERTY), *parts))
 
     found = answer.json()
     assert answer.status_code == 201
     assert (found["uploaded_count"], found["failed_count"]) == (4, 1)
     assert found["message"] == "Successfully uploaded 4 of 5 files"
-    assert found["failed"][0]["filename"] == "not-a-picture.png"
-    assert found["failed"][0]["error"].startswith("Invalid file type.")
+    assert found["failed"][0]["filename"] == "bad.png"
+    assert found["failed"][0]["error"].startswith(why)
+    assert [media["filename"] for media in found["uploaded"]] == ["0.png", "1.png", "3.png", "4.png"]
     assert len(gateway.files()) == len(await uploaded(gateway)) == 4
     assert await gateway.keys(topology.INTENTS) == []
 
