@@ -1,13 +1,17 @@
 """What failed long ago goes by itself, where the API that it came by promises that."""
 
+import asyncio
 from datetime import timedelta
 
+from structlog.testing import capture_logs
+
 from services.catalog.commands import reprocess
-from services.catalog.database import CLEANER, Database, try_lock
-from services.catalog.failed import clean
+from services.catalog.database import CLEANER, Database, DatabaseSettings, try_lock
+from services.catalog.failed import clean, keep_cleaning
 from services.catalog.projector import Told, project
 from shared.auth import Caller
 from shared.events.messages import MediaDeleted, decode
+from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import all_rows
 from tests.integration.catalog.test_lists import fill
@@ -54,3 +58,20 @@ async def test_more_than_one_batch_goes_and_one_process_at_a_time_is_at_it(datab
         assert await clean(database, PROFILE, age=WEEK, now=later) == 0
     assert await clean(database, PROFILE, age=WEEK, now=later) == 250
     assert await all_rows(database, "media") == []
+
+
+async def test_a_database_that_is_away_does_not_end_the_duty_and_stop_does() -> None:
+    away = Database(DatabaseSettings(url="postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        duty = asyncio.create_task(keep_cleaning(away, PROFILE, days=7, stop=stop))
+
+        async def tried() -> bool:
+            return any(entry["event"] == "failed.not_cleaned" for entry in logs)
+
+        await eventually_async(tried, "the duty to have tried")
+        assert not duty.done()
+        stop.set()
+        await duty
+    await keep_cleaning(away, PROFILE, days=0, stop=asyncio.Event())
+    await away.close()
