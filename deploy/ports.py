@@ -7,7 +7,6 @@ import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import psutil
 
@@ -18,9 +17,9 @@ from deploy.errors import StackError
 LOWEST, HIGHEST = 10_000, 30_000
 
 _reserved: set[int] = set()
-_book: list[IO[bytes]] = []
-"""The file whose n-th byte is locked by the process that port n was given to; opened once, because closing it anywhere
-would end all locks."""
+_book: list[int] = []
+"""The descriptor of the file whose n-th byte is locked by the process that port n was given to; opened once, because
+closing it anywhere would end all locks."""
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -56,7 +55,7 @@ def _reserve(port: int) -> bool:
         return False
     if not _book:
         path = Path(tempfile.gettempdir()) / f"tripod-ports-{os.getuid()}"
-        _book.append(path.open("ab"))
+        _book.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     try:
         fcntl.lockf(_book[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except BlockingIOError:

@@ -52,7 +52,10 @@ def create_app(settings: CatalogSettings) -> Litestar:
             await bus.ensure(settings.bus.topology)
         finding = duties.finding(database, settings.http.base_url)
         try:
-            async with bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding):
+            async with (
+                bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding),
+                bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
+            ):
                 _start(
                     background,
                     settings,

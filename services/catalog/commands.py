@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,6 +58,19 @@ async def remove(database: Database, caller: Caller, media_id: uuid.UUID) -> Non
     """Raises NotFound, Forbidden."""
     async with database.writing() as connection:
         await bury(connection, await _own(connection, caller, media_id))
+
+
+async def take_back(database: Database, media_id: uuid.UUID) -> bool:
+    """Delete a media whose first processing has failed, because its upload is refused for that; whether it was so."""
+    async with database.writing() as connection:
+        await lock_media(connection, media_id)
+        found = select(media).where(
+            media.c.id == media_id, media.c.status == "failed", media.c.generation == 1
+        )
+        row = (await connection.execute(found)).mappings().first()
+        if row is not None:
+            await bury(connection, row)
+    return row is not None
 
 
 async def remove_many(

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from sqlalchemy import text
 
-from services.catalog import numbers, registry, rows
+from services.catalog import commands, numbers, registry, rows
 from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
 from services.catalog.projector import project
@@ -98,6 +98,19 @@ def finding(database: Database, base_url: str) -> Callable[[Message], Awaitable[
         async with database.reading() as connection:
             media = await rows.load(connection, media_id, base_url)
         return b"" if media is None else msgspec.json.encode(media)
+
+    return answer
+
+
+def taking_back(database: Database) -> Callable[[Message], Awaitable[bytes]]:
+    """Answers `catalog.v1.take_back`: deletes the media of {"id"} whose first processing has failed, as ingest asks
+    where it refuses the upload for that. `true` where there was one."""
+
+    async def answer(message: Message) -> bytes:
+        asked = msgspec.json.decode(message.data, type=dict[str, str])
+        media_id = parse_ref(asked.get("id", ""))
+        done = media_id is not None and await commands.take_back(database, media_id)
+        return msgspec.json.encode(done)
 
     return answer
 

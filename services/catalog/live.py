@@ -13,7 +13,7 @@ import structlog
 from services.catalog import registry, rights
 from services.catalog.database import Database
 from services.catalog.relay import SEQUENCE_HEADER
-from services.catalog.rows import OUTSIDE
+from services.catalog.rows import OUTSIDE, without_place
 from shared.auth import Caller
 from shared.entities import Entity
 from shared.errors import Malformed, Unavailable
@@ -181,7 +181,8 @@ async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:
 def _as_outsiders_see(shown: LiveMessage) -> LiveMessage:
     if shown.media is None:
         return shown
-    return msgspec.structs.replace(shown, media={**shown.media, **OUTSIDE})
+    known = without_place(shown.media.get("exif", {}))
+    return msgspec.structs.replace(shown, media={**shown.media, **OUTSIDE, "exif": known})
 
 
 def _shown(event: Shown) -> LiveMessage:

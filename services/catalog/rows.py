@@ -21,6 +21,8 @@ from shared.media import Media, MediaError, media_url, show_variants
 THUMBNAIL = "thumbnail"
 OUTSIDE: dict[str, Any] = {"timings": {}, "warnings": ()}
 """What a media object shows instead to those who may not change the media."""
+PLACE_TAKEN = "gps"
+"""Of EXIF what is left out for them: it may be somebody's home."""
 Shaped: TypeAlias = Select[Any]
 Record: TypeAlias = RowMapping | Mapping[str, Any]
 
@@ -126,9 +128,15 @@ def shaped_for(caller: Caller, *extra: ColumnElement[Any]) -> Shaped:
 
 
 def show_to_caller(row: Record, base_url: str) -> Media:
-    """How a media was made is the business of those who may change it."""
+    """How a media was made, and where a picture was taken, is the business of those who may change it."""
     shown = show(row, base_url)
-    return shown if row["may_change"] else msgspec.structs.replace(shown, **OUTSIDE)
+    if row["may_change"]:
+        return shown
+    return msgspec.structs.replace(shown, **OUTSIDE, exif=without_place(shown.exif))
+
+
+def without_place(exif: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in exif.items() if name != PLACE_TAKEN}
 
 
 def view(row: Record, base_url: str) -> View:

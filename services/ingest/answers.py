@@ -12,14 +12,15 @@ from services.ingest.context import Ingest
 from services.ingest.idempotency import Answer
 from shared.dialects import view
 from shared.dialects.view import View
-from shared.errors import Malformed
+from shared.errors import Invalid, Malformed, Unavailable
 from shared.events import topology
-from shared.events.bus import Message
+from shared.events.bus import Message, NoAnswer
 from shared.events.messages import MediaCreated, MediaUpdated, MediaUploaded, decode
 from shared.media import Media, from_upload
 
 log = structlog.get_logger()
 
+_TAKE_BACK_SECONDS = 2.0
 Until: TypeAlias = Literal["acknowledged", "committed", "processed"]
 
 
@@ -54,6 +55,23 @@ def answer_to(
     )
 
 
+async def _taken_back(ingest: Ingest, event: MediaUploaded) -> bool:
+    """Whether the catalog has deleted the media again; when it does not say so, the upload stands."""
+    question = msgspec.json.encode({"id": str(event.id)})
+    try:
+        answer = await ingest.bus.request(topology.CATALOG_TAKE_BACK, question, timeout=_TAKE_BACK_SECONDS)
+    except (NoAnswer, Unavailable) as error:
+        log.warning("upload.not_taken_back", media_id=str(event.id), error=str(error))
+        return False
+    return msgspec.json.decode(answer, type=bool)
+
+
+def _not_processed(media: Media) -> Invalid:
+    reason = media.error.detail if media.error else "it cannot be processed."
+    code = media.error.code if media.error else "failed"
+    return Invalid(f"The file cannot be processed: {reason}", field="file", reason=code)
+
+
 async def given(
     ingest: Ingest,
     answering: Answering,
@@ -61,7 +79,8 @@ async def given(
     publish: Callable[[str | None], Awaitable[None]],
     settle: Callable[[], Awaitable[None]],
 ) -> Answer:
-    """Publish, settle, wait for what is wanted while the catalog lives, and answer."""
+    """Publish, settle, wait for what is wanted while the catalog lives, and answer. Raises Invalid for a file that
+    was to be processed and cannot be: then it is deleted again."""
     media = None
     committed = False
     if answering.until == "acknowledged" or not ingest.heartbeat.alive:
@@ -69,6 +88,8 @@ async def given(
         await settle()
     elif answering.until == "processed":
         media = await _await_result(ingest, event, publish, settle, seconds=answering.seconds)
+        if media is not None and media.status == "failed" and await _taken_back(ingest, event):
+            raise _not_processed(media)
     else:
         committed = await _await_commit(ingest, publish, settle, seconds=answering.seconds)
     return answer_to(ingest, answering, event, committed=committed, media=media)
@@ -129,7 +150,7 @@ def _told(message: Message) -> Media | None:
     try:
         event = decode(message.data)[1]
     except Malformed as error:
-        log.warning("live.unreadable", subject=message.subject, error=error.detail)
+        log.warning("live.unreadable", subject=message.subject, error=str(error))
         return None
     return msgspec.convert(event.media, Media) if isinstance(event, (MediaCreated, MediaUpdated)) else None
 

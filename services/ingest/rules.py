@@ -8,6 +8,7 @@ import msgspec
 from services.ingest.limits import bytes_text
 from shared import entities
 from shared.auth import Caller
+from shared.dialects.users import caller_integer_id
 from shared.entities import Entity
 from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
 from shared.events.bus import KeyValue
@@ -56,8 +57,8 @@ async def check_part(
 
 
 def is_self(caller: Caller, user_id: str) -> bool:
-    """Whether this is the caller's own user id, by the token's `sub` or its integer `uid`."""
-    return caller.sub is not None and (caller.sub == user_id or str(caller.uid) == user_id)
+    """Whether this is the caller's own user id: the token's `sub`, or its integer `uid` where that is no number."""
+    return caller.sub is not None and user_id in {caller.sub, str(caller_integer_id(caller))}
 
 
 def may_attach(caller: Caller, entity: Entity, profile: Profile) -> bool:

@@ -26,6 +26,7 @@ from shared.errors import Conflict, Invalid, TooLarge, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
 from shared.formats import Format
 from shared.ids import id_time
+from shared.names import extension
 from shared.profiles import Profile, Profiles
 from shared.storage import keys
 
@@ -317,9 +318,15 @@ def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
         owner=wish.owner if user is None else str(user),
         kind=file.found.media_type,
         filename=file.source.filename,
-        extension=file.found.extension,
+        extension=_extension(file),
         entity=place,
     )
+
+
+def _extension(file: File) -> str:
+    """The name's own where the format may have it, else the format's usual one."""
+    given = extension(file.source.filename)
+    return given if given in file.found.extensions else file.found.extension
 
 
 def _rejection(

@@ -74,8 +74,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[VariantSpec, ...]
 
     def asked_of(self, mime_type: str, *, animated: bool) -> tuple[VariantSpec, ...]:
-        """What is made of an original of this type, with real formats."""
-        return tuple(spec.resolved(mime_type) for spec in self.variants if not (animated and spec.still_only))
+        """What is made of an original of this type, with real formats. A GIF counts as animated even when it stands
+        still: its replacement could not be one, and would contradict the file's name."""
+        moving = animated or mime_type == "image/gif"
+        return tuple(spec.resolved(mime_type) for spec in self.variants if not (moving and spec.still_only))
 
 
 STANDARD = Recipe(

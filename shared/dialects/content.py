@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from shared.dialects.users import uuid_id
-from shared.dialects.view import View
+from shared.dialects.view import View, to_second
 from shared.errors import Invalid, Malformed, TooLarge, TripodError, UnsupportedType
 from shared.formats import BY_MIME
 
@@ -91,8 +91,8 @@ def shape(view: View, base_url: str) -> ContentMedia:
         duration=None if media.duration is None else round(media.duration),
         metadata=media.metadata,
         uploaded_by=uuid_id(media.owner),
-        created_at=media.created_at,
-        updated_at=media.updated_at,
+        created_at=to_second(media.created_at),
+        updated_at=to_second(media.updated_at),
     )
 
 
@@ -160,6 +160,8 @@ def reword(error: TripodError) -> TripodError:
         return over_a_type(error)
     if isinstance(error, UnsupportedType) and "found" in error.extra:
         return Malformed(f"Invalid file type: {error.detail}", **error.extra)
+    if isinstance(error, Invalid) and "reason" in error.extra:
+        return Malformed(f"File processing failed: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and error.extra.get("field") == "metadata":
         return Malformed(f"Invalid metadata JSON: {error.detail}", **error.extra)
     return error

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.dialects.users import integer_id
-from shared.dialects.view import View
+from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
 from shared.errors import Forbidden, Invalid, Malformed, NotFound, TooLarge, TripodError, UnsupportedType
 from shared.events.messages import MediaType
@@ -160,8 +160,8 @@ def shape(view: View) -> EntityMedia:
         phash=media.phash,
         exif={name: value for name, value in media.exif.items() if name != PLACE_TAKEN},
         uploaded_by=integer_id(media.owner, view.owner_uid),
-        created_at=media.created_at,
-        updated_at=media.updated_at,
+        created_at=to_second(media.created_at),
+        updated_at=to_second(media.updated_at),
     )
 
 

@@ -1,13 +1,13 @@
 """The API of the media library: what its answers show, and what somebody without a token may do."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from shared.auth import Caller
 from shared.dialects.settings import Anonymous
 from shared.dialects.users import ANONYMOUS, caller_integer_id, integer_id
-from shared.dialects.view import View
+from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
 from shared.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from shared.events.messages import MediaType
@@ -76,8 +76,8 @@ def shape(view: View, base_url: str) -> LibraryFile:
         is_public=media.is_public,
         url=url,
         download_url=url,
-        created_at=media.created_at.astimezone(UTC),
-        updated_at=media.updated_at.astimezone(UTC),
+        created_at=to_second(media.created_at),
+        updated_at=to_second(media.updated_at),
     )
 
 

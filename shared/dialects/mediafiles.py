@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from shared.dialects.users import integer_id, username
-from shared.dialects.view import View
+from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
 from shared.errors import (
     Invalid,
@@ -127,8 +127,8 @@ def shape(view: View, base_url: str) -> MediafilesMedia:
         bitrate=media.bitrate,
         metadata=media.metadata,
         is_public=media.is_public,
-        created_at=media.created_at,
-        updated_at=media.updated_at,
+        created_at=to_second(media.created_at),
+        updated_at=to_second(media.updated_at),
     )
 
 

@@ -1,5 +1,7 @@
 """What a dialect shapes its answers from: the media object, and what our own API does not show of it."""
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from shared.events.messages import MediaUploaded
@@ -22,6 +24,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def variant(self, name: str) -> Variant | None:
         """None while it is not made, or where the recipe has none of this name."""
         return next((made for made in self.media.variants if made.name == name), None)
+
+
+def to_second(moment: datetime) -> datetime:
+    """A time as the older systems print it: in UTC, without fractions of a second."""
+    return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def of_upload(event: MediaUploaded, base_url: str, media: Media | None = None) -> View:

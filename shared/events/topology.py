@@ -126,6 +126,7 @@ def dead_letter(durable: str) -> str:
 
 CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
 CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
+CATALOG_TAKE_BACK = "catalog.v1.take_back"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
 

@@ -216,9 +216,16 @@ async def _find(
 
 async def _own(database: Database, caller: Caller, media_id: str, to: str) -> View:
     """Raises NotFound, Forbidden: who owns the content has no right to its media here."""
-    view = await _find(database, caller, content.check_uuid("media_id", media_id))
-    if view.media.owner != caller.sub and not caller.governs:
+    wanted = content.check_uuid("media_id", media_id)
+    async with database.reading() as connection:
+        view = await queries.find_view(connection, caller, filters=_filters(), media_id=wanted, base_url="")
+        hidden = view is None and await queries.exists_elsewhere(
+            connection, filters=_filters(), media_id=wanted
+        )
+    if hidden or (view is not None and view.media.owner != caller.sub and not caller.governs):
         raise Forbidden(f"You don't have permission to {to} this media")
+    if view is None:
+        raise NotFound(content.MEDIA_NOT_FOUND)
     return view
 
 

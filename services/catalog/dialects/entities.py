@@ -44,8 +44,8 @@ async def list_of_entity(
     *,
     entity_field: FromQuery[str | None] = None,
 ) -> list[EntityMedia]:
-    """Primary ones first, then by sort order, then in the order in which they came. At most 10,000; none where the
-    entity has none that the caller may see, or is not known."""
+    """Primary ones first, the newest of them before all: a new avatar goes before the former. The others by sort
+    order, then as they came. At most 10,000; none where the entity has none that the caller may see, or is unknown."""
     no_nul(entity_type=entity_type, entity_id=entity_id, entity_field=entity_field)
     filters = Filters(
         profiles=PROFILES, entity_type=entity_type, entity_id=entity_id, entity_field=entity_field
@@ -61,7 +61,13 @@ async def list_of_entity(
             base_url=settings.http.base_url,
         )
     shown = [entities.shape(view) for view in found]
-    return sorted(shown, key=lambda media: (not media.is_primary, media.sort_order))
+    return sorted(shown, key=_place)
+
+
+def _place(media: EntityMedia) -> tuple[bool, int, int]:
+    if media.is_primary:
+        return (False, -media.id, 0)
+    return (True, media.sort_order, media.id)
 
 
 @get("/public/{public_id:str}", summary="One media by its public id", security=PUBLIC,

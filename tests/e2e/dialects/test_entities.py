@@ -467,6 +467,30 @@ def test_the_list_of_an_entity_has_primary_ones_first_and_narrows_to_a_field(
     assert one.get("entity/community/98") == []
 
 
+def test_the_newest_of_primary_ones_goes_before_the_former(one: User, album: str) -> None:
+    number = album.split("/")[1]
+    former, newest = (one.upload(f"communities/{number}/photos", is_primary="true")["id"] for _ in range(2))
+    assert [media["id"] for media in one.get(f"entity/{album}") if media["is_primary"]][:2] == [
+        newest,
+        former,
+    ]
+
+
+def test_a_picture_that_cannot_be_processed_is_told_and_leaves_nothing(one: User, album: str) -> None:
+    kind, number = album.split("/")
+    before = one.get(f"entity/{album}")
+    good = photo(640, 480, seed=72)
+    files = [("files", ("good.jpg", good, "image/jpeg")), ("files", ("bad.jpg", good[:4000], "image/jpeg"))]
+    answer = one.http.post(
+        "/v1/media/batch/upload", files=files, data={"entity_type": kind, "entity_id": number}
+    )
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert (told["uploaded_count"], told["failed_count"], told["failed"][0]["filename"]) == (1, 1, "bad.jpg")
+    assert "cannot be processed" in told["failed"][0]["error"]
+    assert len(one.get(f"entity/{album}")) == len(before) + 1
+
+
 def test_one_media_is_found_by_number_and_by_public_id(one: User, two: User, caller: Caller) -> None:
     media = one.upload("users/1/cover")
     for http in (one.http, two.http, caller()):

@@ -233,8 +233,12 @@ def test_deleting_a_persona_removes_its_files(ann: Owner, service: httpx.Client,
         return ann.http.get(f"/media/files/{made['id']}").status_code == 404
 
     assert eventually(gone, "the file to go with its persona")
-    again = ann.http.post(f"/media/upload/{persona}", files={"file": ("a.png", SMALL)})
-    assert refusal(again) == (404, f"Persona {persona} not found")
+
+    def again() -> httpx.Response | None:
+        answer = ann.http.post(f"/media/upload/{persona}", files={"file": ("a.png", SMALL)})
+        return None if answer.is_success else answer  # ingest hears of it a moment later
+
+    assert refusal(eventually(again, "ingest to know")) == (404, f"Persona {persona} not found")
 
 
 # Usage examples

@@ -121,6 +121,7 @@ async def test_how_a_media_was_made_is_shown_to_who_may_change_it(catalog: Servi
                 assert len(alike) == 1
                 for shown in (one, *listed, alike[0]["media"]):
                     assert (shown["timings"] != {}, shown["warnings"] != []) == (told, told)
+                    assert (shown["exif"].get("gps") is not None, shown["exif"]["make"]) == (told, "Maker 1")
                     assert shown["owner"] == "bob"
 
 

@@ -104,7 +104,12 @@ def test_the_format_of_the_source_is_kept_where_every_browser_shows_it(mime_type
 
 def test_what_is_for_stills_is_not_asked_of_an_animation() -> None:
     assert [spec.name for spec in CONTENT.asked_of("image/gif", animated=True)] == ["thumbnail"]
-    assert [spec.name for spec in CONTENT.asked_of("image/gif", animated=False)] == ["optimised", "thumbnail"]
+    assert [spec.name for spec in CONTENT.asked_of("image/gif", animated=False)] == ["thumbnail"]
+    assert [spec.name for spec in CONTENT.asked_of("image/webp", animated=True)] == ["thumbnail"]
+    assert [spec.name for spec in CONTENT.asked_of("image/webp", animated=False)] == [
+        "optimised",
+        "thumbnail",
+    ]
     assert len(STANDARD.asked_of("image/gif", animated=True)) == len(STANDARD.variants)
 
 
