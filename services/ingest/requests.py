@@ -8,6 +8,7 @@ from litestar import Request, Response
 
 from services.ingest import rules
 from services.ingest.answers import Answering
+from services.ingest.attempt import Wish
 from services.ingest.body import Read, reader
 from services.ingest.context import Ingest
 from services.ingest.digest_fields import CONTENT, REPR, Promised
@@ -16,7 +17,6 @@ from services.ingest.form import boundary_of
 from services.ingest.idempotency import Answer, Asked, check_key
 from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.source import OURS, Reading, Source, from_form
-from services.ingest.taking import Wish
 from services.ingest.upload import upload
 from shared.auth import Caller
 from shared.errors import Malformed, TooLarge

@@ -1,82 +1,32 @@
 """One file from its first byte to its acknowledged event: intent, store, announcement, and what undoes it."""
 
-import secrets
 import uuid
 from datetime import UTC, datetime
 
-import msgspec
 import structlog
 
 from services.ingest import announce, answers, claims, intents, records, rules
-from services.ingest.answers import Answering
+from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
-from services.ingest.digest_fields import Promised
 from services.ingest.fields import Options
-from services.ingest.idempotency import Answer, Asked, fingerprint
+from services.ingest.idempotency import Answer, fingerprint
 from services.ingest.intents import Announcement, Intent
 from services.ingest.leases import Lease, Lost, now_plus, renewed
 from services.ingest.limits import RETRY_SECONDS, ClientGone
+from services.ingest.planning import intent_for
 from services.ingest.source import Source
-from services.ingest.transfer import Head, Transfer, read_head
+from services.ingest.transfer import Head, read_head
 from shared import failpoints, profiles
 from shared.auth import Caller
-from shared.dialects.users import caller_integer_id
 from shared.entities import Entity
-from shared.errors import Conflict, Invalid, TooLarge, TripodError, Unavailable
+from shared.errors import Conflict, Invalid, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
 from shared.formats import Format
 from shared.ids import id_time
-from shared.names import extension
 from shared.profiles import Profile, Profiles
 from shared.storage import keys
 
 log = structlog.get_logger()
-
-
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for beside its bytes, and how it wants to be answered."""
-
-    caller: Caller
-    asked: Asked
-    key: str | None
-    answering: Answering
-    promised: Promised
-
-    @property
-    def owner(self) -> str:
-        return self.caller.sub or ""
-
-
-class Attempt:
-    """One try at one upload. `begun`: the intent is ours; `storing`: the word that it is stored is on its way;
-    `stored`: it can only go forward from here; `head`: the fingerprint of its file, once it is seen and if there
-    is a key that is bound to it."""
-
-    def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
-        self.id = media_id
-        self.number = number
-        self.where = where
-        self.head: str | None = None
-        self.transfer = Transfer()
-        self.begun = False
-        self.storing = False
-        self.stored = False
-
-
-class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that has been looked at; its rest is still to come. `limit` is the most bytes to take of it, `of`
-    says of what that is the limit."""
-
-    source: Source
-    head: Head
-    found: Format
-    sides: tuple[int, int] | None
-    entity: Entity | None
-    limit: int
-    of: str
-
-    def too_large(self) -> TooLarge:
-        return rules.too_large(self.limit, self.of, self.found)
 
 
 async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Answer:
@@ -136,7 +86,7 @@ def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entit
 
 async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Answer:
     timing = ingest.settings.timing
-    lease, former = await intents.begin(ingest.intents, _intent(ingest, wish, attempt, file))
+    lease, former = await intents.begin(ingest.intents, intent_for(ingest.settings, wish, attempt, file))
     attempt.begun = True
     failpoints.reach("ingest.after_intent")
     try:
@@ -275,58 +225,6 @@ async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException, *, s
         await lease.delete()
     except (Unavailable, Lost) as failure:
         log.warning("upload.left_to_sweep", media_id=lease.key, error=str(failure))
-
-
-def _intent(ingest: Ingest, wish: Wish, attempt: Attempt, file: File) -> Intent:
-    name = file.source.early.profile
-    key = keys.original(_template(ingest.settings.profiles, file), _naming(wish, attempt, file))
-    return Intent(
-        holder=secrets.token_hex(8),
-        until=now_plus(ingest.settings.timing.lease),
-        id=attempt.id,
-        number=attempt.number,
-        owner=wish.owner,
-        profile=name,
-        filename=file.source.filename,
-        mime_type=file.found.mime,
-        media_type=file.found.media_type,
-        key=key,
-        state="receiving",
-        size=file.source.size,
-        started_at=datetime.now(UTC),
-        idempotency=attempt.where,
-        head=attempt.head,
-    )
-
-
-def _template(known: Profiles, file: File) -> str:
-    """The profile's, unless it names an entity that is still to come: then the default."""
-    template = known[file.source.early.profile].key
-    named = file.source.early.entity is not None
-    return known["default"].key if keys.needs_entity(template) and not named else template
-
-
-def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
-    link, known = file.source.early.entity, file.entity
-    user = caller_integer_id(wish.caller)
-    place = None
-    if link is not None:
-        place = keys.Place(type=link.type, id=link.id, display_id=known.display_id if known else None)
-    return keys.Naming(
-        media_id=attempt.id,
-        number=attempt.number,
-        owner=wish.owner if user is None else str(user),
-        kind=file.found.media_type,
-        filename=file.source.filename,
-        extension=_extension(file),
-        entity=place,
-    )
-
-
-def _extension(file: File) -> str:
-    """The name's own where the format may have it, else the format's usual one."""
-    given = extension(file.source.filename)
-    return given if given in file.found.extensions else file.found.extension
 
 
 def _rejection(

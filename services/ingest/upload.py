@@ -11,12 +11,13 @@ import structlog
 
 from services.ingest import idempotency, recover
 from services.ingest.answers import answer_to
+from services.ingest.attempt import Attempt, Wish
 from services.ingest.context import Ingest
 from services.ingest.idempotency import Answer, Claim, Done
 from services.ingest.leases import Lost, renewed
 from services.ingest.limits import RETRY_SECONDS
 from services.ingest.source import Source
-from services.ingest.taking import Attempt, Wish, take
+from services.ingest.taking import take
 from services.ingest.transfer import read_head
 from shared import failpoints
 from shared.errors import TripodError, Unavailable
