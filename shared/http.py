@@ -27,7 +27,7 @@ from litestar.types import (
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from shared import trace
-from shared.auth import Authenticator, Caller
+from shared.auth import ANONYMOUS, Authenticator, Caller
 from shared.env import Env
 from shared.errors import Unauthenticated
 from shared.json_body import MOST_BYTES, JsonRequest
@@ -82,6 +82,14 @@ async def provide_optional_caller(request: Request[Any, Any, Any]) -> Caller:
     """Whoever asks, ANONYMOUS included."""
     authenticator: Authenticator = request.app.state.authenticator
     return await authenticator.caller(request.headers.get("authorization"))
+
+
+async def provide_lenient_caller(request: Request[Any, Any, Any]) -> Caller:
+    """Whoever asks; ANONYMOUS where the token does not hold, for routes that are public whatever comes along."""
+    try:
+        return await provide_optional_caller(request)
+    except Unauthenticated:
+        return ANONYMOUS
 
 
 async def provide_caller(request: Request[Any, Any, Any]) -> Caller:

@@ -123,7 +123,7 @@ class StatusOperation(Operation):
         self.summary = "Where an upload stands"
 
 
-def _problem(error: type[TripodError], description: str, detail: str) -> ResponseSpec:
+def problem(error: type[TripodError], description: str, detail: str) -> ResponseSpec:
     example = Problem(
         type=f"urn:tripod:problem:{error.code}",
         title=error.title,
@@ -144,10 +144,10 @@ def shown(container: type, description: str) -> ResponseSpec:
     return ResponseSpec(data_container=container, generate_examples=False, description=description)
 
 
-_UNAUTHENTICATED = _problem(
+_UNAUTHENTICATED = problem(
     errors.Unauthenticated, "No token", "This needs a token: send 'Authorization: Bearer <token>'."
 )
-_UNAVAILABLE = _problem(
+_UNAVAILABLE = problem(
     errors.Unavailable,
     "Broker or store down; ask again after `Retry-After`",
     "The message broker is not reachable, so nothing can be accepted now.",
@@ -156,42 +156,42 @@ _UNAVAILABLE = _problem(
 RESPONSES: dict[int, ResponseSpec] = {
     201: shown(Media, "Stored, announced and catalogued"),
     202: shown(Media, "Stored and announced; the catalog will have it"),
-    400: _problem(
+    400: problem(
         errors.Malformed, "Not readable", "The body is empty; it must be a form with a part named 'file'."
     ),
     401: _UNAUTHENTICATED,
-    403: _problem(
+    403: problem(
         errors.Forbidden,
         "Not yours to attach to",
         "Only owners and admins of post '7' may attach media to it.",
     ),
-    404: _problem(errors.NotFound, "Unknown entity", "There is no post with the id '7'."),
-    408: _problem(
+    404: problem(errors.NotFound, "Unknown entity", "There is no post with the id '7'."),
+    408: problem(
         errors.TooSlow,
         "Too slow",
         "Only 12 bytes of the body came within 30 seconds; at least 256 a second are needed.",
     ),
-    409: _problem(
+    409: problem(
         errors.Conflict,
         "The same request is running",
         "A request with this Idempotency-Key is still running; ask again for its answer.",
     ),
-    410: _problem(
+    410: problem(
         errors.Gone,
         "What this Idempotency-Key made was deleted",
         "The media MED-01J0000000000000000000000 that this Idempotency-Key made was deleted.",
     ),
-    413: _problem(
+    413: problem(
         errors.TooLarge,
         "Over a limit",
         "The file is larger than 104857600 bytes (100 MiB), the most that image in profile 'default' may have.",
     ),
-    415: _problem(
+    415: problem(
         errors.UnsupportedType,
         "Not what it claims, or not taken here",
         "The name 'photo.jpg' says image/jpeg, but the bytes are plain text.",
     ),
-    422: _problem(
+    422: problem(
         errors.Invalid, "A value is not acceptable", "sort_order is 'first'; allowed is a whole number."
     ),
     503: _UNAVAILABLE,
@@ -200,7 +200,7 @@ RESPONSES: dict[int, ResponseSpec] = {
 STATUS_RESPONSES: dict[int, ResponseSpec] = {
     200: shown(UploadStatus, "Where it stands"),
     401: _UNAUTHENTICATED,
-    404: _problem(
+    404: problem(
         errors.NotFound, "Absent, or not yours", "There is no upload MED-01J0000000000000000000000."
     ),
     503: _UNAVAILABLE,

@@ -22,6 +22,13 @@ MEDIA_NOT_FOUND, CONTENT_NOT_FOUND = "Media not found", "Content not found"
 _NAMED = re.compile(r"(?:.*/)?[^/]*_(?P<id>[0-9a-f]{32})(?P<thumb>_thumb)?\.[A-Za-z0-9]+")
 
 
+class ProcessingFailed(TripodError):
+    """The file cannot be processed: what is wrong is the file, but the document promises a 500."""
+
+    code = "processing_failed"
+    title = "Processing failed"
+
+
 class ContentMedia(msgspec.Struct, frozen=True, kw_only=True):
     """One media. Size, type and sides are those of the optimised file once there is one, of the original before.
     Size in bytes, sides in pixels, duration in whole seconds."""
@@ -161,7 +168,7 @@ def reword(error: TripodError) -> TripodError:
     if isinstance(error, UnsupportedType) and "found" in error.extra:
         return Malformed(f"Invalid file type: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and "reason" in error.extra:
-        return Malformed(f"File processing failed: {error.detail}", **error.extra)
+        return ProcessingFailed(f"File processing failed: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and error.extra.get("field") == "metadata":
         return Malformed(f"Invalid metadata JSON: {error.detail}", **error.extra)
     return error

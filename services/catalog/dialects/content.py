@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated, Any
 
 from litestar import HttpMethod, Request, Router, delete, get, put, route
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import UNSET
@@ -28,6 +28,7 @@ from shared.dialects.content import (
 from shared.dialects.view import View
 from shared.dialects.wording import worded
 from shared.errors import Forbidden, NotFound
+from shared.http import provide_lenient_caller
 from shared.openapi import PUBLIC
 
 MOST_OF_A_CONTENT = 10_000
@@ -246,7 +247,7 @@ ROUTER = Router(
     route_handlers=[
         list_media, list_of_content, get_media, download, get_file, update_media, delete_media,
     ],
-    dependencies=PARTS,
+    dependencies={**PARTS, "optional_caller": Provide(provide_lenient_caller)},
     exception_handlers=worded(content.reword),
     tags=["content"],
 )  # fmt: skip

