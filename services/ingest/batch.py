@@ -95,17 +95,17 @@ async def upload_batch(
     reading: Reading = OURS,
     answering: Answering | None = None,
     name: str = NAME,
+    also: tuple[str, ...] = (),
 ) -> list[Item]:
-    """Take all files of a form, at most FILES, from the parts of this name; its fields go for each. With an
-    Idempotency-Key each file has that of its place, `<key>#<place>`. Raises the TripodError that refuses the form
+    """Take all files of a form, at most FILES, from the parts of this name, or another; its fields go for each. With
+    an Idempotency-Key each file has that of its place, `<key>#<place>`. Raises the TripodError that refuses the form
     itself; then nothing of any file is kept."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""), name)
     wish = wish_of(request, caller, answering)
     await check_parts(ingest)
-    form = Form(
-        body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, files=FILES), boundary, name
-    )
+    read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, files=FILES)
+    form = Form(read, boundary, name, also=also)
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin(place: int, part: FilePart) -> _Taking:

@@ -53,14 +53,16 @@ def boundary_of(content_type: str, name: str = FILE) -> str:
 
 class Form:
     """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` grows meanwhile. Of a
-    form with many files call `next_file` instead, until there is none. `name` is that of the files' parts.
+    form with many files call `next_file` instead, until there is none. `name` is that of the files' parts, `also`
+    are others that they may have.
 
     Raises Malformed for what is no form, TooLarge and Invalid for what goes beyond the limits.
     """
 
-    def __init__(self, read: Read, boundary: str, name: str = FILE) -> None:
+    def __init__(self, read: Read, boundary: str, name: str = FILE, *, also: tuple[str, ...] = ()) -> None:
         self.fields: dict[str, list[str]] = {}
         self._name = name
+        self._names = {name, *also}
         self._read = read
         self._boundary = boundary
         self._parser = PushMultipartParser(
@@ -107,7 +109,7 @@ class Form:
             if not isinstance(segment, MultipartSegment):
                 continue
             name = segment.name or ""
-            if name == self._name:
+            if name in self._names:
                 return FilePart(filename=_filename(segment), declared=segment.content_type or "")
             if segment.filename is not None:
                 raise Invalid(

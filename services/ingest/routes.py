@@ -5,9 +5,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.ingest import fields
+from services.ingest.batch import upload_batch
+from services.ingest.batch_answer import answered
 from services.ingest.body import answer_early
 from services.ingest.context import Ingest
+from services.ingest.form import FILE
 from services.ingest.openapi import RESPONSES, STATUS_RESPONSES, FormOperation, RawOperation, StatusOperation
+from services.ingest.openapi_batch import BATCH_RESPONSES, BatchOperation
 from services.ingest.requests import AnyRequest, body_of, response, upload_form, wish_of
 from services.ingest.schemas import UploadStatus
 from services.ingest.source import Source, from_body
@@ -27,6 +31,19 @@ from shared.auth import Caller
 async def post_upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
     """Upload one file as a multipart form."""
     return await upload_form(request, caller)
+
+
+@post(
+    "/v1/uploads/batch",
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=BatchOperation,
+    responses=BATCH_RESPONSES,
+    tags=["uploads"],
+)
+async def post_batch(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
+    """Upload many files as one multipart form; each stands alone."""
+    return answered(await upload_batch(request, caller, also=(FILE,)))
 
 
 @put(
@@ -71,4 +88,4 @@ async def get_upload(
     return Response(found, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = (post_upload, put_raw, get_upload)
+ROUTES = (post_upload, post_batch, put_raw, get_upload)
