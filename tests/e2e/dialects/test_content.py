@@ -331,6 +331,13 @@ def test_files_lie_by_year_and_month_under_a_safe_name_with_an_id(ann: Author) -
     assert made["thumbnail_url"] == made["url"].replace(".jpg", "_thumb.jpg")
 
 
+def test_files_keep_the_extension_that_they_came_with(ann: Author, nobody: httpx.Client) -> None:
+    made = ann.upload(photo(64, 48), "Photo.JPEG")
+    assert made["storage_path"].endswith(".jpeg")
+    for url in (made["url"], made["thumbnail_url"]):
+        assert nobody.get(url).headers["content-type"] == "image/jpeg"
+
+
 @pytest.mark.parametrize(
     "change",
     [
