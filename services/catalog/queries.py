@@ -41,6 +41,7 @@ DECIMAL = "^[0-9]{1,18}$"
 PLACE = (media.c.created_at, media.c.id)
 _EQUAL = (
     "media_type", "status", "entity_type", "entity_id", "entity_field", "owner", "owner_uuid", "is_public",
+    "sha256",
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     owner_uid_or_sub: int | None = None
     owner_uuid: uuid.UUID | None = None
     is_public: bool | None = None
+    sha256: str | None = None
     ids: tuple[uuid.UUID, ...] | None = None
     created_before: datetime | None = None
 

@@ -37,6 +37,7 @@ from shared.openapi import PUBLIC
 _BY_NUMBER = {
     200: ResponseSpec(EntityMessage, generate_examples=False, description="Of a number: it is deleted")
 }
+_SHA256 = "Of the original, as 64 hexadecimal digits: whether a file is there already, before it is sent."
 _OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
@@ -61,6 +62,7 @@ async def list_media(
     entity_id: FromQuery[str | None] = None,
     owner: FromQuery[str | None] = None,
     is_public: FromQuery[bool | None] = None,
+    sha256: Annotated[str | None, QueryParameter(pattern="^[0-9a-f]{64}$", description=_SHA256)] = None,
     sort: FromQuery[Sort] = "-created_at",
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     cursor: FromQuery[str | None] = None,
@@ -76,6 +78,7 @@ async def list_media(
         entity_id=entity_id,
         owner=owner,
         is_public=is_public,
+        sha256=sha256,
     )
     secret = settings.links.secret
     after = cursors.read(secret, cursor, sort=sort) if cursor else None

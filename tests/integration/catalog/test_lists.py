@@ -101,7 +101,8 @@ async def test_filters_narrow_the_list(catalog: Service) -> None:
     public = stories.uploaded(is_public=True)
     video = stories.uploaded(media_type="video", mime_type="video/mp4")
     hung = stories.uploaded(entity=stories.link())
-    await catalog.have(plain, public, video, hung, stories.processed(public))
+    other = stories.uploaded("bob", sha256="b" * 64)
+    await catalog.have(plain, public, video, hung, other, stories.processed(public))
     expected = {
         "media_type=video": [video],
         "status=ready": [public],
@@ -111,6 +112,9 @@ async def test_filters_narrow_the_list(catalog: Service) -> None:
         "owner=ann&is_public=true": [public],
         "owner=ann&is_public=false&sort=created_at": [plain, video, hung],
         "owner=bob": [],
+        f"sha256={plain.sha256}": [hung, video, public, plain],
+        f"sha256={'a' * 64}": [],
+        f"sha256={other.sha256}": [],
     }
     async with catalog.caller("ann") as ann:
         for query, uploads in expected.items():
@@ -150,6 +154,7 @@ async def test_counts_are_exact_capped_or_estimated(catalog: Service) -> None:
         ("cursor=abc", 422, "cursor"),
         ("owner=%00", 422, "owner"),
         ("is_public=perhaps", 422, "is_public"),
+        ("sha256=abc", 422, "sha256"),
     ],
 )
 async def test_a_wrong_parameter_is_named(catalog: Service, query: str, status: int, word: str) -> None:
