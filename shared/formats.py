@@ -14,7 +14,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One format. `extensions`: the file names that may carry it, its own first.
 
     `aliases` are other names of it in a Content-Type; `text` marks a format without magic bytes, which is
-    believed when it is claimed and the bytes are UTF-8.
+    believed when it is claimed and the bytes are text to the last.
     """
 
     mime: str
@@ -38,8 +38,12 @@ def _format(mime: str, media_type: MediaType, extensions: str, *aliases: str, te
     )
 
 
-# Containers overlap in practice: phones name QuickTime .mp4, and an .m4a is an MP4 whose brand may be generic.
-# So siblings accept each other's names; what the bytes say decides what the media is.
+_ZIP = ("application/zip", "application/x-zip-compressed", "application/x-zip")
+_OPENXML = "application/vnd.openxmlformats-officedocument"
+_ODF = "application/vnd.oasis.opendocument"
+
+# Containers overlap in practice: phones name QuickTime .mp4, an .m4a is an MP4 whose brand may be generic, and a .docx
+# is a zip. So siblings accept each other's names; what the bytes say decides what the media is.
 FORMATS: tuple[Format, ...] = (
     _format("image/jpeg", "image", "jpg jpeg jpe jfif", "image/jpg", "image/pjpeg"),
     _format("image/png", "image", "png apng", "image/x-png", "image/apng"),
@@ -47,14 +51,14 @@ FORMATS: tuple[Format, ...] = (
     _format("image/webp", "image", "webp"),
     _format("image/tiff", "image", "tif tiff dng", "image/tif", "image/x-tiff", "image/x-adobe-dng"),
     _format("image/bmp", "image", "bmp dib", "image/x-bmp", "image/x-ms-bmp"),
-    _format("image/avif", "image", "avif avifs", "image/avif-sequence", "image/heif"),
+    _format("image/avif", "image", "avif avifs heif hif", "image/avif-sequence", "image/heif"),
     _format(
         "image/heic", "image", "heic heif heics heifs hif",
         "image/heif", "image/heic-sequence", "image/heif-sequence",
     ),
     _format("image/svg+xml", "image", "svg", "image/svg"),
     _format(
-        "video/mp4", "video", "mp4 m4v mp4v mov 3gp 3g2 m4a",
+        "video/mp4", "video", "mp4 m4v mp4v mov 3gp 3g2 m4a m4b",
         "video/x-m4v", "video/m4v", "application/mp4", "video/quicktime", "video/mov",
         "audio/mp4", "audio/m4a", "audio/x-m4a", "video/3gpp",
     ),
@@ -62,7 +66,7 @@ FORMATS: tuple[Format, ...] = (
     _format("video/3gpp", "video", "3gp 3gpp 3g2 mp4", "video/3gpp2", "audio/3gpp", "video/mp4", "video/3gp"),
     _format("video/webm", "video", "webm weba mkv", "audio/webm", "video/x-matroska"),
     _format(
-        "video/x-matroska", "video", "mkv mka mk3d",
+        "video/x-matroska", "video", "mkv mka mk3d webm",
         "video/matroska", "audio/x-matroska", "video/mkv", "video/webm",
     ),
     _format("video/x-msvideo", "video", "avi", "video/avi", "video/msvideo", "video/vnd.avi"),
@@ -76,11 +80,34 @@ FORMATS: tuple[Format, ...] = (
     _format("audio/ogg", "audio", "ogg oga opus spx", "audio/opus", "audio/vorbis", "application/ogg", "video/ogg"),
     _format("audio/flac", "audio", "flac", "audio/x-flac"),
     _format("audio/aac", "audio", "aac adts", "audio/x-aac", "audio/aacp", "audio/vnd.dlna.adts"),
-    _format("audio/mp4", "audio", "m4a m4b mp4", "audio/m4a", "audio/x-m4a", "video/mp4", "audio/aac"),
+    _format(
+        "audio/mp4", "audio", "m4a m4b mp4 m4v mov 3gp 3g2",
+        "audio/m4a", "audio/x-m4a", "video/mp4", "audio/aac", "application/mp4", "video/quicktime", "video/mov",
+        "audio/3gpp", "video/3gpp",
+    ),
+    _format("audio/webm", "audio", "weba webm mka mkv", "video/webm", "audio/x-matroska"),
+    _format("audio/x-matroska", "audio", "mka mkv webm", "audio/matroska", "audio/webm", "video/x-matroska"),
+    _format("audio/x-ms-wma", "audio", "wma asf wmv", "audio/wma", "video/x-ms-asf", "video/x-ms-wmv"),
     _format("application/pdf", "document", "pdf", "application/x-pdf"),
+    _format(f"{_OPENXML}.wordprocessingml.document", "document", "docx zip", *_ZIP),
+    _format(f"{_OPENXML}.spreadsheetml.sheet", "document", "xlsx zip", *_ZIP),
+    _format(f"{_OPENXML}.presentationml.presentation", "document", "pptx zip", *_ZIP),
+    _format(f"{_ODF}.text", "document", "odt zip", *_ZIP),
+    _format(f"{_ODF}.spreadsheet", "document", "ods zip", *_ZIP),
+    _format(f"{_ODF}.presentation", "document", "odp zip", *_ZIP),
+    _format("application/msword", "document", "doc dot", "application/vnd.ms-word", "application/x-msword"),
+    _format("application/vnd.ms-excel", "document", "xls xlt", "application/msexcel", "application/x-msexcel"),
+    _format(
+        "application/vnd.ms-powerpoint", "document", "ppt pps pot",
+        "application/mspowerpoint", "application/x-mspowerpoint",
+    ),
     _format("application/zip", "other", "zip", "application/x-zip-compressed", "application/x-zip"),
     _format("text/plain", "document", "txt text log", text=True),
-    _format("text/csv", "document", "csv", "application/csv", "text/comma-separated-values", text=True),
+    _format(
+        "text/csv", "document", "csv",
+        "application/csv", "text/comma-separated-values", "application/vnd.ms-excel",
+        text=True,
+    ),
     _format("text/markdown", "document", "md markdown", "text/x-markdown", text=True),
 )  # fmt: skip
 
@@ -97,6 +124,12 @@ def _index() -> tuple[dict[str, list[Format]], dict[str, list[Format]]]:
             extensions.setdefault(name, []).append(known)
         for name in (known.mime, *known.aliases):
             names.setdefault(name, []).append(known)
+    # First whose own name it is: that is the one that a refusal says was claimed.
+    for name, found in extensions.items():
+        found.sort(key=lambda known: known.extension != name)
+    for name, found in names.items():
+        kind = name.partition("/")[0]
+        found.sort(key=lambda known: (known.mime != name, known.mime.partition("/")[0] != kind))
     return extensions, names
 
 

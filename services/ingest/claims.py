@@ -1,9 +1,12 @@
 """What a file claims to be, by its name and its declared type, held against what its bytes are."""
 
-from services.ingest.sniff import describe, is_text, sniff
+from services.ingest import containers, office
+from services.ingest.sniff import describe, sniff
+from services.ingest.text import is_text
 from shared.errors import UnsupportedType
 from shared.formats import (
     BY_EXTENSION,
+    BY_MIME,
     BY_NAME,
     OCTETS,
     UNKNOWN,
@@ -21,14 +24,16 @@ _NO_CLAIM = {
     "*/*",
     "application/binary",
 }
+_UNDECIDED = (UNKNOWN, BY_MIME["application/zip"])
 _PERCEIVED = {"image", "video", "audio"}
 
 
 def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Format:
     """The format of a file whose first bytes are `head` (all of it where `whole`).
 
-    What the bytes are decides. Raises UnsupportedType where the name's extension or the declared type is
-    known here and means something else, with both sides named.
+    What the bytes are decides, and a claim only what they leave open. Raises UnsupportedType where the name's
+    extension or the declared type is known here and means something else, with both sides named. Text, and an
+    office document whose parts do not show yet, are believed so far: their proof comes with the last byte.
     """
     found = sniff(head)
     by_extension = BY_EXTENSION.get(extension(filename), [])
@@ -36,6 +41,8 @@ def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Form
     by_type = [] if declared in _NO_CLAIM else BY_NAME.get(declared, [])
     if found is UNKNOWN and is_text(head, whole=whole):
         found = _claimed_text(by_extension, by_type)
+    else:
+        found = _settled(found, (*by_extension[:1], *by_type[:1]), head, whole=whole)
     if named := name_says_other(filename, found):
         raise _contradiction(f"The name {filename!r}", named, found, head)
     if typed := type_says_other(declared, found):
@@ -52,6 +59,15 @@ def _claimed_text(by_extension: list[Format], by_type: list[Format]) -> Format:
         if claim.text:
             return claim
     return UNKNOWN
+
+
+def _settled(found: Format, claims: tuple[Format, ...], head: bytes, *, whole: bool) -> Format:
+    """What was found, or what is claimed where the head leaves it open and it is of the same kind of container."""
+    for claim in claims:
+        if office.may_prove(claim, head) and office.needs_proof(claim, head):
+            return claim if found in _UNDECIDED and (not whole or office.is_whole(claim, head)) else found
+    sound = containers.sound_in(found, head)
+    return sound if sound and claims and all(claim.media_type == "audio" for claim in claims) else found
 
 
 def _contradiction(who: str, claimed: str, found: Format, head: bytes) -> UnsupportedType:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.ingest import announce, answers, claims, intents, records, rules
+from services.ingest import announce, answers, claims, intents, proofs, records, rules
 from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
@@ -129,8 +129,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
 async def _into_store(ingest: Ingest, intent: Intent, attempt: Attempt, file: File) -> None:
     transfer = attempt.transfer
     body = transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
-    if file.found.text:
-        body = transfer.text(body)
+    body = proofs.proved(file.found, file.head.data, body)
     try:
         await ingest.blobs.put(intent.key, body, size=file.source.size, content_type=intent.mime_type)
     except Unavailable as error:

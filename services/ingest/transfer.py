@@ -1,6 +1,5 @@
 """The bytes of one file on their way into the store: looked at, counted, digested, cut at the limit."""
 
-import codecs
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -8,7 +7,7 @@ import msgspec
 from services.ingest.digest import Digest
 from services.ingest.sniff import HEAD_BYTES
 from shared import failpoints
-from shared.errors import Invalid, TripodError, UnsupportedType
+from shared.errors import Invalid, TripodError
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,25 +47,6 @@ class Transfer:
         if not head.whole:
             async for piece in chunks:
                 yield await self._seen(piece, limit, too_much)
-
-    async def text(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same pieces, of a file that claims to be text. Raises UnsupportedType where it is none after all."""
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        async for piece in pieces:
-            self._decode(decoder, piece)
-            yield piece
-        self._decode(decoder, b"", final=True)
-
-    def _decode(self, decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> None:
-        try:
-            decoder.decode(piece, final)
-            binary = b"\0" in piece
-        except UnicodeDecodeError:
-            binary = True
-        if binary:
-            raise UnsupportedType(
-                f"The file claims to be text, but something before byte {self.received} of it is not UTF-8 text."
-            )
 
     async def _seen(self, piece: bytes, limit: int, too_much: Callable[[], TripodError]) -> bytes:
         self.received += len(piece)

@@ -1,0 +1,45 @@
+"""Text, which has no magic bytes: it is UTF-8, or UTF-16 with a byte order mark, and has no NUL, to its last byte."""
+
+import codecs
+from collections.abc import AsyncIterator
+
+from shared.errors import UnsupportedType
+
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def is_text(head: bytes, *, whole: bool) -> bool:
+    """Whether the bytes are text; unless `whole`, a character cut off at the end is fine."""
+    try:
+        return "\0" not in _decoder(head).decode(head, whole)
+    except UnicodeDecodeError:
+        return False
+
+
+async def proved(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces, of a file that claims to be text. Raises UnsupportedType where it is none after all."""
+    decoder = None
+    received = 0
+    async for piece in pieces:
+        decoder = decoder or _decoder(piece)
+        received += len(piece)
+        _check(decoder, piece, received)
+        yield piece
+    if decoder is not None:
+        _check(decoder, b"", received, final=True)
+
+
+def _decoder(head: bytes) -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-16" if head.startswith(_MARKS) else "utf-8")()
+
+
+def _check(decoder: codecs.IncrementalDecoder, piece: bytes, received: int, *, final: bool = False) -> None:
+    try:
+        binary = "\0" in decoder.decode(piece, final)
+    except UnicodeDecodeError:
+        binary = True
+    if binary:
+        raise UnsupportedType(
+            f"The file claims to be text, but something before byte {received} of it is neither UTF-8 nor, after a "
+            "byte order mark, UTF-16 text without NUL."
+        )
