@@ -13,8 +13,17 @@ import structlog
 
 from shared.errors import Unavailable
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
+from shared.storage.s3_again import KEEP_BYTES, Again, StoreFault
 from shared.storage.s3_bucket import make_bucket
-from shared.storage.s3_http import S3Http, S3Settings, child_text, parse_xml, repeated, unreachable
+from shared.storage.s3_http import (
+    RETRY_PAUSES,
+    S3Http,
+    S3Settings,
+    child_text,
+    parse_xml,
+    repeated,
+    unreachable,
+)
 from shared.storage.s3_multipart import Multipart, Spare
 from shared.storage.s3_upload import Stream, cut
 
@@ -71,13 +80,33 @@ class S3Blobs:
     async def _put_stream(
         self, key: str, body: AsyncIterable[bytes], size: int, content_type: str
     ) -> BlobInfo:
+        kept = Again(body, keep=size <= KEEP_BYTES)
+        try:
+            for pause in RETRY_PAUSES:
+                try:
+                    return await self._put_once(key, kept, size, content_type)
+                except StoreFault as error:
+                    if not kept.possible:
+                        raise
+                    log.info("store.asked_again", key=key, error=error.detail)
+                    await asyncio.sleep(pause)
+            return await self._put_once(key, kept, size, content_type)
+        finally:
+            await kept.close()
+
+    async def _put_once(self, key: str, body: Again, size: int, content_type: str) -> BlobInfo:
         what = f"store {key}"
         limit = asyncio.timeout(None)
         stream = Stream(body, size, limit)
         try:
             async with limit:
                 headers, _ = await self._http.fetch(
-                    "PUT", key, what, headers=_put_headers(size, content_type), data=stream
+                    "PUT",
+                    key,
+                    what,
+                    headers=_put_headers(size, content_type),
+                    data=stream,
+                    ask_first=size > KEEP_BYTES,
                 )
         except TimeoutError as error:
             raise unreachable(error, what) from error

@@ -17,6 +17,7 @@ from yarl import URL
 from shared.env import Env
 from shared.errors import RangeNotSatisfiable, Unavailable
 from shared.storage.blobs import BlobMissing
+from shared.storage.s3_again import StoreFault
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 """The payload is not hashed a second time: over TLS or a private network the signature guards the request."""
@@ -84,15 +85,17 @@ class S3Http:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         data: bytes | AsyncIterable[bytes] | None = None,
+        ask_first: bool = False,
     ) -> aiohttp.ClientResponse:
         """An answer of status 2xx, its body unread; the caller closes it. `what` completes "... refuses to".
+        `ask_first`: nothing of `data` is read before the store wants it (100 Continue).
 
         Raises BlobMissing, RangeNotSatisfiable, Unavailable.
         """
         url, signed = self._sign(method, key, query or {}, headers or {})
         try:
             response = await self._open_session().request(
-                method, url, headers=signed, data=data, allow_redirects=False
+                method, url, headers=signed, data=data, allow_redirects=False, expect100=ask_first
             )
             if response.status < 300:
                 return response
@@ -113,9 +116,12 @@ class S3Http:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         data: bytes | AsyncIterable[bytes] | None = None,
+        ask_first: bool = False,
     ) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of a small answer. Raises as `open` does."""
-        response = await self.open(method, key, what, query=query, headers=headers, data=data)
+        response = await self.open(
+            method, key, what, query=query, headers=headers, data=data, ask_first=ask_first
+        )
         try:
             return response.headers, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -186,7 +192,8 @@ def refusal(response: aiohttp.ClientResponse, body: bytes, key: str, what: str) 
     if status == 416:
         return RangeNotSatisfiable(f"The range lies outside of the {key!r} that is stored.")
     reason = f"{status} {code}".strip() + (f", {text}" if text else "")
-    return Unavailable(f"The object store refuses to {what}: {reason}.")
+    kind = StoreFault if status == 500 else Unavailable
+    return kind(f"The object store refuses to {what}: {reason}.")
 
 
 def unreachable(error: Exception, what: str) -> Unavailable:

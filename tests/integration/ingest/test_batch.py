@@ -237,7 +237,6 @@ async def test_a_digest_of_the_request_goes_for_all_of_its_files(gateway: Gatewa
 
 
 async def test_two_batches_at_once_do_not_mix(gateway: Gateway) -> None:
-    await send(gateway, form(*said(PROPERTY), *pictures(1)))  # rclone makes a new folder for one at a time
     bodies: list[Any] = [form(*said({**PROPERTY, "caption": name}), *pictures(3)) for name in ("one", "two")]
     answers = await asyncio.gather(*(send(gateway, body) for body in bodies))
     captions = [{media["caption"] for media in answer.json()["uploaded"]} for answer in answers]
