@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared import problem, trace
 from shared.errors import HeadTooLarge, Malformed, TooSlow, TripodError
+from shared.wire_head import fault
 
 log = structlog.get_logger()
 
@@ -96,6 +97,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > HEADERS or (self._unparsed > HEAD_BYTES and self._head_size() > HEAD_BYTES):
             self._refusal = _too_large()
+            raise _Refused
+        self._refusal = fault(
+            self.headers,
+            method=self.parser.get_method(),
+            version=self.parser.get_http_version(),
+            upgrades=self.parser.should_upgrade(),
+        )
+        if self._refusal is not None:
             raise _Refused
         super().on_headers_complete()
         self._stage = Stage.BODY

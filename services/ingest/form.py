@@ -20,6 +20,8 @@ from shared.errors import Invalid, Malformed, TooLarge, TripodError, Unsupported
 FILE = "file"
 _BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")  # RFC 2046, 5.1.1
 _OPTION = re.compile(r""";\s*boundary\s*=\s*(?:"([^"]*)"|([^\s;"]*))""", re.IGNORECASE)
+_TRANSFER_ENCODINGS = {"7bit", "8bit", "binary"}  # those that leave the bytes as they are
+_CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "windows-1252")
 _EXTENDED_NAME = re.compile(r"filename\*\s*=\s*utf-8''([^;\s]+)", re.IGNORECASE)
 
 
@@ -108,6 +110,7 @@ class Form:
             segment = await self._event()
             if not isinstance(segment, MultipartSegment):
                 continue
+            _check_part(segment)
             name = segment.name or ""
             if name in self._names:
                 return FilePart(filename=_filename(segment), declared=segment.content_type or "")
@@ -116,10 +119,10 @@ class Form:
                     f"The part {name[:80]!r} carries a file; the file's part must be named {self._name!r}.",
                     field=self._name,
                 )
-            await self._field(name)
+            await self._field(name, _charset(segment))
         return None
 
-    async def _field(self, name: str) -> None:
+    async def _field(self, name: str, charset: str) -> None:
         value = bytearray()
         async for piece in self.chunks():
             value += piece
@@ -135,9 +138,11 @@ class Form:
                     limit=limits.FORM_FIELDS_BYTES,
                 )
         try:
-            text = value.decode()
+            text = value.decode(charset)
         except UnicodeDecodeError as error:
-            raise Malformed(f"The field {name[:80]!r} is not UTF-8 at byte {error.start}.") from error
+            raise Malformed(
+                f"The field {name[:80]!r} is not {charset.upper()} at byte {error.start}."
+            ) from error
         self.fields.setdefault(name, []).append(text)
 
     async def _event(self) -> MultipartSegment | bytes | None:
@@ -179,6 +184,40 @@ class Form:
         return Malformed(
             f"The boundary {self._boundary!r} of the Content-Type does not begin the body; both must be the same."
         )
+
+
+def _check_part(segment: MultipartSegment) -> None:
+    """Raises Malformed for what two readers of the form could take for two things."""
+    name = segment.name or ""
+    headers = [header for header, _ in segment.headerlist]
+    if not name:
+        raise Malformed(
+            "A part of the form has no name; its Content-Disposition must be 'form-data; name=\"...\"'."
+        )
+    for header in ("Content-Disposition", "Content-Type"):
+        if headers.count(header) > 1:
+            raise Malformed(f"The part {name[:80]!r} has more than one {header}.")
+    if (segment.content_type or "").startswith("multipart/"):
+        raise Malformed(
+            f"The part {name[:80]!r} is a form of its own ({segment.content_type}); each file is a part of its own."
+        )
+    encoding = (segment.header("Content-Transfer-Encoding") or "binary").strip().lower()
+    if encoding not in _TRANSFER_ENCODINGS:
+        raise Malformed(
+            f"The part {name[:80]!r} has the Content-Transfer-Encoding {encoding[:80]!r}; allowed are "
+            f"{', '.join(sorted(_TRANSFER_ENCODINGS))}."
+        )
+
+
+def _charset(segment: MultipartSegment) -> str:
+    """That of a field's text: UTF-8 unless it says otherwise. Raises Malformed for one that is not understood."""
+    charset = (segment.charset or "utf-8").lower()
+    if charset not in _CHARSETS:
+        raise Malformed(
+            f"The field {str(segment.name)[:80]!r} has the charset {charset[:80]!r}; allowed are "
+            f"{', '.join(_CHARSETS)}."
+        )
+    return charset
 
 
 def _filename(segment: MultipartSegment) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from services.ingest import rules
+from services.ingest import early, rules
 from services.ingest.answers import Answering
 from services.ingest.attempt import Wish
 from services.ingest.body import Read, reader
@@ -52,7 +52,10 @@ async def upload_form(
 
 
 def wish_of(request: AnyRequest, caller: Caller, answering: Answering | None = None) -> Wish:
-    """Raises Malformed for a header that cannot be read."""
+    """Raises Malformed for a header that cannot be read, UnsupportedType for a coded body."""
+    early.check_headers(
+        encoding=request.headers.get("content-encoding"), content_range=request.headers.get("content-range")
+    )
     key = request.headers.get("idempotency-key")
     query = request.scope["query_string"].decode("latin-1")
     preferences = request.headers.get("prefer", "").lower().replace(" ", "")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.ingest import announce, answers, claims, intents, proofs, records, rules
+from services.ingest import announce, answers, claims, early, intents, proofs, records, rules
 from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
@@ -55,6 +55,7 @@ async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity
         return None
     profile = profiles.find(ingest.settings.profiles, source.early.profile)
     rules.check_caller(caller, profile, source.early.profile)
+    early.check_claims(profile, source.early.profile, source)
     return await _check_entity(ingest, caller, source.early, profile)
 
 

@@ -156,13 +156,13 @@ def settings_for(nats_url: str, store: ObjectStore, **changes: Any) -> IngestSet
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Litestar) -> AsyncIterator[int]:
+async def serving(app: Litestar, stall: float = 3) -> AsyncIterator[int]:
     """The app on a free port, as it is served in earnest; yields the port."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
         port=0,
-        http=limited(stall_seconds=3),
+        http=limited(stall_seconds=stall),
         log_config=None,
         access_log=False,
         lifespan="on",
