@@ -45,14 +45,12 @@ ROUTES: tuple[Route, ...] = (
     Route(service="ingest", path="/v1/uploads"),
     Route(service="ingest", path="/v1/uploads/{rest...}"),
     Route(service="ingest", path="/v1/media/similar", methods=("POST",)),
-    *(
-        Route(service="ingest", path=f"/v1/media/{path}", methods=("POST",))
-        for path in (
-            "upload", "batch/upload", "users/{id}/avatar", "users/{id}/cover", "properties/{id}/photos",
-            "builders/{id}/portfolio", "builders/{id}/logo", "communities/{id}/photos",
-            "communities/{id}/amenities/{amenity_id}/photos", "sales-reps/{id}/avatar", "posts/{id}/media",
-        )
-    ),
+    Route(service="ingest", path="/v1/media/upload", methods=("POST",)),
+    Route(service="ingest", path="/v1/media/batch/upload", methods=("POST",)),
+    # The slots of profiles, an operator's own among them; the catalog has no POST as deep as these.
+    Route(service="ingest", path="/v1/media/{entities}/{id}/{slot}", methods=("POST",)),
+    Route(service="ingest", path="/v1/media/{wholes}/{within}/{entities}/{id}/{slot}", methods=("POST",)),
+    Route(service="ingest", path="/v1/quota", methods=("GET",)),
     Route(service="catalog", path="/v1/{rest...}"),
     Route(service="ingest", path="/media/upload", methods=("POST",)),
     Route(service="ingest", path="/media/upload/{persona_id}", methods=("POST",)),

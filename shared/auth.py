@@ -17,7 +17,7 @@ _LEEWAY = 10  # seconds by which clocks may differ
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED = 4096  # tokens
 _TEXT_CHARS = 255
-_UID_MOST = 2**53 - 1  # what every JSON reader takes for the same number
+_WHOLE_MOST = 2**53 - 1  # what every JSON reader takes for the same number
 _LAST_SECOND = 253_402_300_799
 ROLES = frozenset({"admin", "moderator", "service"})
 
@@ -42,12 +42,15 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The one who asks. `sub` is None for nobody in particular."""
+    """The one who asks. `sub` is None for nobody in particular. A quota is what the token says of it: 0 is no limit,
+    None nothing at all."""
 
     sub: str | None = None
     roles: frozenset[str] = frozenset()
     uid: int | None = None
     name: str | None = None
+    quota_bytes: int | None = None
+    quota_objects: int | None = None
     expires_at: datetime | None = None
 
     @property
@@ -146,8 +149,10 @@ def _caller(claims: dict[str, Any]) -> Caller:
         roles=frozenset(r for r in roles if isinstance(r, str) and r in ROLES)
         if isinstance(roles, list)
         else frozenset(),
-        uid=_uid(claims.get("uid")),
+        uid=_whole("uid", claims.get("uid")),
         name=_name(claims),
+        quota_bytes=_whole("quota_bytes", claims.get("quota_bytes")),
+        quota_objects=_whole("quota_objects", claims.get("quota_objects")),
         expires_at=_expiry(claims.get("exp")),
     )
 
@@ -168,11 +173,11 @@ def _name(claims: dict[str, Any]) -> str | None:
     return None
 
 
-def _uid(value: Any) -> int | None:
+def _whole(claim: str, value: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    if not 0 <= value <= _UID_MOST:
-        raise Unauthenticated(f"The token's 'uid' must be a whole number from 0 to {_UID_MOST}.")
+    if not 0 <= value <= _WHOLE_MOST:
+        raise Unauthenticated(f"The token's {claim!r} must be a whole number from 0 to {_WHOLE_MOST}.")
     return value
 
 

@@ -33,7 +33,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt:
     """One try at one upload. `begun`: the intent is ours; `storing`: the word that it is stored is on its way;
     `stored`: it can only go forward from here; `head`: the fingerprint of its file, once it is seen and if there
-    is a key that is bound to it."""
+    is a key that is bound to it; `sequence`: its event's place in the stream, once it has one."""
 
     def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
         self.id = media_id
@@ -44,6 +44,7 @@ class Attempt:
         self.begun = False
         self.storing = False
         self.stored = False
+        self.sequence: int | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,16 @@
 
 import msgspec
 
+from services.ingest.ahead import Ahead
 from services.ingest.hearing import Heartbeat, ProgressBoard
 from services.ingest.lanes import Lanes
 from services.ingest.metrics import IngestMetrics
 from services.ingest.numbers import Numbers
+from services.ingest.quota import Quota
+from services.ingest.rates import Rates
 from services.ingest.settings import IngestSettings
 from services.ingest.store import StoreWatch
+from services.ingest.usage import asking
 from shared.events import topology
 from shared.events.bus import Bus, KeyValue
 from shared.storage.blobs import Blobs
@@ -23,7 +27,10 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     numbers: Numbers
     heartbeat: Heartbeat
     progress: ProgressBoard
+    ahead: Ahead
     lanes: Lanes
+    quota: Quota
+    rates: Rates
     metrics: IngestMetrics
 
     @property
@@ -44,14 +51,18 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(settings: IngestSettings, bus: Bus, blobs: Blobs, metrics: IngestMetrics) -> Ingest:
+    heartbeat = Heartbeat(settings.timing.heartbeat)
     return Ingest(
         settings=settings,
         bus=bus,
         blobs=blobs,
         store=StoreWatch(blobs),
         numbers=Numbers(bus.kv(topology.COUNTERS)),
-        heartbeat=Heartbeat(settings.timing.heartbeat),
+        heartbeat=heartbeat,
         progress=ProgressBoard(),
+        ahead=Ahead(),
         lanes=Lanes(settings.bulk_above),
+        quota=Quota(bus.kv(topology.QUOTAS), asking(bus, heartbeat), lasting=settings.timing.lease),
+        rates=Rates(settings.rates),
         metrics=metrics,
     )

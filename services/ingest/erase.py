@@ -26,6 +26,8 @@ async def erase(ingest: Ingest, context: EventContext) -> None:
         await idempotency.bury(ingest.idempotency, record.idempotency, event.id)
     await ingest.intents.delete(key)
     await ingest.uploads.delete(key)
+    if event.owner is not None:
+        await ingest.quota.doubt(event.owner)  # the row is gone: a new count gives its bytes back, once
 
 
 async def keep_erasing(ingest: Ingest, stop: asyncio.Event, metrics: ConsumerMetrics) -> None:

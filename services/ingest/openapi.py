@@ -194,6 +194,22 @@ RESPONSES: dict[int, ResponseSpec] = {
     422: problem(
         errors.Invalid, "A value is not acceptable", "sort_order is 'first'; allowed is a whole number."
     ),
+    429: problem(
+        errors.TooMany,
+        "A quota or rate is used up; `left_bytes` and `left_objects` say what is left, `Retry-After` when to ask "
+        "again where that helps",
+        "The quota has no room for this file: 812 bytes of 1048576 bytes (1 MiB) are left.",
+    ),
+    503: _UNAVAILABLE,
+}
+
+QUOTA_RESPONSES: dict[int, ResponseSpec] = {
+    401: _UNAUTHENTICATED,
+    403: problem(
+        errors.Forbidden,
+        "Not yours to see",
+        "Another owner's quota is for the service role; your token does not have it.",
+    ),
     503: _UNAVAILABLE,
 }
 

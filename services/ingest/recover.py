@@ -91,9 +91,11 @@ async def _taken(ingest: Ingest, entry: Entry, intent: Intent) -> Lease[Intent]:
 async def _announce(ingest: Ingest, lease: Lease[Intent]) -> UploadRecord:
     if lease.record.announcement is None:
         raise ValueError(lease.key)
-    await announce.publish(ingest, lease.record.announcement)
+    sequence = await announce.publish(ingest, lease.record.announcement)
+    record = records.record_of(lease.record)
+    await ingest.quota.doubt(record.event.owner, sequence)
     await records.settle(ingest, lease)
-    return records.record_of(lease.record)
+    return record
 
 
 async def keep_sweeping(ingest: Ingest, stop: asyncio.Event) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from services.ingest.accounts import Limits
+from services.ingest.rates import RateLimits
 from shared import profiles
 from shared.auth import AuthSettings
 from shared.dialects.settings import DialectSettings
@@ -13,6 +15,8 @@ from shared.http import HttpSettings
 from shared.log import LogSettings
 from shared.profiles import Profiles
 from shared.storage.s3 import S3Settings
+
+_MOST = 2**53 - 1  # what every JSON reader takes for the same number
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +40,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them. `bulk_above`: from how many uploads a minute on an owner's events go the bulk lane."""
+    """All of them. `bulk_above`: from how many uploads a minute on an owner's events go the bulk lane; `quota`: of an
+    owner whose token names no other."""
 
     http: HttpSettings
     auth: AuthSettings
@@ -47,6 +52,8 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     timing: Timing = Timing()
     dialects: DialectSettings = DialectSettings()
     bulk_above: int = 60
+    quota: Limits = Limits()
+    rates: RateLimits = RateLimits()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "IngestSettings":
@@ -63,6 +70,14 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
             timing=Timing.from_env(env),
             dialects=dialects,
             bulk_above=env.integer("TRIPOD_INGEST_BULK_ABOVE", 60, least=1, most=1_000_000),
+            quota=Limits(
+                bytes=env.integer("TRIPOD_QUOTA_BYTES", 0, least=0, most=_MOST),
+                objects=env.integer("TRIPOD_QUOTA_OBJECTS", 0, least=0, most=_MOST),
+            ),
+            rates=RateLimits(
+                uploads=env.integer("TRIPOD_RATE_UPLOADS", 0, least=0, most=1_000_000),
+                bytes=env.integer("TRIPOD_RATE_BYTES", 0, least=0, most=_MOST),
+            ),
         )
         env.check()
         return found

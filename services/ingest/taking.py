@@ -105,7 +105,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await wish.promised.check()
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
-            announcement = announce.prepare(event, ingest.lanes.of(wish.owner))
+            announcement = announce.prepare(event, ingest.lanes.of(event.owner))
             attempt.storing = True
             await lease.change(
                 state="stored",
@@ -116,7 +116,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             )
             attempt.stored = True
             failpoints.reach("ingest.before_publish")
-            return await _announced(ingest, wish, lease, event, announcement)
+            return await _announced(ingest, wish, attempt, lease, event=event, announcement=announcement)
     except BaseException as error:
         if not attempt.stored:
             await _undo(ingest, lease, error, storing=attempt.storing)
@@ -190,12 +190,18 @@ async def _event(
 
 
 async def _announced(
-    ingest: Ingest, wish: Wish, lease: Lease[Intent], event: MediaUploaded, announcement: Announcement
+    ingest: Ingest,
+    wish: Wish,
+    attempt: Attempt,
+    lease: Lease[Intent],
+    *,
+    event: MediaUploaded,
+    announcement: Announcement,
 ) -> Answer:
     """Publish, note, and wait a moment for the catalog. From the acknowledgement on the answer is a 2xx."""
 
     async def publish(reply: str | None) -> None:
-        await announce.publish(ingest, announcement, reply)
+        attempt.sequence = await announce.publish(ingest, announcement, reply)
         failpoints.reach("ingest.after_ack")
         log.info(
             "media.uploaded",

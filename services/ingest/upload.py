@@ -12,6 +12,7 @@ import structlog
 from services.ingest import idempotency, recover
 from services.ingest.answers import answer_to
 from services.ingest.attempt import Attempt, Wish
+from services.ingest.charging import charged
 from services.ingest.context import Ingest
 from services.ingest.idempotency import Answer, Claim, Done
 from services.ingest.leases import Lost, renewed
@@ -106,7 +107,8 @@ async def _run(ingest: Ingest, wish: Wish, open_source: OpenSource, attempt: Att
     started = time.perf_counter()
     outcome = "fault"
     try:
-        answer = await take(ingest, wish, await open_source(), attempt)
+        async with charged(ingest, wish, attempt) as charge:
+            answer = await take(ingest, wish, await charge.of(await open_source()), attempt)
         outcome = "stored"
     except TripodError as error:
         outcome = error.code

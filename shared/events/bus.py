@@ -145,6 +145,11 @@ class Bus(Protocol):
         """The newest place in a stream, 0 when it was never written. Raises Unavailable."""
         ...
 
+    async def handled_through(self, durable: Durable) -> int:
+        """The place in its stream up to which a consumer has settled every event that is for it; what follows may
+        be settled in part. Raises Unavailable."""
+        ...
+
     async def broadcast(self, subject: str, data: bytes, headers: Headers | None = None) -> None:
         """Send a core message to whoever listens now. Raises Unavailable when not connected."""
         ...

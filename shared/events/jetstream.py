@@ -151,6 +151,13 @@ class JetStreamBus:
         except ApiError as error:
             raise Unavailable(f"Stream {stream} cannot be read: {error}.") from error
 
+    async def handled_through(self, durable: Durable) -> int:
+        try:
+            found = await ask(self._connection, f"CONSUMER.INFO.{durable.stream}.{durable.name}")
+        except ApiError as error:
+            raise Unavailable(f"The consumer {durable.name} cannot be looked at: {error}.") from error
+        return int(found["ack_floor"]["stream_seq"])
+
     async def broadcast(self, subject: str, data: bytes, headers: Headers | None = None) -> None:
         async with self._connection.call(f"send {subject}") as client:
             await client.publish(subject, data, headers=dict(headers) if headers else None)

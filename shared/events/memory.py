@@ -131,6 +131,10 @@ class MemoryBus:
         self._check()
         return self.broker.stream(stream).last
 
+    async def handled_through(self, durable: Durable) -> int:
+        self._check()
+        return self._consumer(durable).floor
+
     async def broadcast(self, subject: str, data: bytes, headers: Headers | None = None) -> None:
         self._check()
         self.broker.route(Message(subject=subject, data=data, headers=dict(headers or {})))

@@ -91,6 +91,11 @@ class MemoryConsumer:
             taken.append(self._hand_out(sequence, now))
         return taken
 
+    @property
+    def floor(self) -> int:
+        """The place up to which all that were handed out are settled."""
+        return min(self._pending, default=self._next) - 1
+
     def next_due(self) -> float | None:
         """When the next unsettled one is handed out again."""
         return min((pending.due for pending in self._pending.values()), default=None)

@@ -96,6 +96,7 @@ COUNTERS = "counters"
 INTENTS = "intents"
 UPLOADS = "uploads"
 IDEMPOTENCY = "idempotency"
+QUOTAS = "quotas"
 ENTITIES = "entities"
 
 
@@ -127,6 +128,7 @@ def dead_letter(durable: str) -> str:
 CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
 CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
 CATALOG_TAKE_BACK = "catalog.v1.take_back"
+CATALOG_USAGE = "catalog.v1.usage"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
 
@@ -208,5 +210,6 @@ TOPOLOGY = Topology(
         Bucket(name=UPLOADS, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=IDEMPOTENCY, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=ENTITIES, max_bytes=GIBIBYTE),
+        Bucket(name=QUOTAS, max_bytes=GIBIBYTE),
     ),
 )

@@ -1,0 +1,187 @@
+"""Writes the records of quotas to NATS KV by compare-and-set: what one replica wants of one owner's record together.
+
+While a write is under way the next is gathered, so fifty uploads at once are a handful of writes, not fifty that get
+into each other's way.
+"""
+
+import asyncio
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from services.ingest import accounts
+from services.ingest.accounts import Account, QuotaExceeded
+from services.ingest.limits import RETRY_SECONDS
+from shared.errors import Unavailable
+from shared.events.bus import KeyConflict, KeyValue
+from shared.events.kv_token import kv_token
+
+_ATTEMPTS = 50
+_OWNERS_KEPT = 1000
+_DOUBTFUL_PAUSE = 1.0  # seconds between two counts of one owner
+_REFUSAL_PAUSE = 5.0  # the same where a record that is not doubtful would refuse
+
+Change: TypeAlias = Callable[[Account], tuple[Account, Any]]
+"""The record as it shall be, and what to tell who asked. May raise QuotaExceeded, which leaves it as it is."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rows of an owner say; of originals."""
+
+    bytes: int
+    objects: int
+
+
+Count: TypeAlias = Callable[[str, list[str], int], Awaitable[Usage | None]]
+"""Asks the catalog for an owner's usage without the uploads of these ids, when it knows the stream up to that place;
+None when it does not answer, or does not know it yet."""
+
+Spare: TypeAlias = Callable[[str], Mapping[str, int]]
+"""What the uploads of an owner need no more than: called before one is refused, to lower what they have reserved."""
+
+
+class _Step(msgspec.Struct, frozen=True, kw_only=True):
+    change: Change
+    fresh: bool
+    forced: bool
+    done: asyncio.Future[Any]
+
+
+class _Line:
+    """Those who want to change one owner's record, and the record with its revision as it was seen last."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Step] = []
+        self.working: asyncio.Task[None] | None = None
+        self.seen: tuple[Account, int] | None = None
+        self.counted = float("-inf")
+
+
+class Records:
+    """The records as this replica, `replica`, sees and changes them."""
+
+    def __init__(self, bucket: KeyValue, count: Count, spare: Spare, replica: str) -> None:
+        self.replica = replica
+        self._bucket = bucket
+        self._count = count
+        self._spare = spare
+        self._lines: OrderedDict[str, _Line] = OrderedDict()
+
+    async def exists(self, owner: str) -> bool:
+        """Raises Unavailable."""
+        return await self._bucket.get(kv_token(owner)) is not None
+
+    def change(
+        self, owner: str, change: Change, *, fresh: bool = False, forced: bool = False
+    ) -> asyncio.Future[Any]:
+        """What `change` told, once the record is written; it may be called several times. Changes are made in the
+        order of the calls. `fresh`: what is remembered of the record does not do; `forced`: write also what is the
+        same. Raises QuotaExceeded, Unavailable."""
+        line = self._line(owner)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        line.waiting.append(_Step(change=change, fresh=fresh, forced=forced, done=done))
+        if line.working is None:
+            line.working = asyncio.create_task(self._work(owner, line), name="quota-record")
+        return done
+
+    def _line(self, owner: str) -> _Line:
+        line = self._lines.setdefault(owner, _Line())
+        self._lines.move_to_end(owner)
+        if len(self._lines) > _OWNERS_KEPT:
+            oldest = next(iter(self._lines))
+            if self._lines[oldest].working is None:
+                del self._lines[oldest]
+        return line
+
+    async def _work(self, owner: str, line: _Line) -> None:
+        while line.waiting:
+            steps, line.waiting = line.waiting, []
+            try:
+                results = await self._write(owner, line, steps)
+            except Exception as error:  # noqa: BLE001 - those who wait are told
+                line.seen = None
+                results = [error] * len(steps)
+            for step, result in zip(steps, results, strict=True):
+                if step.done.done():
+                    continue  # nobody waits any more
+                if isinstance(result, Exception):
+                    step.done.set_exception(result)
+                else:
+                    step.done.set_result(result)
+        line.working = None
+
+    async def _write(self, owner: str, line: _Line, steps: list[_Step]) -> list[Any]:
+        if any(step.fresh for step in steps):
+            line.seen = None
+        for attempt in range(_ATTEMPTS):
+            looked = line.seen is None
+            before, revision = line.seen = line.seen or await self._look(owner)
+            start = accounts.without_dead(before, datetime.now(UTC))
+            start = await self._counted(owner, line, start, refusing=False)
+            account, results = _applied(start, steps)
+            if _refuses(results):
+                if not looked:  # what is remembered may be old, and nobody is refused for that
+                    line.seen = None
+                    continue
+                start = accounts.lower(start, self.replica, self._spare(owner))
+                start = await self._counted(owner, line, start, refusing=True)
+                account, results = _applied(start, steps)
+            if account == before and not any(step.forced for step in steps):
+                return results
+            try:
+                line.seen = account, await self._put(owner, account, revision)
+            except KeyConflict:  # another replica was faster
+                line.seen = None
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
+                continue
+            return results
+        raise Unavailable(
+            f"The quota could not be written in {_ATTEMPTS} attempts.", retry_after=RETRY_SECONDS
+        )
+
+    async def _look(self, owner: str) -> tuple[Account, int]:
+        entry = await self._bucket.get(kv_token(owner))
+        if entry is None:
+            return Account(), 0
+        return msgspec.json.decode(entry.value, type=Account), entry.revision
+
+    async def _put(self, owner: str, account: Account, revision: int) -> int:
+        key, value = kv_token(owner), msgspec.json.encode(account)
+        if revision == 0:
+            return await self._bucket.create(key, value)
+        return await self._bucket.update(key, value, revision)
+
+    async def _counted(self, owner: str, line: _Line, account: Account, *, refusing: bool) -> Account:
+        """With the figures of the rows where it is time for them and they can be had.
+
+        The write that follows is of this very revision, so nothing was settled or begun in between.
+        """
+        due = accounts.needs_count(account, datetime.now(UTC))
+        pause = _DOUBTFUL_PAUSE if due else _REFUSAL_PAUSE
+        if not (due or refusing) or time.monotonic() - line.counted < pause:
+            return account
+        line.counted = time.monotonic()
+        usage = await self._count(owner, sorted(account.held), account.sequence)
+        if usage is None:
+            return account
+        return accounts.counted(account, usage.bytes, usage.objects, datetime.now(UTC))
+
+
+def _applied(account: Account, steps: list[_Step]) -> tuple[Account, list[Any]]:
+    results: list[Any] = []
+    for step in steps:
+        try:
+            account, result = step.change(account)
+        except QuotaExceeded as refusal:
+            result = refusal
+        results.append(result)
+    return account, results
+
+
+def _refuses(results: list[Any]) -> bool:
+    return any(isinstance(result, QuotaExceeded) for result in results)
