@@ -6,6 +6,7 @@ import click
 
 from shared.cli.dead_letters import dead_letters
 from shared.cli.token import token
+from shared.cli.upload import upload
 
 COMMANDS = "tripod.commands"
 """The entry point group by which a service adds its commands: they are there where its extra is installed."""
@@ -27,8 +28,9 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tripod")
 def main() -> None:
-    """Operate Tripod. Settings come from TRIPOD_... environment variables, as for the services."""
+    """Use and operate Tripod. Settings come from TRIPOD_... environment variables, as for the services: a client needs
+    TRIPOD_URL and TRIPOD_TOKEN, an operator's commands what the services have."""
 
 
-main.add_command(dead_letters)
-main.add_command(token)
+for one in (dead_letters, token, upload):
+    main.add_command(one)

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 PIPE_WIDTH = 240
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")
 
@@ -38,10 +39,17 @@ def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
             log.configure(log.LogSettings(level="error", format="console"), "cli")
             asyncio.run(work(*args, **kwargs))
         except TripodError as error:
-            click.echo(f"tripod: {error.detail}", err=True)
+            said(error.detail)
             sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
     return run
+
+
+def said(line: str) -> None:
+    """One line on stderr; above the bars where there are some, for they catch it."""
+    click.echo(f"tripod: {line}", err=True)
 
 
 async def with_bus(work: Callable[[Bus], Awaitable[T]]) -> T:

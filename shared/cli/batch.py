@@ -1,0 +1,131 @@
+"""A run of uploads: some files beside each other, each with an outcome of its own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from shared.cli import sending
+from shared.cli.client import Client, Media
+from shared.cli.failures import Refused, Unreachable, problem_of
+from shared.cli.sending import Wish
+from shared.cli.tally import Summary, Tally
+from shared.errors import TripodError
+
+Outcome: TypeAlias = Literal["uploaded", "skipped", "failed", "not_tried"]
+Say: TypeAlias = Callable[[str], None]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one file. `media`: what it is now, or what was there; `problem`: why it is not there."""
+
+    path: str
+    outcome: Outcome
+    media: Media | None = None
+    problem: dict[str, object] | None = None
+    detail: str | None = None
+
+
+class Run:
+    """Files in their order, `jobs` of them at a time. It ends early where every further file would fare the same: no
+    token, no server. Cancelled, it leaves the results so far, and what was under way is `not_tried`: whether it is
+    there the next run finds out."""
+
+    def __init__(self, client: Client, wish: Wish, files: list[Path], tally: Tally, say: Say) -> None:
+        self._client = client
+        self._wish = wish
+        self._files = files
+        self._tally = tally
+        self._say = say
+        self._results: dict[Path, Result] = {}
+        self._digests: dict[str, asyncio.Lock] = {}
+        self._made: dict[str, Media] = {}
+        self._stopped: TripodError | None = None
+
+    async def go(self, jobs: int) -> None:
+        """All files."""
+        waiting = iter(self._files)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(jobs, len(self._files))):
+                group.create_task(self._work(waiting))
+
+    def results(self) -> list[Result]:
+        """Of every file, in their order."""
+        return [self._results.get(path) or self._untried(path) for path in self._files]
+
+    def summary(self) -> Summary:
+        outcomes = [result.outcome for result in self.results()]
+        return Summary(
+            uploaded=outcomes.count("uploaded"),
+            skipped=outcomes.count("skipped"),
+            failed=outcomes.count("failed"),
+            not_tried=outcomes.count("not_tried"),
+            bytes=self._tally.wire,
+            seconds=round(self._tally.seconds, 3),
+        )
+
+    def _untried(self, path: Path) -> Result:
+        why = self._stopped.detail if self._stopped else "The run was stopped."
+        return Result(path=shown(path), outcome="not_tried", detail=why)
+
+    async def _work(self, waiting: Iterator[Path]) -> None:
+        for path in waiting:
+            if self._stopped is not None:
+                return
+            result = await self._one(path)
+            if result is not None:
+                self._results[path] = result
+
+    async def _one(self, path: Path) -> Result | None:
+        """None where it says nothing of the file: the run stops."""
+        name = shown(path)
+        try:
+            return await self._bring(path, name)
+        except TripodError as error:
+            self._tally.passed(name)
+            if _concerns_all(error):
+                self._stopped = self._stopped or error
+                return None
+            self._say(f"{name}: {error.detail}")
+            return Result(path=name, outcome="failed", problem=problem_of(error), detail=error.detail)
+
+    async def _bring(self, path: Path, name: str) -> Result:
+        file = await sending.read(path)
+        async with self._alone_with(file.sha256):
+            if not self._wish.again:
+                known = self._made.get(file.sha256) or await sending.there_already(
+                    self._client, self._wish, file
+                )
+                if known is not None:
+                    self._tally.passed(name)
+                    return Result(path=name, outcome="skipped", media=known)
+            media = await sending.send(
+                self._client, self._wish, file, self._tally.meter(name), partial(self._retries, name)
+            )
+            self._made[file.sha256] = media
+        self._tally.stored(name)
+        return Result(path=name, outcome="uploaded", media=media)
+
+    @asynccontextmanager
+    async def _alone_with(self, digest: str) -> AsyncIterator[None]:
+        """Two equal files of one run do not overtake each other: the second one finds what the first became."""
+        async with self._digests.setdefault(digest, asyncio.Lock()):
+            yield
+
+    def _retries(self, name: str, error: BaseException, seconds: float) -> None:
+        said = error.detail if isinstance(error, TripodError) else str(error)
+        self._say(f"{name}: {said} Trying again in {seconds:.1f} s.")
+
+
+def _concerns_all(error: TripodError) -> bool:
+    return isinstance(error, Unreachable) or (isinstance(error, Refused) and error.answered == 401)
+
+
+def shown(path: Path) -> str:
+    """A path as a text that can be printed, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "replace")
