@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
@@ -202,17 +202,25 @@ def _observe(service: str, metrics: HttpMetrics) -> Callable[[ASGIApp], ASGIApp]
                 return
             started = time.perf_counter()
             status = 0
+            waits = _header(scope, b"expect") is not None
             with trace.use(_header(scope, b"traceparent")) as current:
+
+                async def asked() -> Any:
+                    nonlocal waits
+                    waits = False
+                    return await receive()
 
                 async def noted(message: Message) -> None:
                     nonlocal status
                     if message["type"] == "http.response.start":
                         status = message["status"]
                         message["headers"] = [*message["headers"], *_common(message, current)]
+                        if waits:  # whether the body comes that was not asked for, only the client knows
+                            message["headers"] = _closing(message["headers"])
                     await send(message)
 
                 try:
-                    await app(scope, receive, noted)
+                    await app(scope, asked if waits else receive, noted)
                 finally:
                     _account(service, metrics, scope, status, time.perf_counter() - started)
 
@@ -226,6 +234,10 @@ def _common(message: HTTPResponseStartEvent, current: trace.Trace) -> Iterator[t
     yield b"x-trace-id", current.trace_id.encode()
     if not any(name.lower() == b"cache-control" for name, _ in message["headers"]):
         yield b"cache-control", b"no-store"
+
+
+def _closing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [*(header for header in headers if header[0].lower() != b"connection"), (b"connection", b"close")]
 
 
 def _account(service: str, metrics: HttpMetrics, scope: Scope, status: int, seconds: float) -> None:

@@ -13,6 +13,8 @@ Read = Callable[[], Awaitable[bytes]]
 
 LINGER_SECONDS = 3.0
 LINGER_BYTES = 64 * 1024 * 1024
+UNASKED_SECONDS = 0.3
+"""How long a body may take to begin that was announced by `Expect: 100-continue` and not asked for."""
 
 
 def reader(receive: Receive, *, most: int, too_much: Callable[[], TripodError]) -> Read:
@@ -69,8 +71,8 @@ def answer_early(app: ASGIApp) -> ASGIApp:
                 await send(message)
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
                 await send({**message, "more_body": True})
-                if started or not waits:
-                    await _drain(receive)
+                # From the answer on, reading asks for nothing any more.
+                await _drain(receive, UNASKED_SECONDS if waits and not started else LINGER_SECONDS)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
                 await send(message)
@@ -87,13 +89,15 @@ def _has_body(scope: Scope) -> bool:
     return False
 
 
-async def _drain(receive: Receive) -> None:
+async def _drain(receive: Receive, first_seconds: float) -> None:
     """Drop what still comes, until the client has sent all, or left, or the limits of patience are reached."""
     dropped = 0
     try:
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(first_seconds) as limit:
             while dropped < LINGER_BYTES:
                 message = await receive()
+                if dropped == 0:
+                    limit.reschedule(asyncio.get_running_loop().time() + LINGER_SECONDS)
                 if message["type"] != "http.request" or not message.get("more_body", False):
                     return
                 dropped += len(message.get("body", b""))

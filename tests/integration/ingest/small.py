@@ -9,11 +9,14 @@ from litestar import Litestar
 
 from services.ingest.app import Outside, create_app
 from services.ingest.settings import IngestSettings
+from shared import entities
 from shared.auth import AuthSettings
+from shared.entities import Entity
 from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.jetstream import BusSettings
 from shared.events.memory import MemoryBus
+from shared.events.memory_broker import MemoryBroker
 from shared.events.messages import MediaUploaded, decode
 from shared.http import HttpSettings
 from shared.storage.memory import MemoryBlobs
@@ -26,9 +29,12 @@ SOON = 8.0
 class Small:
     """One running ingest, and what it has in memory."""
 
-    def __init__(self, app: Litestar, port: int, bus: MemoryBus, blobs: MemoryBlobs) -> None:
+    def __init__(
+        self, app: Litestar, port: int, broker: MemoryBroker, bus: MemoryBus, blobs: MemoryBlobs
+    ) -> None:
         self.app = app
         self.port = port
+        self.broker = broker
         self.bus = bus
         self.blobs = blobs
 
@@ -38,6 +44,11 @@ class Small:
         found = [await self.bus.read(topology.MEDIA, n) for n in range(1, last + 1)]
         events = [decode(message.data)[1] for message in found if message]
         return [event for event in events if isinstance(event, MediaUploaded)]
+
+    async def put_entity(self, entity: Entity) -> None:
+        await self.bus.kv(topology.ENTITIES).put(
+            entities.key(entity.type, entity.id), msgspec.json.encode(entity)
+        )
 
     async def nothing_is_left(self) -> None:
         """Returns when there is no object and no word of one. Start from nothing with `forget`."""
@@ -106,7 +117,8 @@ class Client:
 @contextlib.asynccontextmanager
 async def running(stall: float = 3.0) -> AsyncIterator[Small]:
     """An ingest that is ready; `stall`: within how many seconds a body has to make headway."""
-    bus, blobs = MemoryBus(), MemoryBlobs()
+    broker, blobs = MemoryBroker(), MemoryBlobs()
+    bus = MemoryBus(broker)
 
     async def connect(_settings: IngestSettings) -> Bus:
         return bus
@@ -122,7 +134,7 @@ async def running(stall: float = 3.0) -> AsyncIterator[Small]:
     async with serving(app, stall) as port:
         await bus.ensure(topology.TOPOLOGY)
         await bus.kv(topology.COUNTERS).create("media.number", b"1")
-        yield Small(app, port, bus, blobs)
+        yield Small(app, port, broker, bus, blobs)
 
 
 def head(method: str, path: str, *headers: str, close: bool = True, version: str = "1.1") -> bytes:
