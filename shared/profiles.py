@@ -12,6 +12,7 @@ from shared.env import Env
 from shared.errors import Invalid, SettingsError
 from shared.events.messages import MediaType
 from shared.formats import BY_MIME
+from shared.slots import Slot
 from shared.storage.keys import FIELDS, UNIQUE, VARIANTS
 
 
@@ -20,7 +21,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `max_bytes` by media type; a missing type is refused, and so is a format that is not among `types` where its
     media type has some there. `attach`: who may hang media on an entity. `self` means the user with the entity's
-    id, whether it is registered or not, and the owners of one that is.
+    id, whether it is registered or not, and the owners of one that is. `single`: a slot (entity and field) holds one
+    media, and a new one replaces the former when it is ready. `slots`: the addresses of the entities API that lead
+    here. `general`: what is hung on an entity by type and field alone and comes here: `type/field`, `type`, or `*`.
+    docs/profiles.md explains each to operators.
     """
 
     who: Literal["signed_in", "service"] = "signed_in"
@@ -34,7 +38,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_pixels: int = 100_000_000
     min_side: int = 1
     max_side: int = 100_000
+    single: bool = False
     on_entity_delete: Literal["detach", "cascade"] = "detach"
+    slots: tuple[Slot, ...] = ()
+    general: tuple[str, ...] = ()
 
     @property
     def widest(self) -> int:
@@ -56,9 +63,11 @@ def load(env: Env) -> Profiles:
     if not path:
         return shipped
     try:
-        return {**shipped, **parse(Path(path).read_bytes(), path)}
+        found = {**shipped, **parse(Path(path).read_bytes(), path)}
     except OSError as error:
         raise SettingsError(f"TRIPOD_PROFILES names {path!r}, which cannot be read: {error}.") from error
+    _check_together(found, path)
+    return found
 
 
 def parse(text: bytes, source: str) -> Profiles:
@@ -73,6 +82,23 @@ def parse(text: bytes, source: str) -> Profiles:
     return found
 
 
+def _check_together(found: Profiles, source: str) -> None:
+    """Raises SettingsError where two profiles want the same address, or the same media that comes without one."""
+    owners: dict[str, str] = {}
+    for name, profile in found.items():
+        for claim in {*(slot.path for slot in profile.slots), *(f"general {g}" for g in profile.general)}:
+            if (other := owners.setdefault(claim, name)) != name:
+                raise SettingsError(
+                    f"Profile {name!r} in {source} and profile {other!r} both have {claim!r}; one may. To give it to "
+                    f"{name!r}, let the file replace {other!r} as well, without it."
+                )
+
+
+def of_entities(profiles: Profiles) -> tuple[str, ...]:
+    """The profiles of the entities API: those with slots, and those of media that comes by type and field."""
+    return tuple(name for name, profile in profiles.items() if profile.slots or profile.general)
+
+
 def _fault(profile: Profile) -> str | None:
     fields = {field for _, field, _, _ in string.Formatter().parse(profile.key) if field}
     if unknown := fields - FIELDS:
@@ -84,7 +110,7 @@ def _fault(profile: Profile) -> str | None:
         )
     if strange := [mime for mime in profile.types if mime not in BY_MIME]:
         return f"the types {', '.join(strange)} are unknown; there are {', '.join(BY_MIME)}"
-    return None
+    return next((fault for slot in profile.slots if (fault := slot.fault())), None)
 
 
 def find(profiles: Profiles, name: str) -> Profile:

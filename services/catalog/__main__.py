@@ -44,12 +44,15 @@ def _migrate() -> int:
 def _rebuild() -> int:
     from services.catalog.parts import with_parts  # noqa: PLC0415
     from services.catalog.rebuild import rebuild  # noqa: PLC0415
+    from services.catalog.settings import single  # noqa: PLC0415
     from shared.cli.frame import telling  # noqa: PLC0415
+    from shared.profiles import load  # noqa: PLC0415
 
     log.configure(log.LogSettings(level="warning", format="console"), "catalog")
     try:
+        replacing = single(load(Env(os.environ)))
         with telling() as tell:
-            made = asyncio.run(with_parts(lambda database, bus, _: rebuild(database, bus, tell)))
+            made = asyncio.run(with_parts(lambda database, bus, _: rebuild(database, bus, tell, replacing)))
     except TripodError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1

@@ -118,7 +118,9 @@ def _start(
         consume(
             bus,
             settings.bus.topology.durable("catalog-projector"),
-            duties.projecting(database, bus, metrics, base_url, settings.cascading),
+            duties.projecting(
+                database, bus, metrics, base_url, cascading=settings.cascading, single=settings.single
+            ),
             stop=stop,
             concurrency=min(PROJECTORS, settings.database.pool // 2),
             batch=100,

@@ -39,7 +39,13 @@ RECONCILE_SECONDS = 60.0
 
 
 def projecting(
-    database: Database, bus: Bus, metrics: CatalogMetrics, base_url: str, cascading: frozenset[str]
+    database: Database,
+    bus: Bus,
+    metrics: CatalogMetrics,
+    base_url: str,
+    *,
+    cascading: frozenset[str],
+    single: frozenset[str],
 ) -> Callable[[EventContext], Awaitable[None]]:
     """The handler of `catalog-projector`."""
 
@@ -48,7 +54,12 @@ def projecting(
         if not isinstance(event, MediaUploaded | MediaProcessed | MediaFailed):
             raise Malformed(f"The projector has no use for {context.envelope.type}.")
         outcome, media = await project(
-            database, event, sequence=context.sequence, base_url=base_url, cascading=cascading
+            database,
+            event,
+            sequence=context.sequence,
+            base_url=base_url,
+            cascading=cascading,
+            single=single,
         )
         failpoints.reach("catalog.after_commit")
         metrics.projected.labels(context.envelope.type, outcome).inc()

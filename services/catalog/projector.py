@@ -13,12 +13,13 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import commands, outbox, rows
+from services.catalog import commands, outbox, rows, slots
 from services.catalog.database import Database, lock_media
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
 from services.catalog.rows import Record
 from shared.dialects.users import uuid_id
+from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.messages import (
     EntityLink,
@@ -32,8 +33,9 @@ from shared.storage import keys
 
 Result: TypeAlias = MediaProcessed | MediaFailed
 Told: TypeAlias = MediaUploaded | Result
-Outcome: TypeAlias = Literal["created", "updated", "early", "behind", "repeated", "buried"]
+Outcome: TypeAlias = Literal["created", "updated", "early", "behind", "repeated", "buried", "replaced"]
 
+_TRIES = 3
 RANKS = {"processing": 0, "failed": 1, "ready": 2}
 _RESULTS: dict[str, type[Result]] = {"processed": MediaProcessed, "failed": MediaFailed}
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -59,23 +61,45 @@ async def project(
     sequence: int,
     base_url: str,
     cascading: frozenset[str] = frozenset(),
+    single: frozenset[str] = frozenset(),
 ) -> tuple[Outcome, Media | None]:
     """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
 
     The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
-    is gone is deleted at once, as the entity's going would have done. Raises Unavailable, then nothing has happened or
-    (when the commit's answer got lost) all of it: repeating is harmless.
+    is gone is deleted at once, as the entity's going would have done; of a `single` profile's slot the newest media
+    that was ever processed is kept. Raises Unavailable, then nothing has happened or (when the commit's answer got
+    lost) all of it: repeating is harmless.
     """
-    async with database.writing() as connection:
-        outcome = await take_in(connection, event, sequence, cascading)
-        if outcome in {"buried", "early"}:
-            return outcome, None
-        shown = await rows.load(connection, event.id, base_url)
-        if shown is not None and outcome == "created":
-            await outbox.created(connection, shown)
-        if shown is not None and outcome == "updated":
-            await outbox.updated(connection, shown)
-        return outcome, shown
+    slot = slots.of_told(event, single)
+    for _ in range(_TRIES):
+        try:
+            async with database.writing() as connection:
+                if slot is not None:
+                    await slots.lock(connection, slot, event.id)
+                outcome = await take_in(connection, event, sequence, cascading)
+                if outcome in {"buried", "early"}:
+                    return outcome, None
+                shown = await rows.load(connection, event.id, base_url)
+                if (found := slots.of_shown(shown, single)) is not None:
+                    if found != slot:
+                        raise slots.Elsewhere(found)  # noqa: TRY301 - what was done is to be rolled back
+                    if event.id in await slots.keep_newest(connection, found):
+                        return "replaced", shown
+                if shown is not None:
+                    await _tell(connection, outcome, shown)
+                return outcome, shown
+        except slots.Elsewhere as error:
+            slot = (
+                error.slot
+            )  # a result does not say of what slot its media is, and a slot is locked before its media
+    raise Unavailable("The media moves from slot to slot; its event is taken in later.", retry_after=1)
+
+
+async def _tell(connection: AsyncConnection, outcome: Outcome, shown: Media) -> None:
+    if outcome == "created":
+        await outbox.created(connection, shown)
+    if outcome == "updated":
+        await outbox.updated(connection, shown)
 
 
 async def take_in(
@@ -199,6 +223,7 @@ def _row(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
         "media_type": event.media_type,
         "size": event.size,
         "sha256": event.sha256,
+        "limits": msgspec.to_builtins(event.limits),
         "is_public": event.is_public,
         "entity_type": entity.type if entity else None,
         "entity_id": entity.id if entity else None,

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import announcing, letters
+from services.catalog import announcing, letters, slots
 from services.catalog.census import Stored, Tell, events
 from services.catalog.commands import raise_mark
 from services.catalog.database import RELAY, Database, try_lock
@@ -58,8 +58,9 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     entities: int
 
 
-async def rebuild(database: Database, bus: Bus, tell: Tell) -> Rebuilt:
-    """Raises Conflict where the database is not empty or a catalog runs, Unavailable."""
+async def rebuild(database: Database, bus: Bus, tell: Tell, single: frozenset[str] = frozenset()) -> Rebuilt:
+    """What a newer media of a `single` profile's slot has replaced without that having been told is deleted. Raises
+    Conflict where the database is not empty or a catalog runs, Unavailable."""
     async with database.writing(tell=False) as lock:
         if not await try_lock(lock, RELAY):
             raise Conflict("A catalog is at work on this database: stop it first.")
@@ -77,6 +78,7 @@ async def rebuild(database: Database, bus: Bus, tell: Tell) -> Rebuilt:
                 await _take(database, replay, batch)
         await _take(database, replay, batch)
         await letters.note(database, bus)
+        await slots.settle(database, single)
         async with database.reading() as connection:
             made = await connection.scalar(select(func.count()).select_from(media)) or 0
             gone = await connection.scalar(select(func.count()).select_from(tombstones)) or 0

@@ -46,6 +46,11 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Those of `profiles` that cascade."""
         return cascading(self.profiles)
 
+    @property
+    def single(self) -> frozenset[str]:
+        """Those of `profiles` of which a slot holds one media."""
+        return single(self.profiles)
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
         """Raises SettingsError that names every wrong variable."""
@@ -72,3 +77,8 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
 def cascading(profiles: Profiles) -> frozenset[str]:
     """The profiles whose media go with their entity; those of others are taken off it."""
     return frozenset(name for name, profile in profiles.items() if profile.on_entity_delete == "cascade")
+
+
+def single(profiles: Profiles) -> frozenset[str]:
+    """The profiles whose slots hold one media: a new one replaces the former."""
+    return frozenset(name for name, profile in profiles.items() if profile.single)

@@ -14,7 +14,6 @@ from shared.errors import Forbidden, Invalid, Malformed, NotFound, TooLarge, Tri
 from shared.events.messages import MediaType
 from shared.media import Moderation, Status
 
-PROFILES = ("avatar", "cover", "logo", "photos", "portfolio", "gallery", "post", "entity")
 FORMATS = {"image": "JPG, PNG, GIF, WebP, BMP, TIFF", "video": "MP4, MOV, AVI, MKV, WebM, M4V"}
 MOST_DELETED = 100
 PLACE_TAKEN = "gps"

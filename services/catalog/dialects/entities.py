@@ -15,7 +15,6 @@ from services.catalog.totals import Total, totals
 from shared.auth import Caller
 from shared.dialects import entities
 from shared.dialects.entities import (
-    PROFILES,
     EntityDeletions,
     EntityMedia,
     EntityMediaIds,
@@ -28,9 +27,9 @@ from shared.dialects.view import View
 from shared.errors import Forbidden, TripodError
 from shared.ids import parse_ref
 from shared.openapi import PUBLIC
+from shared.profiles import of_entities
 
 MOST_OF_AN_ENTITY = 10_000  # the document knows no pages
-_OF_THIS_API = Filters(profiles=PROFILES)
 
 
 @get("/entity/{entity_type:str}/{entity_id:str}", summary="The media of one entity", security=PUBLIC,
@@ -48,7 +47,10 @@ async def list_of_entity(
     order, then as they came. At most 10,000; none where the entity has none that the caller may see, or is unknown."""
     no_nul(entity_type=entity_type, entity_id=entity_id, entity_field=entity_field)
     filters = Filters(
-        profiles=PROFILES, entity_type=entity_type, entity_id=entity_id, entity_field=entity_field
+        profiles=of_entities(settings.profiles),
+        entity_type=entity_type,
+        entity_id=entity_id,
+        entity_field=entity_field,
     )
     async with database.reading() as connection:
         found = await queries.offset_page(
@@ -62,6 +64,10 @@ async def list_of_entity(
         )
     shown = [entities.shape(view) for view in found]
     return sorted(shown, key=_place)
+
+
+def _of_this_api(settings: CatalogSettings) -> Filters:
+    return Filters(profiles=of_entities(settings.profiles))
 
 
 def _place(media: EntityMedia) -> tuple[bool, int, int]:
@@ -86,7 +92,7 @@ async def get_public(
         view = await queries.find_view(
             connection,
             optional_caller,
-            filters=_OF_THIS_API,
+            filters=_of_this_api(settings),
             media_id=media_id,
             base_url=settings.http.base_url,
         )
@@ -120,7 +126,7 @@ async def remove(
 async def _find(number: int, caller: Caller, database: Database, settings: CatalogSettings) -> View:
     async with database.reading() as connection:
         view = await queries.find_view(
-            connection, caller, filters=_OF_THIS_API, number=number, base_url=settings.http.base_url
+            connection, caller, filters=_of_this_api(settings), number=number, base_url=settings.http.base_url
         )
     if view is None:
         raise entities.no_media(number)
@@ -151,12 +157,13 @@ async def delete_many(
 async def storage(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
     *,
     entity_type: FromQuery[str | None] = None,
 ) -> EntityStorage:
     """Of what the caller may see, of one type of entity where that is asked for. Sizes are those of originals."""
     no_nul(entity_type=entity_type)
-    filters = Filters(profiles=PROFILES, entity_type=entity_type)
+    filters = Filters(profiles=of_entities(settings.profiles), entity_type=entity_type)
     async with database.reading() as connection:
         found = await totals(connection, caller, filters, by=("media_type", "entity_type"))
     return EntityStorage(

@@ -15,7 +15,7 @@ from services.ingest.batch import FILES, NAME, upload_batch
 from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
-from services.ingest.dialects.entity_slots import ANY, ANY_FIELDS, SLOTS, Slot, reading
+from services.ingest.dialects.entity_slots import ANY_FIELDS, Place, places, reading, reading_any
 from services.ingest.openapi import FILE, shown
 from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
@@ -25,6 +25,7 @@ from shared.dialects.entities import EntityMedia, EntityUpload, EntityUploads
 from shared.dialects.view import View
 from shared.dialects.wording import worded
 from shared.errors import Forbidden
+from shared.profiles import Profiles
 
 _TAGS = ["entities"]
 
@@ -39,32 +40,33 @@ def _answering(request: AnyRequest, shape: Callable[[View], Any]) -> Answering:
     return Answering(until="processed", seconds=ingest.settings.dialects.wait, shape=shape)
 
 
-async def _upload(request: AnyRequest, caller: Caller, slot: Slot, reads: Reading) -> Response[bytes]:
+async def _upload(request: AnyRequest, caller: Caller, place: Place, reads: Reading) -> Response[bytes]:
     try:
         return await upload_form(
-            request, caller, reading=reads, answering=_answering(request, _shaped(slot.message))
+            request, caller, reading=reads, answering=_answering(request, _shaped(place.slot.message))
         )
     except Forbidden as error:
-        raise entities.forbidden(slot.who) from error
+        raise entities.forbidden(place.who) from error
 
 
-def _handler(slot: Slot) -> HTTPRouteHandler:
+def _handler(place: Place) -> HTTPRouteHandler:
     """The route of one slot."""
+    slot = place.slot
     route = post(
-        f"/v1/media/{slot.path}",
+        place.address,
         request_max_body_size=None,
         middleware=[answer_early],
         operation_class=form_of(*slot.takes, name=slot.operation),
         responses=described(EntityUpload),
         tags=_TAGS,
-        summary=f"Upload to {slot.entity_type} {slot.field}",
-        description=f"{slot.who} may. The answer waits for the sizes of the picture.",
+        summary=f"Upload to {slot.entity_type} {slot.entity_field}",
+        description=f"{place.who} may. The answer waits for the sizes of the picture.",
     )
 
     async def one(
         request: AnyRequest, caller: NamedDependency[Caller], entity_id: FromPath[str]
     ) -> Response[bytes]:
-        return await _upload(request, caller, slot, reading(slot, entity_id))
+        return await _upload(request, caller, place, reading(place, entity_id))
 
     async def within(
         request: AnyRequest,
@@ -72,9 +74,14 @@ def _handler(slot: Slot) -> HTTPRouteHandler:
         within_id: FromPath[str],
         entity_id: FromPath[str],
     ) -> Response[bytes]:
-        return await _upload(request, caller, slot, reading(slot, entity_id, within_id))
+        return await _upload(request, caller, place, reading(place, entity_id, within_id))
 
     return route(one if slot.within is None else within)
+
+
+def _any(request: AnyRequest) -> Reading:
+    ingest: Ingest = request.app.state.ingest
+    return reading_any(ingest.settings.profiles)
 
 
 @post(
@@ -90,7 +97,7 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
     """The form says what the media hangs on, before or after the file. Rights and limits are those of the slot
     that the type and field have."""
     answering = _answering(request, _shaped("Media uploaded successfully"))
-    return await upload_form(request, caller, reading=ANY, answering=answering)
+    return await upload_form(request, caller, reading=_any(request), answering=answering)
 
 
 @post(
@@ -110,7 +117,7 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
 async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[EntityUploads]:
     """Each of the `files` stands alone: one that is refused is told of among `failed`."""
     items = await upload_batch(
-        request, caller, reading=ANY, answering=_answering(request, entities.shape), name=NAME
+        request, caller, reading=_any(request), answering=_answering(request, entities.shape), name=NAME
     )
     answer = entities.batch(
         len(items),
@@ -122,8 +129,10 @@ async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> R
     )
 
 
-ROUTER = Router(
-    "/",
-    route_handlers=[*(_handler(slot) for slot in SLOTS), upload, upload_many],
-    exception_handlers=worded(entities.reword),
-)
+def router(profiles: Profiles) -> Router:
+    """Its routes are those of the profiles' slots, and the two that take media for any entity."""
+    return Router(
+        "/",
+        route_handlers=[*(_handler(place) for place in places(profiles)), upload, upload_many],
+        exception_handlers=worded(entities.reword),
+    )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.dialects.entity_slots import SLOTS
+from services.ingest.dialects.entity_slots import places
 from shared import profiles
 from shared.dialects.settings import ALL, DialectSettings
 from shared.entities import Entity
@@ -58,11 +58,11 @@ async def test_every_answer_is_told_of(start: Start) -> None:
             answer = await gateway.http.post(path, **request)
             assert answer.status_code == status, (path, answer.text)
             check(document, "POST", route, answer)
-        for slot in SLOTS:
-            form = document["paths"][f"/v1/media/{slot.path.replace(':str', '')}"]["post"]["requestBody"]
+        for place in places(settings()["profiles"]):
+            form = document["paths"][place.address.replace(":str", "")]["post"]["requestBody"]
             assert set(form["content"]["multipart/form-data"]["schema"]["properties"]) == {
                 "file",
-                *slot.takes,
+                *place.slot.takes,
             }
 
 
