@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import msgspec
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +17,7 @@ from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch, Reprocessing
 from shared.auth import Caller
 from shared.errors import Forbidden, PreconditionFailed, TripodError
-from shared.events.messages import MediaDeleted, ReprocessRequested
+from shared.events.messages import MediaDeleted, PictureLimits, ReprocessRequested
 from shared.ids import public_id
 from shared.media import Media
 from shared.storage import keys
@@ -175,5 +176,6 @@ def _request(row: Record, generation: int, now: datetime) -> ReprocessRequested:
         mime_type=row["mime_type"],
         media_type=row["media_type"],
         recipe=row["recipe"],
+        limits=msgspec.convert(row["limits"], PictureLimits | None),
         requested_at=now,
     )

@@ -66,6 +66,7 @@ media = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("limits", JSONB(none_as_null=True)),  # what its profile asked of a picture when it was uploaded
     # What people may change.
     Column("is_public", Boolean, nullable=False),
     Column("entity_type", Text),

@@ -59,5 +59,5 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     of: str
 
-    def too_large(self) -> TooLarge:
-        return rules.too_large(self.limit, self.of, self.found)
+    def too_large(self, size: int | None = None) -> TooLarge:
+        return rules.too_large(self.limit, self.of, self.found, size)

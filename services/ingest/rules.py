@@ -12,11 +12,14 @@ from shared.dialects.users import caller_integer_id
 from shared.entities import Entity
 from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
 from shared.events.bus import KeyValue
-from shared.events.messages import EntityLink, MediaType
+from shared.events.messages import EntityLink, MediaType, PictureLimits
 from shared.formats import Format
 from shared.profiles import Profile, Profiles
 
-_EARLY_SIDES = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff"}
+_EARLY_SIDES = {
+    *("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff"),
+    *("image/avif", "image/heic"),
+}
 
 
 def check_caller(caller: Caller, profile: Profile, name: str) -> None:
@@ -111,8 +114,10 @@ def widest_limit(profiles: Profiles, found: Format) -> int:
     return max(limits)
 
 
-def too_large(limit: int, what: str, found: Format | None = None) -> TooLarge:
-    detail = f"The file is larger than {bytes_text(limit)}, the most that {what} may have."
+def too_large(limit: int, what: str, found: Format | None = None, size: int | None = None) -> TooLarge:
+    """`size` where it is known: a file of unknown length is read to its limit and no further."""
+    has = "is" if size is None else f"has {bytes_text(size)}, which is"
+    detail = f"The file {has} larger than {bytes_text(limit)}, the most that {what} may have."
     if found is None:
         return TooLarge(detail, limit=limit)
     return TooLarge(detail, limit=limit, media_type=found.media_type)
@@ -122,7 +127,7 @@ def check_size(size: int, profile: Profile, name: str, found: Format) -> None:
     """Raises TooLarge, UnsupportedType, Invalid for a file that is too small."""
     limit = limit_of(profile, name, found)
     if size > limit:
-        raise too_large(limit, f"{found.media_type} in profile {name!r}", found)
+        raise too_large(limit, f"{found.media_type} in profile {name!r}", found, size)
     least = profile.min_bytes.get(found.media_type, 0)
     if size < least:
         raise Invalid(
@@ -169,6 +174,14 @@ def check_pixels(size: tuple[int, int] | None, most: int) -> None:
             height=height,
             limit=most,
         )
+
+
+def picture_limits(profile: Profile, found: Format) -> PictureLimits | None:
+    """What the processor is to hold a picture to: it alone sees the sides of those that do not tell them early, and
+    nobody else whether a header told the truth."""
+    if found.media_type != "image":
+        return None
+    return PictureLimits(min_side=profile.min_side, max_side=profile.max_side, max_pixels=profile.max_pixels)
 
 
 def most_pixels(profiles: Profiles) -> int:

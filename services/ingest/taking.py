@@ -80,8 +80,11 @@ def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entit
         limit, of = rules.widest_limit(candidates, found), found.media_type
         rules.check_pixels(sides, rules.most_pixels(candidates))
     file = File(source=source, head=head, found=found, sides=sides, entity=entity, limit=limit, of=of)
-    if source.size is not None and source.size > limit:
-        raise file.too_large()
+    size = len(head.data) if head.whole else source.size
+    if size is not None and source.profile_known:
+        rules.check_size(size, known[name], name, found)
+    elif size is not None and size > limit:
+        raise file.too_large(size)
     return file
 
 
@@ -185,6 +188,7 @@ async def _event(
         caption=options.caption,
         tags=options.tags,
         metadata=options.metadata,
+        limits=rules.picture_limits(profile, file.found),
         created_at=id_time(attempt.id),
     )
 

@@ -64,6 +64,11 @@ def too_many_pixels(width: int, height: int, limit: int) -> JobFailed:
     return JobFailed(Failure(code="dimensions", detail=detail))
 
 
+def side_out_of_bounds(width: int, height: int, least: int, most: int) -> JobFailed:
+    detail = f"The picture is {width} x {height} pixels; each side must have at least {least} and at most {most} here."
+    return JobFailed(Failure(code="dimensions", detail=detail))
+
+
 def no_pixels(width: int, height: int) -> JobFailed:
     detail = f"The picture is {width} x {height} pixels; both sides must be at least 1."
     return JobFailed(Failure(code="dimensions", detail=detail))

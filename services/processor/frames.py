@@ -7,18 +7,33 @@ import msgspec
 
 from services.processor.failures import Failure
 from services.processor.recipes import Recipe
+from shared.events.messages import PictureLimits
 
 HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file may cost. `memory_bytes` is address space beyond what the child starts with."""
+    """What one file may cost, and what its profile asks of a picture: `least_side` and `most_side` in pixels.
+    `memory_bytes` is address space beyond what the child starts with."""
 
     memory_bytes: int = 2 * 1024 * 1024 * 1024  # the worst codec takes 19 bytes a pixel
     cpu_seconds: int = 60
     wall_seconds: float = 90
     pixels: int = 100_000_000
     output_bytes: int = 64 * 1024 * 1024
+    least_side: int = 1
+    most_side: int | None = None
+
+    def within(self, asked: PictureLimits | None) -> "Limits":
+        """These, with what a profile asks for; the lower number of pixels holds."""
+        if asked is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            pixels=min(self.pixels, asked.max_pixels),
+            least_side=asked.min_side,
+            most_side=asked.max_side,
+        )
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

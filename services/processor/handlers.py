@@ -93,7 +93,7 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
         trace_id=job_trace,
         mime_type=order.mime_type,
         recipe=recipe,
-        limits=deps.limits,
+        limits=deps.limits.within(order.limits),
     )
     started = time.monotonic()
     await announce.progress(deps.bus, order, "fetch", 0)

@@ -4,7 +4,7 @@ import uuid
 
 import msgspec
 
-from shared.events.messages import Event, MediaType, MediaUploaded, ReprocessRequested
+from shared.events.messages import Event, MediaType, MediaUploaded, PictureLimits, ReprocessRequested
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     mime_type: str
     media_type: MediaType
     recipe: str
+    limits: PictureLimits | None
     urgent: bool
 
 
@@ -32,5 +33,6 @@ def order_of(event: Event, subject: str) -> Order | None:
         mime_type=event.mime_type,
         media_type=event.media_type,
         recipe=event.recipe,
+        limits=event.limits,
         urgent=subject.endswith(".fresh"),
     )

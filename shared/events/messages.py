@@ -35,8 +35,17 @@ class VariantRef(msgspec.Struct, frozen=True, kw_only=True):
     spec: str
 
 
+class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the profile of an upload asks of a picture: each side in pixels, and how many pixels there may be."""
+
+    min_side: int = 1
+    max_side: int = 100_000
+    max_pixels: int = 100_000_000
+
+
 class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The original is in the object store under `key`. All that the upload said is here."""
+    """The original is in the object store under `key`. All that the upload said is here. `limits`: what a picture
+    must keep to, for the processor to see to; its sides may not have been known before it was decoded."""
 
     id: uuid.UUID
     number: int
@@ -59,6 +68,7 @@ class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     caption: str | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
+    limits: PictureLimits | None = None
     created_at: datetime
 
 
@@ -112,7 +122,7 @@ class MediaFailed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The pipeline is to run again over an original that is there."""
+    """The pipeline is to run again over an original that is there. `limits` are those of its upload."""
 
     id: uuid.UUID
     generation: int
@@ -122,6 +132,7 @@ class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
     mime_type: str
     media_type: MediaType
     recipe: str
+    limits: PictureLimits | None = None
     requested_at: datetime
 
 

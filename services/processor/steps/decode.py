@@ -53,7 +53,7 @@ def working_scale(recipe: Recipe, width: int, height: int) -> float:
 def _open_with_vips(work: Work) -> Image:
     header = _load(work)
     work.width, work.height = header.width, header.height
-    _check_pixels(work)
+    _check_sides(work)
     work.animated = is_animated(work.job.mime_type, header, work.view)
     work.orientation = _orientation(header)
     work.exif_blob = bytes(header.get("exif-data")) if header.get_typeof("exif-data") else b""
@@ -76,21 +76,25 @@ def _orientation(header: Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _check_pixels(work: Work) -> None:
-    limit = work.job.limits.pixels
+def _check_sides(work: Work) -> None:
+    limits = work.job.limits
     if work.width < 1 or work.height < 1:
         raise failures.no_pixels(work.width, work.height)
-    if work.width * work.height > limit:
-        raise failures.too_many_pixels(work.width, work.height, limit)
+    if work.width * work.height > limits.pixels:
+        raise failures.too_many_pixels(work.width, work.height, limits.pixels)
+    # The same for both sides, so it does not matter which way up the picture is stored.
+    least, most = limits.least_side, limits.most_side or max(work.width, work.height)
+    if min(work.width, work.height) < least or max(work.width, work.height) > most:
+        raise failures.side_out_of_bounds(work.width, work.height, least, most)
 
 
 def _open_with_pillow(work: Work) -> Image:
     mime_type = work.job.mime_type
-    PillowImage.MAX_IMAGE_PIXELS = None  # _check_pixels counts, with our limit and our words
+    PillowImage.MAX_IMAGE_PIXELS = None  # _check_sides counts, with our limit and our words
     try:
         with warnings.catch_warnings(action="error"), _pillow(work.view, mime_type) as picture:
             work.width, work.height = picture.size
-            _check_pixels(work)
+            _check_sides(work)
             work.exif_blob = bytes(picture.info.get("exif") or b"")
             profile = bytes(picture.info.get("icc_profile") or b"")
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info

@@ -24,6 +24,7 @@ from shared.events.messages import (
     MediaRejected,
     MediaUpdated,
     MediaUploaded,
+    PictureLimits,
     Progress,
     ReprocessRequested,
     UserDeleted,
@@ -58,6 +59,7 @@ EVENTS: dict[str, Event] = {
         caption="Front",
         tags=("a", "b"),
         metadata={"k": 1},
+        limits=PictureLimits(min_side=50, max_side=8000, max_pixels=64_000_000),
         created_at=MOMENT,
     ),
     "media.rejected.v1": MediaRejected(
@@ -153,6 +155,7 @@ GOLDEN: dict[str, str] = {
         '"is_public":true,"entity":{"type":"property","id":"123","field":"photos",'
         '"is_primary":true,"sort_order":2},"description":"A house","alt_text":"House",'
         '"caption":"Front","tags":["a","b"],"metadata":{"k":1},'
+        '"limits":{"min_side":50,"max_side":8000,"max_pixels":64000000},'
         '"created_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
     "media.rejected.v1": (
@@ -192,7 +195,7 @@ GOLDEN: dict[str, str] = {
         '"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",'
         '"data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","generation":3,"owner":"user-1",'
         '"key":"2026/11/21/a.jpg","size":1,"mime_type":"image/jpeg","media_type":"image",'
-        '"recipe":"standard","requested_at":"2026-11-21T07:33:00.123456Z"}}'
+        '"recipe":"standard","limits":null,"requested_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
     "media.deleted.v1": (
         '{"specversion":"1.0","id":"event-1","source":"/tripod/ingest","type":"media.deleted.v1",'
