@@ -5,8 +5,13 @@ from importlib.metadata import entry_points
 import click
 
 from shared.cli.dead_letters import dead_letters
+from shared.cli.entity import entity
+from shared.cli.get import get
+from shared.cli.ls import ls
+from shared.cli.rm import rm
 from shared.cli.token import token
 from shared.cli.upload import upload
+from shared.cli.watch import watch
 
 COMMANDS = "tripod.commands"
 """The entry point group by which a service adds its commands: they are there where its extra is installed."""
@@ -32,5 +37,5 @@ def main() -> None:
     TRIPOD_URL and TRIPOD_TOKEN, an operator's commands what the services have."""
 
 
-for one in (dead_letters, token, upload):
+for one in (dead_letters, entity, get, ls, rm, token, upload, watch):
     main.add_command(one)

@@ -1,5 +1,6 @@
 """HTTP as the client commands speak it: JSON in and out, pages, and failures as errors with words for people."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -83,9 +84,12 @@ class Client:
                 return
 
     def unreachable(self, error: BaseException) -> Unreachable:
-        said = str(error).split(" [")[0] or type(error).__name__
+        """The error in words, with the address that was tried."""
+        said = str(error) or type(error).__name__
         if isinstance(error, TimeoutError):
             said = "no answer in time"
+        elif isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno is not None:
+            said = os.strerror(error.os_error.errno) if error.os_error.errno > 0 else "no such host"
         return Unreachable(
             f"{self.server.url} is not reachable ({said}); TRIPOD_URL or --url says where it is."
         )

@@ -28,6 +28,9 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     def begin(self) -> None:
         self.tally.begin(self.name)
 
+    def had(self, size: int) -> None:
+        self.tally.had(self.name, size)
+
     def sent(self, size: int) -> None:
         self.tally.sent(self.name, size)
 
@@ -74,6 +77,12 @@ class Tally:
         self._sent[name] += size
         self.done += size
         self.wire += size
+        self._tell(name)
+
+    def had(self, name: str, size: int) -> None:
+        """So many of its bytes are there from a former attempt: done, but not over the wire of this one."""
+        self._sent[name] += size
+        self.done += size
         self._tell(name)
 
     def stored(self, name: str) -> None:
