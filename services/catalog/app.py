@@ -22,6 +22,7 @@ from services.catalog.relay import relay
 from services.catalog.routes import entities, files, live, media
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
+from services.catalog.usage import using
 from shared.auth import Authenticator
 from shared.dialects import mediafiles
 from shared.errors import Unavailable
@@ -51,10 +52,12 @@ def create_app(settings: CatalogSettings) -> Litestar:
         with suppress(Unavailable):  # then it is made as soon as the broker is there
             await bus.ensure(settings.bus.topology)
         finding = duties.finding(database, settings.http.base_url)
+        projector = settings.bus.topology.durable("catalog-projector")
         try:
             async with (
                 bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding),
                 bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
+                bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
             ):
                 _start(
                     background,

@@ -17,6 +17,7 @@ from services.ingest.erase import keep_erasing
 from services.ingest.hearing import PROGRESS_SUBJECT, hear
 from services.ingest.janitor import keep_tidy
 from services.ingest.metrics import IngestMetrics
+from services.ingest.quota_routes import ROUTES as QUOTA_ROUTES
 from services.ingest.recover import keep_sweeping
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
@@ -97,6 +98,7 @@ def create_app(settings: IngestSettings, outside: Outside = REAL) -> Litestar:
             yield
         finally:
             await background.close()
+            await ingest.quota.close()
             await bus.close()
             await blobs.close()
 
@@ -106,7 +108,7 @@ def create_app(settings: IngestSettings, outside: Outside = REAL) -> Litestar:
         version=version("tripod"),
         settings=settings.http,
         authenticator=Authenticator(settings.auth),
-        handlers=[*ROUTES, *dialects.mounted(settings.dialects, settings.profiles)],
+        handlers=[*ROUTES, *QUOTA_ROUTES, *dialects.mounted(settings.dialects, settings.profiles)],
         lifespan=lifespan,
         checks={"nats": readiness.nats, "s3": readiness.s3, "counter": readiness.counter},
         registry=registry,
@@ -118,6 +120,7 @@ def _start(ingest: Ingest, background: Background, readiness: Readiness, metrics
     background.start("ensure", _keep_ensured(ingest, readiness, stop))
     background.start("sweep", keep_sweeping(ingest, stop))
     background.start("eraser", keep_erasing(ingest, stop, metrics))
+    background.start("quota", ingest.quota.keep(stop))
     background.start("janitor", keep_tidy(ingest, stop))
     background.start("heartbeat", hear(ingest.bus, topology.CATALOG_HEARTBEAT, ingest.heartbeat.beat, stop))
     background.start("progress", hear(ingest.bus, PROGRESS_SUBJECT, ingest.progress.note, stop))

@@ -22,6 +22,7 @@ from tests.contract.brokers import (
     fetch_one,
     new_id,
     publish,
+    until,
 )
 
 
@@ -302,3 +303,20 @@ async def test_a_stream_that_does_not_exist_is_unavailable(bus: Bus) -> None:
         await bus.read("NOTHING", 1)
     with pytest.raises(Unavailable):
         await bus.fetch(msgspec.structs.replace(WORKER, name="nobody"), batch=1, wait=1)
+
+
+async def test_what_is_handled_through_ends_before_the_first_event_that_is_not_settled(bus: Bus) -> None:
+    assert await bus.handled_through(WORKER) == 0
+    first, second, third = [await publish(bus, data) for data in (b"1", b"2", b"3")]
+    assert await bus.handled_through(WORKER) < first
+    deliveries = await fetch(bus, batch=3)
+    await deliveries[1].ack()
+    assert await bus.handled_through(WORKER) < first
+    await deliveries[0].ack()
+    assert second <= await bus.handled_through(WORKER) < third
+    await deliveries[2].terminate()
+
+    async def all_settled() -> bool:
+        return await bus.handled_through(WORKER) >= third
+
+    await until(all_settled)
