@@ -1,18 +1,18 @@
 """Many files in one form: taken one after the other off the wire, each an upload that stands alone.
 
 The fields of a form may follow its files and go for all of them, so each file, once it is in the store, waits for the
-form's end before it is announced. A form that breaks off leaves nothing of any file. The next file begins when the
-one before is stored: the memory of a batch is that of one upload, and a store that cannot make one folder for two
-files at once (rclone, in a folder that is new) is not asked to.
+form's end before it is announced. A form that breaks off leaves nothing of any file. A file may begin while those
+before it are still on their way into the store, as far as there is memory for it (`ahead`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
 
+from services.ingest.ahead import FILES_AHEAD, Ahead
 from services.ingest.answers import Answering
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
@@ -44,36 +44,44 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Taking:
-    """A file on its way. `read_out`: its last byte is off the wire; `stored`: all of it is in the store; `fault`: the
-    form broke in the middle of it."""
+    """A file on its way. `read_out`: its last byte is off the wire; `settled`: all of it is in the store, or it is
+    given up; `fault`: the form broke in the middle of it."""
 
     def __init__(self, filename: str) -> None:
+        loop = asyncio.get_running_loop()
         self.filename = filename
-        self.read_out = False
-        self.stored = asyncio.Event()
+        self.received = 0
+        self.read_out: asyncio.Future[None] = loop.create_future()
+        self.settled: asyncio.Future[None] = loop.create_future()
         self.fault: TripodError | None = None
         self.task: asyncio.Task[tuple[Answer, bool]]
+
+    def start(self, work: Coroutine[Any, Any, tuple[Answer, bool]], name: str) -> None:
+        self.task = asyncio.create_task(work, name=name)
+        self.task.add_done_callback(lambda _: self.settle())
+
+    def settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     async def chunks(self, form: Form) -> AsyncIterator[bytes]:
         try:
             async for piece in form.chunks():
+                self.received += len(piece)
                 yield piece
         except TripodError as error:
             self.fault = error
             raise
-        self.read_out = True
+        if not self.read_out.done():
+            self.read_out.set_result(None)
 
     async def off_the_wire(self, form: Form) -> None:
         """Returns when the form can go on: what an upload leaves of its file is dropped. Raises what is wrong with
         the form."""
-        waiting = asyncio.create_task(self.stored.wait())
-        try:
-            await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
+        await asyncio.wait({self.read_out, self.settled}, return_when=asyncio.FIRST_COMPLETED)
         if self.fault is not None:
             raise self.fault
-        if not self.read_out:
+        if not self.read_out.done():
             async for _ in form.chunks():
                 pass
 
@@ -113,7 +121,7 @@ async def upload_batch(
         key = None if wish.key is None else check_key(f"{wish.key}#{place}")
 
         async def finish() -> Options:
-            taking.stored.set()
+            taking.settle()
             await asyncio.shield(ended)  # one file that is given up must not end the waiting of the others
             return reading.parse(form.fields, complete=True)
 
@@ -121,17 +129,17 @@ async def upload_batch(
             return from_part(part, taking.chunks(form), form.fields, finish, reading)
 
         one = msgspec.structs.replace(wish, key=key)
-        taking.task = asyncio.create_task(upload(ingest, one, open_source), name=f"batch-{place}")
+        taking.start(upload(ingest, one, open_source), f"batch-{place}")
         return taking
 
-    return await _all(form, begin, ended)
+    return await _all(form, begin, ended, ingest.ahead)
 
 
-async def _all(form: Form, begin: Begin, ended: asyncio.Future[None]) -> list[Item]:
+async def _all(form: Form, begin: Begin, ended: asyncio.Future[None], ahead: Ahead) -> list[Item]:
     """Every file of the form, in its order; `ended` tells the uploads of its end."""
     begun: list[_Taking] = []
     try:
-        await _read(form, begin, begun)
+        await _read(form, begin, begun, ahead)
         ended.set_result(None)
         await asyncio.wait([taking.task for taking in begun])
     except BaseException as fault:
@@ -140,14 +148,27 @@ async def _all(form: Form, begin: Begin, ended: asyncio.Future[None]) -> list[It
     return [taking.item() for taking in begun]
 
 
-async def _read(form: Form, begin: Begin, begun: list[_Taking]) -> None:
+async def _read(form: Form, begin: Begin, begun: list[_Taking], ahead: Ahead) -> None:
     while (part := await form.next_file()) is not None:
         if len(begun) == FILES:
             raise Invalid(f"The form has more than {FILES} files, which is the most allowed.", limit=FILES)
         begun.append(begin(len(begun) + 1, part))
         await begun[-1].off_the_wire(form)
+        await _room(begun, ahead)
     if not begun:
         raise form.without_file()
+
+
+async def _room(begun: list[_Taking], ahead: Ahead) -> None:
+    """Return when the next file may begin: while there is room, the last one may still be on its way."""
+    last = begun[-1]
+    if last.settled.done():
+        return
+    waiting = sum(not taking.settled.done() for taking in begun)
+    if waiting <= FILES_AHEAD and ahead.take(last.received):
+        last.settled.add_done_callback(lambda _: ahead.give_back(last.received))
+    else:
+        await asyncio.wait({last.settled})
 
 
 async def _give_up(begun: list[_Taking], ended: asyncio.Future[None], fault: BaseException) -> None:

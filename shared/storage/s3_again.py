@@ -38,14 +38,14 @@ class Again:
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if not self._keep:
             self._lost = True
-            async for straight in self._source:
-                yield straight
+            async for piece in self._source:
+                yield piece
             return
-        for piece in tuple(self._kept):
-            yield piece
-        while (piece := await self._next()) is not None:
-            self._kept.append(piece)
-            yield piece
+        for kept in tuple(self._kept):
+            yield kept
+        while (coming := await self._next()) is not None:
+            self._kept.append(coming)
+            yield coming
 
     async def _next(self) -> bytes | None:
         if self._coming is None:
