@@ -33,6 +33,9 @@ log = structlog.get_logger()
 
 PART_BYTES = 6 * 1024 * 1024
 SPARE_PARTS = 10
+LARGEST_LOOK = 32 * 1024 * 1024
+"""Up to this size an object of one PUT is looked at afterwards. The embedded store reads all of it to answer, and such
+a PUT, unlike the completion of parts, has one answer that comes when all is done."""
 LARGEST_PUT = 5 * 1024**3  # S3's limit for one PUT
 MOST_PARTS = 10_000  # S3's limit for one multipart upload
 CHUNK_BYTES = 256 * 1024
@@ -117,7 +120,8 @@ class S3Blobs:
             raise
         finally:
             await stream.left()
-        return _stored(key, size, headers)
+        stored = _stored(key, size, headers)
+        return stored if size > LARGEST_LOOK else await self._verified(key, size, stored.etag)
 
     async def _put_parts(
         self, key: str, body: AsyncIterable[bytes], size: int | None, content_type: str
@@ -134,15 +138,20 @@ class S3Blobs:
                         await upload.send(part)
                 if size is not None and upload.size != size:
                     raise ValueError(f"The body had {upload.size} bytes and {size} were announced.")
-                await upload.complete()
-        return await self._verified(key, upload.size)
+                etag = await upload.complete()
+        return await self._verified(key, upload.size, etag)
 
-    async def _verified(self, key: str, size: int) -> BlobInfo:
-        """What a completed multipart upload has left: its answer alone proves nothing."""
+    async def _verified(self, key: str, size: int, etag: str) -> BlobInfo:
+        """What a transfer has left: the store's word for it alone proves nothing. `etag`: what it said that it is."""
         found = await self.head(key)
         if found is None or found.size != size:
             there = "nothing" if found is None else f"{found.size} bytes"
             raise Unavailable(f"The object store has {there} for {key} after {size} bytes were sent.")
+        if _contradict(etag, found.etag):
+            raise Unavailable(
+                f"The object store has another object for {key} than was sent: its ETag is {found.etag[:80]!r} "
+                f"instead of {etag[:80]!r}."
+            )
         return found
 
     @contextlib.asynccontextmanager
@@ -169,7 +178,10 @@ class S3Blobs:
                 headers, _ = await self._http.fetch("HEAD", key, f"find {key}")
             except BlobMissing:
                 return None
-            return _stored(key, int(headers["Content-Length"]), headers)
+            length = headers.get("Content-Length", "")
+            if not length.isdecimal():
+                raise Unavailable(f"The object store does not say how large {key} is.")
+            return _stored(key, int(length), headers)
 
         return await repeated(ask)
 
@@ -241,6 +253,12 @@ def _stored(key: str, size: int, headers: Mapping[str, str]) -> BlobInfo:
         etag=headers.get("ETag", "").strip('"'),
         modified=parsedate_to_datetime(when) if when else datetime.now(UTC),
     )
+
+
+def _contradict(told: str, found: str) -> bool:
+    """Whether two ETags are of different objects. The embedded store tells that of the parts (`...-3`) when an object
+    is completed and that of the whole afterwards: these cannot be compared."""
+    return bool(told and found) and told != found and ("-" in told) == ("-" in found)
 
 
 def _expected(response: aiohttp.ClientResponse, key: str, start: int, length: int | None) -> int | None:

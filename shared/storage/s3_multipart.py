@@ -88,8 +88,9 @@ class Multipart:
             await self._sending
             self._sending = None
 
-    async def complete(self) -> None:
-        """Make the object of the parts. The store may answer 200 and still have failed."""
+    async def complete(self) -> str:
+        """Make the object of the parts; its ETag as far as it is told. The store may answer 200 and still have
+        failed."""
         await self._sent()
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
@@ -111,6 +112,7 @@ class Multipart:
         if answer.tag == "Error":
             raise Unavailable(f"The object store refuses to {what}: {child_text(answer, 'Code')}.")
         self._completed = True
+        return child_text(answer, "ETag").strip('"')
 
     async def abort(self) -> None:
         """Let the store forget the parts; absent is success. Raises Unavailable."""

@@ -27,6 +27,7 @@ class FakeStore:
         self.headers: list[dict[str, str]] = []
         self.answers: dict[str, Answer] = {}
         self.uploads: set[str] = set()
+        self.sizes: dict[str, int] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         kind = self.kind(request)
@@ -35,7 +36,11 @@ class FakeStore:
         answer = self.answers.get(kind)
         if answer is not None:
             return await answer(request)
-        await request.read()
+        came = await request.read()
+        if kind == "PUT":
+            self.sizes[request.path] = len(came)
+        if kind == "HEAD":
+            return web.Response(headers={"ETag": '"e"', "Content-Length": str(self.sizes[request.path])})
         if kind == "begin":
             self.uploads.add("u1")
             return xml(
@@ -118,6 +123,53 @@ async def test_a_completion_is_believed_only_when_the_object_is_there_whole(
     fake.answers["HEAD"] = always(head)
     with pytest.raises(Unavailable, match="a/key"):
         await blobs.put("a/key", body(3 * PART), size=None, content_type="x/y")
+
+
+LIES: dict[str, tuple[int, dict[str, str]]] = {
+    "nothing is there": (404, {}),
+    "it is shorter": (200, {"ETag": '"e"', "Content-Length": "9"}),
+    "it is longer": (200, {"ETag": '"e"', "Content-Length": "11"}),
+    "it is another": (200, {"ETag": '"f"', "Content-Length": "10"}),
+    "nobody knows how long it is": (200, {"ETag": '"e"', "Transfer-Encoding": "chunked"}),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_store_that_says_stored_is_believed_only_when_the_object_is_there(
+    fake: FakeStore, blobs: S3Blobs, lie: str, *, known: bool
+) -> None:
+    status, headers = LIES[lie]
+    fake.answers["HEAD"] = always(lambda: web.Response(status=status, headers=headers))
+    with pytest.raises(Unavailable, match="a/key"):
+        await blobs.put("a/key", body(10), size=10 if known else None, content_type="x/y")
+    assert set(fake.asked) == {"PUT", "HEAD"}
+
+
+@pytest.mark.parametrize(
+    ("told", "found", "believed"),
+    [
+        ("a-3", "a-3", True),
+        ("a-3", "b-3", False),
+        ("a-3", "a-2", False),
+        ("a-3", "0123", True),  # the embedded store: of the parts when completed, of the whole afterwards
+        ("", "0123", True),
+        ("a-3", "", True),
+    ],
+)
+async def test_the_etag_of_a_completion_is_that_of_the_object(
+    fake: FakeStore, blobs: S3Blobs, told: str, found: str, *, believed: bool
+) -> None:
+    done = f"<CompleteMultipartUploadResult><ETag>&quot;{told}&quot;</ETag></CompleteMultipartUploadResult>"
+    fake.answers["complete"] = always(lambda: xml(done.encode()))
+    there = {"ETag": f'"{found}"', "Content-Length": str(3 * PART)}
+    fake.answers["HEAD"] = always(lambda: web.Response(headers=there))
+    put = blobs.put("a/key", body(3 * PART), size=None, content_type="x/y")
+    if believed:
+        assert (await put).size == 3 * PART
+    else:
+        with pytest.raises(Unavailable, match="ETag"):
+            await put
 
 
 async def test_a_part_that_fails_ends_the_upload_and_aborts_it(fake: FakeStore, blobs: S3Blobs) -> None:
@@ -320,7 +372,7 @@ async def test_a_slow_client_is_not_mistaken_for_a_stalled_store(
             yield b"x"
 
     assert (await blobs.put("a/key", slow(), size=3, content_type="x/y")).size == 3
-    assert fake.asked == ["PUT"]
+    assert fake.asked == ["PUT", "HEAD"]
 
 
 @pytest.mark.parametrize(
