@@ -502,9 +502,7 @@ def test_an_id_that_is_no_uuid_is_a_bad_request(ann: Author, path: str) -> None:
     assert re.match(r"Invalid (media_id|content_id|uploaded_by) format", detail)
 
 
-def test_a_picture_that_cannot_be_processed_is_told_and_leaves_nothing(
-    ann: Author, system: System
-) -> None:
+def test_a_picture_that_cannot_be_processed_is_told_and_leaves_nothing(ann: Author, system: System) -> None:
     total = ann.http.get(f"{MEDIA}/").json()["total"]
     data = photo(640, 480, seed=76)[:9000]
     files = {"file": ("broken-one.jpg", data, "image/jpeg")}
