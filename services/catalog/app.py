@@ -12,6 +12,7 @@ from sqlalchemy import text
 from services.catalog import dialects, duties
 from services.catalog.announcing import keep_registry
 from services.catalog.database import Database
+from services.catalog.duplicates import finding_duplicates
 from services.catalog.failed import keep_cleaning
 from services.catalog.letters import keep_noting
 from services.catalog.live import Feed
@@ -57,6 +58,11 @@ def create_app(settings: CatalogSettings) -> Litestar:
             async with (
                 bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding),
                 bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
+                bus.serve(
+                    topology.CATALOG_FIND_DIGEST,
+                    SERVICE,
+                    finding_duplicates(database, bus, projector, settings.http.base_url),
+                ),
                 bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
             ):
                 _start(

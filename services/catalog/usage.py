@@ -41,7 +41,7 @@ def using(database: Database, bus: Bus, projector: Durable) -> Callable[[Message
 
     async def answer(message: Message) -> bytes:
         asked = msgspec.json.decode(message.data, type=Asked)
-        if not await _through(bus, projector, asked.through):
+        if not await known_through(bus, projector, asked.through):
             log.info("usage.behind", owner=asked.owner, through=asked.through)
             return b""
         return msgspec.json.encode(await usage(database, asked))
@@ -61,7 +61,7 @@ async def usage(database: Database, asked: Asked) -> Usage:
     return Usage(bytes=size, objects=objects)
 
 
-async def _through(bus: Bus, projector: Durable, place: int) -> bool:
+async def known_through(bus: Bus, projector: Durable, place: int) -> bool:
     """Whether every event up to there is taken in, or is within a moment."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while place and await bus.handled_through(projector) < place:

@@ -75,6 +75,12 @@ class Promised:
                 await digest.update(piece)
             yield piece
 
+    @property
+    def sha256(self) -> str | None:
+        """In hex what the file hashes to, where the body is the file and that is promised."""
+        told = self._promises[REPR].get("sha-256") or self._promises[CONTENT].get("sha-256")
+        return None if told is None else told.hex()
+
     async def check(self) -> None:
         """When all has come. Raises Invalid where it is not what was promised."""
         for header, promised in self._promises.items():

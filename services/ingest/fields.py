@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
@@ -17,6 +17,7 @@ _FIELD = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
 _MOST = 2**31 - 1
 _PROFILE = "default"
+OnDuplicate: TypeAlias = Literal["allow", "reject", "reuse"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     is_public: bool | None = None
-    on_duplicate: str = "allow"
+    on_duplicate: OnDuplicate = "allow"
     owner: str | None = None
     media_type: MediaType | None = None
     within: EntityLink | None = None
@@ -165,10 +166,14 @@ def _integer(name: str, value: str | None) -> int | None:
     return int(value)
 
 
-def _on_duplicate(value: str | None) -> str:
-    if value not in {None, "allow"}:
-        raise Invalid(f"on_duplicate is {str(value)[:40]!r}; allowed is 'allow'.", field="on_duplicate")
-    return "allow"
+def _on_duplicate(value: str | None) -> OnDuplicate:
+    for known in get_args(OnDuplicate):
+        if known == (value or "allow"):
+            return known  # type: ignore[no-any-return]
+    raise Invalid(
+        f"on_duplicate is {str(value)[:40]!r}; allowed are {', '.join(get_args(OnDuplicate))}.",
+        field="on_duplicate",
+    )
 
 
 NAMES = (

@@ -42,7 +42,14 @@ FIELDS: dict[str, Schema] = {
     "is_public": Schema(type=OpenAPIType.BOOLEAN, description="Unless given, as the profile has it."),
     "is_primary": Schema(type=OpenAPIType.BOOLEAN, default=False),
     "sort_order": Schema(type=OpenAPIType.INTEGER, default=0),
-    "on_duplicate": Schema(type=_TEXT, enum=["allow"], default="allow"),
+    "on_duplicate": Schema(
+        type=_TEXT,
+        enum=["allow", "reject", "reuse"],
+        default="allow",
+        description="What becomes of a file that you have already in the same place (profile, entity and its field), "
+        "by its SHA-256: a second copy; 409 with the id of the `existing` one; 200 with the media that is there. "
+        "With a Repr-Digest PUT is answered before the body is sent.",
+    ),
 }
 HEADERS = (
     Parameter(

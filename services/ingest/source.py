@@ -26,7 +26,7 @@ OURS = Reading(parse=fields.parse, profile_known=lambda said: "profile" in said)
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One file on its way. `early` is what is known before its bytes (`profile_known`: the profile is among it,
     else it will be one of `profiles`, of all where there are none); `finish` reads what comes after them and
-    returns all."""
+    returns all. `complete`: nothing comes after them, so `early` is all."""
 
     filename: str
     declared: str
@@ -36,6 +36,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     profile_known: bool
     profiles: tuple[str, ...] = ()
     finish: Callable[[], Awaitable[Options]]
+    complete: bool = False
 
 
 async def from_form(read: Read, boundary: str, reading: Reading = OURS) -> Source:
@@ -88,4 +89,5 @@ def from_body(read: Read, filename: str, declared: str, size: int | None, option
         early=options,
         profile_known=True,
         finish=finish,
+        complete=True,
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.ingest import announce, answers, claims, early, intents, proofs, records, rules
+from services.ingest import announce, answers, claims, duplicates, early, intents, proofs, records, rules
 from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Answer:
     """Raises the TripodError that refuses the file; what it has left is undone."""
     entity = await _check_early(ingest, wish.caller, source)
+    await duplicates.look_early(ingest, wish, source, attempt.id)
     head = await read_head(source.chunks)
     if wish.key is not None:
         attempt.head = fingerprint(source.filename, head.data)
@@ -108,6 +109,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await wish.promised.check()
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
+            await duplicates.look(ingest, event, options.on_duplicate)
             announcement = announce.prepare(event, ingest.lanes.of(event.owner))
             attempt.storing = True
             await lease.change(

@@ -14,6 +14,7 @@ from services.ingest.answers import answer_to
 from services.ingest.attempt import Attempt, Wish
 from services.ingest.charging import charged
 from services.ingest.context import Ingest
+from services.ingest.duplicates import Reused
 from services.ingest.idempotency import Answer, Claim, Done
 from services.ingest.leases import Lost, renewed
 from services.ingest.limits import RETRY_SECONDS
@@ -83,9 +84,9 @@ async def _claimed(ingest: Ingest, wish: Wish, open_source: OpenSource, claim: C
             attempt,
         )
         raise
-    await _quietly(
-        lease.change(state="done", answer=answer, head=attempt.head), "idempotency.not_noted", attempt
-    )
+    # What is there already is found again by a retry. Its answer is not kept: it would outlive that media.
+    noted = lease.delete() if attempt.reused else lease.change(state="done", answer=answer, head=attempt.head)
+    await _quietly(noted, "idempotency.not_noted", attempt)
     failpoints.reach("ingest.before_answer")
     return answer, former is not None
 
@@ -110,6 +111,8 @@ async def _run(ingest: Ingest, wish: Wish, open_source: OpenSource, attempt: Att
         async with charged(ingest, wish, attempt) as charge:
             answer = await take(ingest, wish, await charge.of(await open_source()), attempt)
         outcome = "stored"
+    except Reused as found:
+        attempt.reused, outcome, answer = True, "reused", found.answer
     except TripodError as error:
         outcome = error.code
         log.info(

@@ -97,6 +97,7 @@ INTENTS = "intents"
 UPLOADS = "uploads"
 IDEMPOTENCY = "idempotency"
 QUOTAS = "quotas"
+DIGESTS = "digests"
 ENTITIES = "entities"
 
 
@@ -128,6 +129,7 @@ def dead_letter(durable: str) -> str:
 CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
 CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
 CATALOG_TAKE_BACK = "catalog.v1.take_back"
+CATALOG_FIND_DIGEST = "catalog.v1.find_digest"
 CATALOG_USAGE = "catalog.v1.usage"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
@@ -211,5 +213,7 @@ TOPOLOGY = Topology(
         Bucket(name=IDEMPOTENCY, max_bytes=GIBIBYTE, ttl=timedelta(hours=24)),
         Bucket(name=ENTITIES, max_bytes=GIBIBYTE),
         Bucket(name=QUOTAS, max_bytes=GIBIBYTE),
+        # Who was first with a file: needed while its upload is under way.
+        Bucket(name=DIGESTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=6)),
     ),
 )
