@@ -34,6 +34,7 @@ class Part:
     def __init__(self, target: Path | None) -> None:
         self.target = target
         self.size = 0
+        self.resumed = False
         self._digest = hashlib.sha256()
         self._out: BinaryIO = sys.stdout.buffer
 
@@ -55,12 +56,17 @@ class Part:
                 while piece := self._out.read(CHUNK):
                     self._digest.update(piece)
                     self.size += len(piece)
+                self.resumed = self.size > 0
                 yield
         except OSError as error:
             raise Invalid(f"{os.fspath(place)!r} cannot be written: {error.strerror or error}.") from error
 
     def add(self, piece: bytes) -> None:
-        self._out.write(piece)
+        """Raises Conflict where nobody reads the standard output any more."""
+        try:
+            self._out.write(piece)
+        except BrokenPipeError as error:
+            raise Conflict("The standard output was closed before the end.") from error
         self._digest.update(piece)
         self.size += len(piece)
 
@@ -75,10 +81,13 @@ class Part:
             self._out.truncate()
         self.size, self._digest = 0, hashlib.sha256()
 
+    def is_right(self, wanted: Wanted) -> bool:
+        """Whether it is all that was promised."""
+        return self.size == wanted.size and wanted.sha256 in {None, self.sha256}
+
     def finish(self, wanted: Wanted) -> None:
         """The part becomes the file. Raises Conflict for other bytes than were promised, which are dropped."""
-        right = self.size == wanted.size and wanted.sha256 in {None, self.sha256}
-        if not right:
+        if not self.is_right(wanted):
             found = f"{self.size} bytes with the SHA-256 {self.sha256}"
             if self.target is not None:
                 self._place().unlink()
@@ -97,8 +106,7 @@ class Part:
 async def fetch(client: Client, wanted: Wanted, part: Part, meter: Meter) -> None:
     """What is missing of it. A part that is longer than the file, or that is whole and other bytes, begins anew. Raises
     Unreachable where it broke off, Refused."""
-    wrong = part.size == wanted.size and wanted.sha256 is not None and part.sha256 != wanted.sha256
-    if part.size > wanted.size or wrong:
+    if part.size >= wanted.size and not part.is_right(wanted):
         part.drop()
     meter.begin()
     meter.had(part.size)

@@ -67,6 +67,8 @@ async def _fetch_all(client: Client, wanted: Wanted, part: Part, tally: Tally, p
 
     with part.opened(resume=wanted.sha256 is not None):
         await retrying(patience, note)(fetch, client, wanted, part, tally.meter(wanted.name))
+        if part.resumed and not part.is_right(wanted):  # what was left here was of another file
+            await retrying(patience, note)(fetch, client, wanted, part, tally.meter(wanted.name))
         tally.stored(wanted.name)
         part.finish(wanted)
 
