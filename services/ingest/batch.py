@@ -162,13 +162,12 @@ async def _read(form: Form, begin: Begin, begun: list[_Taking], ahead: Ahead) ->
 async def _room(begun: list[_Taking], ahead: Ahead) -> None:
     """Return when the next file may begin: while there is room, the last one may still be on its way."""
     last = begun[-1]
-    if last.settled.done():
-        return
-    waiting = sum(not taking.settled.done() for taking in begun)
-    if waiting <= FILES_AHEAD and ahead.take(last.received):
-        last.settled.add_done_callback(lambda _: ahead.give_back(last.received))
-    else:
-        await asyncio.wait({last.settled})
+    while not last.settled.done():
+        waiting = {taking.settled for taking in begun if not taking.settled.done()}
+        if len(waiting) <= FILES_AHEAD and ahead.take(last.received):
+            last.settled.add_done_callback(lambda _: ahead.give_back(last.received))
+            return
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _give_up(begun: list[_Taking], ended: asyncio.Future[None], fault: BaseException) -> None:
