@@ -2,25 +2,34 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 _WINDOW_SECONDS = 60.0
 _OWNERS_KEPT = 10_000
 
 
 class Lanes:
-    """Counts uploads per owner and minute, in this process; the owners last heard of are kept."""
+    """Counts uploads per owner and minute, in this process; the owners last heard of are kept.
 
-    def __init__(self, bulk_above: int) -> None:
+    Who has used up a minute's fresh ones is in the bulk lane until a whole minute had no more than that: a flood
+    has its fresh ones once, not every minute anew.
+    """
+
+    def __init__(self, bulk_above: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._bulk_above = bulk_above
-        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._clock = clock
+        self._windows: OrderedDict[str, tuple[float, int, bool]] = OrderedDict()
 
     def of(self, owner: str) -> str:
-        """`fresh`, or `bulk` for an owner who has used up this minute's fresh ones."""
-        now = time.monotonic()
-        began, count = self._windows.pop(owner, (now, 0))
+        """`fresh`, or `bulk` for an owner who uploads more than the fresh ones of a minute."""
+        now = self._clock()
+        began, count, flooding = self._windows.pop(owner, (now, 0, False))
         if now - began >= _WINDOW_SECONDS:
+            # What was counted is of the minute before this one only where the owner has not paused since.
+            flooding = count > self._bulk_above and now - began < 2 * _WINDOW_SECONDS
             began, count = now, 0
-        self._windows[owner] = (began, count + 1)
+        count += 1
+        self._windows[owner] = (began, count, flooding)
         if len(self._windows) > _OWNERS_KEPT:
             self._windows.popitem(last=False)
-        return "bulk" if count >= self._bulk_above else "fresh"
+        return "bulk" if flooding or count > self._bulk_above else "fresh"

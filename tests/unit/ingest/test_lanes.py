@@ -1,0 +1,64 @@
+"""Which lane an owner's uploads take, by a clock that stands still unless it is moved."""
+
+import pytest
+
+from services.ingest.lanes import Lanes
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 500.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def taken(lanes: Lanes, owner: str, many: int) -> list[str]:
+    return [lanes.of(owner) for _ in range(many)]
+
+
+def test_an_owner_above_the_limit_takes_the_bulk_lane_and_the_others_stay_fresh(clock: Clock) -> None:
+    lanes = Lanes(3, clock)
+    assert taken(lanes, "crowd", 5) == ["fresh"] * 3 + ["bulk"] * 2
+    assert taken(lanes, "ann", 3) == ["fresh"] * 3
+
+
+def test_who_stays_at_the_limit_is_always_fresh(clock: Clock) -> None:
+    lanes = Lanes(3, clock)
+    for _ in range(10):
+        assert taken(lanes, "ann", 3) == ["fresh"] * 3
+        clock.now += 60
+
+
+def test_a_flood_that_goes_on_has_its_fresh_ones_once(clock: Clock) -> None:
+    lanes = Lanes(3, clock)
+    assert taken(lanes, "crowd", 10).count("fresh") == 3
+    for _ in range(5):
+        clock.now += 60
+        assert set(taken(lanes, "crowd", 10)) == {"bulk"}
+
+
+def test_a_quiet_minute_ends_a_flood(clock: Clock) -> None:
+    lanes = Lanes(3, clock)
+    taken(lanes, "crowd", 10)
+    clock.now += 60
+    assert set(taken(lanes, "crowd", 2)) == {"bulk"}  # the minute before was a flood
+    clock.now += 60
+    assert set(taken(lanes, "crowd", 2)) == {"fresh"}
+
+    taken(lanes, "crowd", 10)
+    clock.now += 120  # nothing at all for a while
+    assert lanes.of("crowd") == "fresh"
+
+
+def test_the_owners_last_heard_of_are_kept(clock: Clock) -> None:
+    lanes = Lanes(1, clock)
+    taken(lanes, "crowd", 2)
+    for n in range(9_999):
+        lanes.of(f"owner {n}")
+    assert lanes.of("crowd") == "bulk"
