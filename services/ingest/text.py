@@ -16,17 +16,16 @@ def is_text(head: bytes, *, whole: bool) -> bool:
         return False
 
 
-async def proved(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same pieces, of a file that claims to be text. Raises UnsupportedType where it is none after all."""
-    decoder = None
+async def proved(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces, of a file that begins with `head` and claims to be text. Raises UnsupportedType where it is
+    none after all."""
+    decoder = _decoder(head)
     received = 0
     async for piece in pieces:
-        decoder = decoder or _decoder(piece)
         received += len(piece)
         _check(decoder, piece, received)
         yield piece
-    if decoder is not None:
-        _check(decoder, b"", received, final=True)
+    _check(decoder, b"", received, final=True)
 
 
 def _decoder(head: bytes) -> codecs.IncrementalDecoder:
