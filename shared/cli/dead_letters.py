@@ -4,7 +4,8 @@ import click
 import msgspec
 from rich.table import Table
 
-from shared.cli.frame import as_json, command, print_json, print_table, with_bus
+from shared.cli.broker import with_bus
+from shared.cli.frame import as_json, command, print_json, print_table
 from shared.errors import Invalid
 from shared.events import dead_letters as letters
 from shared.events.bus import Bus

@@ -1,12 +1,11 @@
-"""What the commands share: settings from the environment, a bus, output in both forms, errors in one line."""
+"""What the commands share: output in both forms, errors in one line."""
 
 import asyncio
-import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 import click
 import msgspec
@@ -14,16 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from shared import log
-from shared.env import Env
-from shared.errors import TripodError, Unavailable
-from shared.events.bus import Bus
-from shared.events.jetstream import connect
-from shared.events.jetstream_connection import BusSettings
+from shared.errors import TripodError
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
-CONNECT_SECONDS = 5.0
 PIPE_WIDTH = 240
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
@@ -50,20 +43,6 @@ def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 def said(line: str) -> None:
     """One line on stderr; above the bars where there are some, for they catch it."""
     click.echo(f"tripod: {line}", err=True)
-
-
-async def with_bus(work: Callable[[Bus], Awaitable[T]]) -> T:
-    """What `work` gives with a connection to the broker. Raises Unavailable when there is none in 5 s."""
-    env = Env(os.environ)
-    settings = BusSettings.from_env(env, "tripod-cli")
-    env.check()
-    bus = await connect(settings, wait=CONNECT_SECONDS)
-    try:
-        if not bus.connected:
-            raise Unavailable(f"The broker does not answer within {CONNECT_SECONDS:g} s (TRIPOD_NATS_URL).")
-        return await work(bus)
-    finally:
-        await bus.close()
 
 
 def print_table(table: Table) -> None:
