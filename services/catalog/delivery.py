@@ -115,7 +115,8 @@ def disposition(file: File, wanted: Disposition | None) -> Disposition:
 
 def content_disposition(kind: Disposition, filename: str) -> str:
     """RFC 6266: the name in ASCII for old clients, and as it is in UTF-8."""
-    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\%' else "_" for c in filename)
+    # Some split at a semicolon before they look for quotes.
+    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\%;' else "_" for c in filename)
     # RFC 8187 allows these unescaped; `quote` adds the unreserved ones.
     return (
         f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='!#$&+^`|', errors='replace')}"
