@@ -32,6 +32,7 @@ from shared.events.messages import (
     MediaFailed,
     MediaProcessed,
     MediaUploaded,
+    PictureLimits,
     Progress,
     ReprocessRequested,
     decode,
@@ -39,7 +40,7 @@ from shared.events.messages import (
 from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.memory import MemoryBlobs
-from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.pictures import encoded, late_jpeg, photo, picture
 
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
@@ -202,6 +203,35 @@ async def test_the_event_and_the_progress_belong_to_the_trace_of_the_upload(
     stored = await bus.read(topology.MEDIA, 1)
     assert stored is not None
     assert "0123456789abcdef0123456789abcdef" in str(decode(stored.data)[0].traceparent)
+
+
+async def test_a_picture_beyond_the_sides_of_its_profile_fails_each_time_it_is_processed(
+    parts: Parts,
+) -> None:
+    limits = PictureLimits(min_side=100, max_side=400)
+    event = uploaded(await parts.store(late_jpeg(500, 200)), limits=limits)
+    await process(parts, event)
+    again = ReprocessRequested(
+        id=event.id,
+        generation=2,
+        owner=event.owner,
+        key=event.key,
+        size=1,
+        mime_type=event.mime_type,
+        media_type="image",
+        recipe="standard",
+        limits=limits,
+        requested_at=datetime.now(UTC),
+    )
+    await process(parts, again)
+    failed = await parts.events()
+    assert [(e.code, e.generation) for e in failed if isinstance(e, MediaFailed)] == [
+        ("dimensions", 1),
+        ("dimensions", 2),
+    ]
+    assert len(failed) == 2
+    assert all("500 x 200" in e.detail and "400" in e.detail for e in failed if isinstance(e, MediaFailed))
+    assert not parts.variants(event.id)
 
 
 async def test_a_rerun_writes_nothing_new(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
