@@ -1,7 +1,7 @@
 """What a file claims to be, by its name and its declared type, held against what its bytes are."""
 
 from services.ingest import containers, office
-from services.ingest.sniff import describe, sniff
+from services.ingest.sniff import HEAD_BYTES, describe, sniff
 from services.ingest.text import is_text
 from shared.errors import UnsupportedType
 from shared.formats import (
@@ -35,6 +35,8 @@ def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Form
     extension or the declared type is known here and means something else, with both sides named. Text, and an
     office document whose parts do not show yet, are believed so far: their proof comes with the last byte.
     """
+    if len(head) > HEAD_BYTES:  # the pieces of a body have any size, and it must not depend on them what is seen
+        head, whole = head[:HEAD_BYTES], False
     found = sniff(head)
     by_extension = BY_EXTENSION.get(extension(filename), [])
     declared = declared.partition(";")[0].strip().lower()

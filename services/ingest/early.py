@@ -52,7 +52,7 @@ def check_claims(profile: Profile, name: str, source: Source) -> None:
     widest = max(taken, key=lambda found: profile.max_bytes[found.media_type])
     limit = profile.max_bytes[widest.media_type]
     if source.size > limit:
-        raise rules.too_large(limit, f"{widest.media_type} in profile {name!r}", widest)
+        raise rules.too_large(limit, f"{widest.media_type} in profile {name!r}", widest, source.size)
 
 
 def _taken(profile: Profile, found: Format) -> bool:

@@ -20,6 +20,7 @@ _EARLY_SIDES = {
     *("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff"),
     *("image/avif", "image/heic"),
 }
+_CROPPED = {"image/avif", "image/heic"}
 
 
 def check_caller(caller: Caller, profile: Profile, name: str) -> None:
@@ -140,8 +141,8 @@ def check_size(size: int, profile: Profile, name: str, found: Format) -> None:
 
 def sides(found: Format, head: bytes) -> tuple[int, int] | None:
     """Width and height in pixels where the format has them early and they are in the head."""
-    if found.mime not in _EARLY_SIDES:
-        return None
+    if found.mime not in _EARLY_SIDES or (found.mime in _CROPPED and b"clap" in head):
+        return None  # where a part is cropped away, only the decoder knows what is left
     width, height = imagesize.get(io.BytesIO(head), exif_rotation=False)
     return (width, height) if width > 0 and height > 0 else None
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 
+import pillow_heif
 import pytest
 
 from services.ingest.digest import Digest
@@ -10,7 +11,7 @@ from services.ingest.rules import check_pixels, sides, too_large
 from services.ingest.sniff import HEAD_BYTES, sniff
 from services.ingest.transfer import Head, Transfer, read_head
 from shared.errors import Invalid, TooLarge
-from tests.fixtures.pictures import bomb_png, encoded, picture
+from tests.fixtures.pictures import bomb_png, encoded, late_jpeg, late_tiff, picture
 
 
 async def stream(body: bytes, size: int) -> AsyncIterator[bytes]:
@@ -57,10 +58,20 @@ async def test_an_empty_file_is_refused() -> None:
     assert await read_head(stream(b"x", 1)) == Head(data=b"x", whole=True)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"])
 def test_sides_are_read_from_the_head(kind: str) -> None:
-    data = encoded(picture(123, 45), kind)[:HEAD_BYTES]
-    assert sides(sniff(data), data) == (123, 45)
+    pillow_heif.register_heif_opener(thumbnails=False)
+    data = encoded(picture(128, 64), kind)[:HEAD_BYTES]
+    assert sides(sniff(data), data) == (128, 64)
+    odd = encoded(picture(123, 45), kind)[:HEAD_BYTES]
+    assert sides(sniff(odd), odd) == (None if kind == "HEIF" else (123, 45))  # a HEIC is cropped to odd sides
+
+
+def test_sides_that_the_head_does_not_reach_are_left_to_the_processor() -> None:
+    for data in (late_jpeg(200, 150), late_tiff(300, 200)):
+        head = data[:HEAD_BYTES]
+        assert sniff(head).media_type == "image"
+        assert sides(sniff(head), head) is None
 
 
 def test_too_many_pixels_are_refused_with_sides_pixels_and_limit() -> None:
@@ -74,6 +85,6 @@ def test_too_many_pixels_are_refused_with_sides_pixels_and_limit() -> None:
 
 @pytest.mark.parametrize("cut", range(0, 700, 7))
 def test_a_header_cut_anywhere_has_sides_or_none(cut: int) -> None:
-    for kind in ("JPEG", "PNG", "GIF", "WEBP"):
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF"):
         data = encoded(picture(12, 9), kind)[:cut]
         assert sides(sniff(data), data) in {None, (12, 9)}
