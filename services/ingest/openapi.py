@@ -82,6 +82,7 @@ HEADERS = (
 REPLAYED = {
     "Idempotent-Replayed": header("`true`: this is the answer to an earlier request with the same key.")
 }
+_REUSED = {"Location": header("Where the media is that you had already.")}
 FILE = Schema(
     type=_TEXT,
     format=OpenAPIFormat.BINARY,
@@ -101,6 +102,7 @@ class FormOperation(Operation):
         )
         self.parameters = [*(self.parameters or ()), *HEADERS]
         with_headers(self, REPLAYED, 201, 202)
+        with_headers(self, _REUSED, 200)
         self.operation_id = "uploadForm"
         self.summary = "Upload one file as a multipart form"
 
@@ -117,6 +119,7 @@ class RawOperation(Operation):
         query = [Parameter(name=name, param_in="query", schema=schema) for name, schema in FIELDS.items()]
         self.parameters = [*(self.parameters or ()), *query, *HEADERS]
         with_headers(self, REPLAYED, 201, 202)
+        with_headers(self, _REUSED, 200)
         self.operation_id = "uploadRaw"
         self.summary = "Upload one file as the body"
 
@@ -180,7 +183,7 @@ RESPONSES: dict[int, ResponseSpec] = {
     ),
     409: problem(
         errors.Conflict,
-        "The same request is running",
+        "The same request is running; or you have this file already (`code` is `duplicate`, `existing` names it)",
         "A request with this Idempotency-Key is still running; ask again for its answer.",
     ),
     410: problem(
@@ -219,6 +222,11 @@ QUOTA_RESPONSES: dict[int, ResponseSpec] = {
     ),
     503: _UNAVAILABLE,
 }
+
+ONE_RESPONSES = RESPONSES | {
+    200: shown(Media, "You have this file already, and asked for that one by on_duplicate=reuse")
+}
+"""Those of a request with one file."""
 
 STATUS_RESPONSES: dict[int, ResponseSpec] = {
     200: shown(UploadStatus, "Where it stands"),

@@ -10,7 +10,13 @@ from services.ingest.batch_answer import answered
 from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.form import FILE
-from services.ingest.openapi import RESPONSES, STATUS_RESPONSES, FormOperation, RawOperation, StatusOperation
+from services.ingest.openapi import (
+    ONE_RESPONSES,
+    STATUS_RESPONSES,
+    FormOperation,
+    RawOperation,
+    StatusOperation,
+)
 from services.ingest.openapi_batch import BATCH_RESPONSES, BatchOperation
 from services.ingest.requests import AnyRequest, body_of, response, upload_form, wish_of
 from services.ingest.schemas import UploadStatus
@@ -25,7 +31,7 @@ from shared.auth import Caller
     request_max_body_size=None,
     middleware=[answer_early],
     operation_class=FormOperation,
-    responses=RESPONSES,
+    responses=ONE_RESPONSES,
     tags=["uploads"],
 )
 async def post_upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
@@ -52,7 +58,7 @@ async def post_batch(request: AnyRequest, caller: NamedDependency[Caller]) -> Re
     status_code=201,
     middleware=[answer_early],
     operation_class=RawOperation,
-    responses=RESPONSES,
+    responses=ONE_RESPONSES,
     tags=["uploads"],
 )
 async def put_raw(

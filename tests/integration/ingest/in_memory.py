@@ -18,6 +18,7 @@ from shared.events.jetstream import BusSettings
 from shared.events.memory import MemoryBus
 from shared.events.messages import Event, decode
 from shared.http import HttpSettings
+from shared.profiles import Profiles
 from shared.storage.blobs import Blobs
 from shared.storage.memory import MemoryBlobs
 from shared.storage.s3 import S3Settings
@@ -73,9 +74,11 @@ class Small:
 
 
 @contextlib.asynccontextmanager
-async def running(blobs: MemoryBlobs | None = None) -> AsyncIterator[Small]:
-    """With the shipped profiles; ready."""
-    bus, store = MemoryBus(), blobs or MemoryBlobs()
+async def running(
+    blobs: MemoryBlobs | None = None, *, beside: MemoryBus | None = None, known: Profiles | None = None
+) -> AsyncIterator[Small]:
+    """With the shipped profiles unless others are given; ready. `beside`: another's broker, to share it."""
+    bus, store = MemoryBus(beside.broker if beside else None), blobs or MemoryBlobs()
 
     async def connected(_settings: IngestSettings) -> Bus:
         return bus
@@ -88,12 +91,13 @@ async def running(blobs: MemoryBlobs | None = None) -> AsyncIterator[Small]:
         auth=AuthSettings(secret=SECRET),
         bus=BusSettings(url="nats://nowhere.test"),
         s3=S3Settings(access_key="key", secret_key="secret"),
-        profiles=profiles.load(Env({})),
+        profiles=known or profiles.load(Env({})),
         timing=TIMING,
     )
     app = create_app(settings, Outside(bus=connected, blobs=stored))
     await bus.ensure(topology.TOPOLOGY)
-    await bus.kv(topology.COUNTERS).create("media.number", b"1")
+    if beside is None:
+        await bus.kv(topology.COUNTERS).create("media.number", b"1")
     async with serving(app) as port:
         small = Small(app, port, bus, store)
         async with small.client() as http:

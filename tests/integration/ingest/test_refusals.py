@@ -63,7 +63,7 @@ REFUSALS: list[tuple[str, bytes, dict[str, str], int, list[str]]] = [
     ("a.jpg", JPEG, {"entity_type": "post"}, 422, ["entity_id"]),
     ("a.jpg", JPEG, {"sort_order": "x", "entity_type": "a", "entity_id": "b"}, 422, ["sort_order"]),
     ("a.jpg", JPEG, {"colour": "red"}, 422, ["'colour'"]),
-    ("a.jpg", JPEG, {"on_duplicate": "reject"}, 422, ["'allow'"]),
+    ("a.jpg", JPEG, {"on_duplicate": "maybe"}, 422, ["'maybe'", "allow, reject, reuse"]),
     ("a.bin", JPEG + bytes(2_000_001 - len(JPEG)), {}, 413, ["2000000 bytes"]),
     ("a.bin", bytes(12_000_001), {}, 413, ["12000000 bytes"]),
     ("a.mp3", b"ID3" + bytes(1998), {}, 413, ["1000 bytes"]),
