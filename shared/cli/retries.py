@@ -41,7 +41,9 @@ class _AsTold(wait_base):
     """The pause that the server asked for; ours, which grows, where that is longer."""
 
     def __init__(self, patience: Patience) -> None:
-        self._ours = wait_exponential_jitter(patience.first, patience.longest, jitter=patience.first)
+        self._ours = wait_exponential_jitter(
+            multiplier=patience.first, max=patience.longest, jitter=patience.first
+        )
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None

@@ -1,0 +1,217 @@
+"""What the client commands decide without a server: when to try again, which files are meant, what is said of them."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import jwt
+import msgspec
+import pytest
+from click.testing import CliRunner
+from tenacity import RetryCallState
+
+from shared.cli import main
+from shared.cli.choosing import Choice, chosen
+from shared.cli.failures import Refused, Unreachable
+from shared.cli.refs import media_path
+from shared.cli.retries import Patience, may_help, retrying, seconds_of
+from shared.cli.sending import File, Wish, keys
+from shared.cli.server import Server, server_at
+from shared.cli.upload import options_of
+from shared.cli.watch import Board, moment
+from shared.errors import Invalid, TripodError, Unauthenticated
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+FILE = File(path=Path("a.jpg"), size=3, modified=1, sha256="ab" * 32)
+
+
+def refused(status: int, retry_after: int | None = None) -> Refused:
+    return Refused(status, {"detail": "no"}, retry_after=retry_after)
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (Unreachable("gone"), True),
+        (refused(503), True),
+        (refused(503, 5), True),
+        (refused(502), True),
+        (refused(429, 5), True),
+        (refused(429), False),  # a quota that is used up: waiting does not help
+        (refused(429, 3600), False),
+        (refused(409, 1), True),  # the same request is still running
+        (refused(409), False),
+        (refused(404, 2), True),  # a variant that is being made
+        (refused(404), False),
+        (refused(400), False),
+        (refused(415), False),
+        (refused(500), False),
+        (Invalid("changed"), False),
+    ],
+)
+def test_only_what_may_be_answered_otherwise_is_tried_again(
+    error: TripodError,
+    helps: bool,  # noqa: FBT001 -- a case of the table
+) -> None:
+    assert may_help(error, longest=60) is helps
+
+
+def test_a_pause_is_as_long_as_the_server_asks_and_grows_otherwise() -> None:
+    rules = retrying(Patience(attempts=5, first=0.5, longest=10))
+
+    def pause(attempt: int, error: TripodError) -> float:
+        state = RetryCallState(retry_object=rules, fn=None, args=(), kwargs={})
+        state.attempt_number = attempt
+        state.set_exception((type(error), error, None))
+        return rules.wait(state)
+
+    assert 7 <= pause(1, refused(503, 7)) <= 7.5
+    assert 0.5 <= pause(1, refused(503)) <= 1
+    assert 2 <= pause(3, Unreachable("gone")) <= 2.5
+    assert pause(30, Unreachable("gone")) == 10
+
+
+async def test_the_last_error_is_raised_when_patience_ends_and_each_pause_is_told() -> None:
+    tried = 0
+    told: list[str] = []
+
+    async def fail() -> None:
+        nonlocal tried
+        tried += 1
+        raise Unreachable(f"try {tried}")
+
+    with pytest.raises(Unreachable, match="try 3"):
+        await retrying(
+            Patience(attempts=3, first=0.0, longest=0.0), lambda error, _: told.append(str(error))
+        )(fail)
+    assert (tried, told) == (3, ["try 1", "try 2"])
+
+
+def test_a_retry_after_is_a_number_or_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert [seconds_of(None), seconds_of("7"), seconds_of("soon"), seconds_of("-1")] == [None, 7, None, None]
+    assert seconds_of(later) in {29, 30}
+    assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+def test_folders_give_all_below_them_and_files_that_are_named_are_always_meant(tmp_path: Path) -> None:
+    for name in ("b/2.jpg", "b/1.JPG", "b/c/3.jpg", "b/.git/4.jpg", "b/.5.jpg", "b/6.txt", ".named"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "b" / "loop").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "broken.jpg").symlink_to(tmp_path / "nowhere")
+
+    def names(*paths: str, **choice: object) -> list[str]:
+        found = chosen([tmp_path / path for path in paths], msgspec.convert(choice, Choice))
+        return [path.relative_to(tmp_path).as_posix() for path in found]
+
+    assert names("b", ".named", "b/2.jpg") == [
+        "b/1.JPG",
+        "b/2.jpg",
+        "b/6.txt",
+        "b/broken.jpg",
+        "b/c/3.jpg",
+        ".named",
+    ]
+    assert names("b", include=("*.jpg",), exclude=("c/*", "broken*")) == ["b/2.jpg"]
+    assert {"b/.git/4.jpg", "b/.5.jpg"} <= set(names("b", hidden=True))
+    with pytest.raises(Invalid, match="no file and no folder"):
+        names("absent")
+    with pytest.raises(Invalid, match="no file to upload"):
+        names("b", include=("*.mp4",))
+
+
+def test_a_key_follows_from_the_file_and_what_is_said_of_it_unless_it_is_to_be_sent_again() -> None:
+    wish = Wish(options=(("caption", "x"),))
+    assert keys(FILE, wish) == keys(msgspec.structs.replace(FILE, modified=2), wish)
+    assert len(set(keys(FILE, wish))) == 100
+    others = [
+        keys(msgspec.structs.replace(FILE, sha256="cd" * 32), wish),
+        keys(msgspec.structs.replace(FILE, path=Path("b.jpg")), wish),
+        keys(FILE, Wish()),
+        keys(FILE, Wish(options=wish.options, again=True)),
+    ]
+    assert not any(set(keys(FILE, wish)) & set(other) for other in others)
+
+
+def test_options_become_the_query_of_the_upload(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"k":  [1, 2]}')
+    said = options_of(
+        entity="post/a/b", field="cover", tags=("x", "y"), public=False, metadata=f"@{tmp_path}/m.json"
+    )
+    assert said == (
+        ("entity_type", "post"), ("entity_id", "a/b"), ("entity_field", "cover"), ("is_public", "false"),
+        ("metadata", '{"k":[1,2]}'), ("tags", "x"), ("tags", "y"),
+    )  # fmt: skip
+    with pytest.raises(Invalid, match="TYPE/ID"):
+        options_of(entity="post")
+    with pytest.raises(Invalid, match="--entity"):
+        options_of(field="cover")
+    for text in ("[1]", "{", "@/nowhere"):
+        with pytest.raises(Invalid, match="--metadata"):
+            options_of(metadata=text)
+
+
+def test_a_server_is_an_address_and_its_token_is_never_shown() -> None:
+    token = jwt.encode({"sub": "ann"}, "a secret of more than 32 bytes for tests", "HS256")
+    server = server_at("http://localhost:8000/", f" {token}\n")
+    assert (server.url, server.token, server.sub) == ("http://localhost:8000", token, "ann")
+    assert token not in repr(server) + str(server)
+    for url in ("localhost:8000", "ftp://x", "http://", "http://u:p@x"):
+        with pytest.raises(Invalid, match="TRIPOD_URL"):
+            server_at(url, None)
+    with pytest.raises(Invalid, match="TRIPOD_TOKEN") as caught:
+        server_at("http://x", "two words")
+    assert "two words" not in caught.value.detail
+    for bad in (None, "abc", jwt.encode({}, "a secret of more than 32 bytes for tests", "HS256")):
+        with pytest.raises(Unauthenticated, match="TRIPOD_TOKEN"):
+            _ = Server(token=bad).sub
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ls", "--url", "example.org"), ["example.org", "http://localhost:8000"]),
+        (("ls", "--mine"), ["TRIPOD_TOKEN", "tripod token"]),
+        (("upload", os.devnull), ["/dev/null", "no file"]),
+        (("upload", __file__), ["TRIPOD_TOKEN"]),
+        (("rm", "5", "--yes"), ["'5'", "UUID"]),
+        (("rm", "MED-" + "0" * 26), ["--yes"]),
+        (("get", "MED-" + "0" * 26, "-o", "-", "--json"), ["standard output"]),
+        (("entity", "put", "post"), ["TYPE/ID"]),
+        (("watch", "--since", "yesterday"), ["yesterday", "10m"]),
+    ],
+)
+def test_a_wrong_call_is_told_in_one_line_with_status_1(arguments: tuple[str, ...], words: list[str]) -> None:
+    ended = CliRunner().invoke(main, arguments, env={"TRIPOD_URL": None, "TRIPOD_TOKEN": None})
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert len(ended.stderr.splitlines()) == 1
+    for word in words:
+        assert word in ended.stderr
+
+
+def test_a_moment_is_some_time_ago_or_an_iso_time() -> None:
+    assert moment("90m", NOW) == NOW - timedelta(minutes=90)
+    assert moment("2026-11-21T10:00Z", NOW) == moment("2026-11-21T10:00", NOW) == NOW - timedelta(hours=2)
+
+
+def test_a_media_is_named_by_either_id_and_never_by_a_number() -> None:
+    assert media_path("MED-" + "0" * 26) == "/v1/media/00000000-0000-0000-0000-000000000000"
+    with pytest.raises(Invalid, match="123"):
+        media_path("123")
+
+
+def test_the_board_keeps_one_row_for_each_media_the_latest_at_the_bottom() -> None:
+    board = Board(rows=2)
+    ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]
+    for media_id in ids:
+        board.take(
+            {"type": "media.created", "id": media_id, "media": {"filename": "[red]\x1bx", "status": "ready"}}
+        )
+    board.take({"type": "progress", "id": ids[1], "stage": "variants", "percent": 40})
+    table = board.table()
+    assert table.row_count == 2
+    states, names = (list(table.columns[n].cells) for n in (3, 4))
+    assert states == ["ready", "variants 40 %"]
+    assert names == ["\\[red]\N{REPLACEMENT CHARACTER}x"] * 2
