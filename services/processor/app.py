@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> Litestar:
                 bus=bus,
                 blobs=blobs,
                 sandbox=sandbox,
-                places=Places(settings.jobs),
+                places=Places(settings.jobs, spare=1),  # for fresh uploads beside bulk work
                 metrics=JobMetrics(registry),
                 limits=settings.limits,
                 original_bytes=settings.original_bytes,

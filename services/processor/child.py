@@ -6,6 +6,7 @@ import mmap
 import os
 import sys
 import traceback
+from pathlib import Path
 
 from services.processor import failures, guards, pipeline
 from services.processor.failures import JobFailed
@@ -14,6 +15,7 @@ from services.processor.vips import VipsError, verdict
 from services.processor.work import Work
 
 _ORIGINAL, _FRAMES = 3, 4
+_NICENESS = 10
 _PARKING = 64  # above every descriptor that a fork server has open
 
 
@@ -21,6 +23,8 @@ def main(job: Job, *, original: int, frames: int, stderr: int, server: int) -> N
     """Run the job and exit. Never returns: what the fork server would do next is not for a child."""
     try:
         os.setsid()
+        if job.background:
+            _step_back()
         _keep_only(original=original, frames=frames, stderr=stderr)
         guards.apply(job.limits, parent=server)
         _run(job)
@@ -29,6 +33,13 @@ def main(job: Job, *, original: int, frames: int, stderr: int, server: int) -> N
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
+
+
+def _step_back() -> None:
+    """Leave the processors to whoever is in a hurry. Where the kernel groups sessions, it weighs these instead."""
+    os.nice(_NICENESS)
+    with contextlib.suppress(OSError):  # no such grouping, or changed too often just now
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def probe(server: int) -> tuple[str, ...]:

@@ -37,13 +37,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One file for one child; its bytes come as a file descriptor beside this."""
+    """One file for one child; its bytes come as a file descriptor beside this. `background`: others go first where
+    processors are short."""
 
     media_id: str
     trace_id: str
     mime_type: str
     recipe: Recipe
     limits: Limits = Limits()
+    background: bool = False
 
 
 class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):

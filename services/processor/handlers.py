@@ -94,6 +94,7 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
         mime_type=order.mime_type,
         recipe=recipe,
         limits=deps.limits.within(order.limits),
+        background=not order.urgent,
     )
     started = time.monotonic()
     await announce.progress(deps.bus, order, "fetch", 0)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pillow_heif
 import pytest
 
@@ -418,6 +419,22 @@ def test_a_missing_guard_is_named_and_the_others_hold(without: str, name: str, o
     said, missing = attempts(without)
     assert missing == f"['{name} (refused by this kernel)']"
     assert {attempt for attempt, result in said.items() if result == "done"} == open_then
+
+
+async def test_a_child_of_bulk_work_leaves_the_processors_to_the_others(sandbox: Sandbox) -> None:
+    found: dict[bool, int] = {}
+    for background in (False, True):
+
+        async def look(_: StepDone, *, background: bool = background) -> None:
+            for pid in sandbox.pids:
+                found[background] = os.getpriority(os.PRIO_PROCESS, pid)
+
+        asked = msgspec.structs.replace(job(), background=background)
+        with original(encoded(picture(64, 48))) as descriptor:
+            outcome = await sandbox.run(asked, descriptor, look)
+        assert isinstance(outcome.verdict, Result), outcome.verdict
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert found == {False: ours, True: min(19, ours + 10)}
 
 
 WORKER = """

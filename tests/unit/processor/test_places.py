@@ -62,3 +62,34 @@ async def test_a_cancelled_waiter_costs_no_place(granted: bool) -> None:  # noqa
     await asyncio.gather(waiter, return_exceptions=True)
     async with asyncio.timeout(1), places.take(urgent=False):
         pass
+
+
+async def test_bulk_work_in_every_place_does_not_hold_up_an_urgent_one() -> None:
+    places, running = Places(2, spare=1), list[str]()
+    ends = {name: asyncio.Event() for name in ("bulk 0", "bulk 1", "bulk 2", "fresh 0", "fresh 1")}
+
+    async def work(name: str) -> None:
+        async with places.take(urgent=name.startswith("fresh")):
+            running.append(name)
+            await ends[name].wait()
+            running.remove(name)
+
+    tasks = [asyncio.create_task(work(name)) for name in ends if name.startswith("bulk")]
+    await settle()
+    assert running == ["bulk 0", "bulk 1"]  # the spare place is not theirs
+    tasks += [asyncio.create_task(work(name)) for name in ends if name.startswith("fresh")]
+    await settle()
+    assert running == ["bulk 0", "bulk 1", "fresh 0"]
+    ends["fresh 0"].set()
+    await settle()
+    assert running == ["bulk 0", "bulk 1", "fresh 1"]
+    ends["bulk 0"].set()
+    await settle()
+    assert running == ["bulk 1", "fresh 1"]  # two places, one of them lent: the third bulk job waits
+    ends["fresh 1"].set()
+    await settle()
+    assert running == ["bulk 1", "bulk 2"]
+    for end in ends.values():
+        end.set()
+    await asyncio.gather(*tasks)
+    assert running == []
