@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from services.catalog import numbers
+from services.catalog import commands, numbers
 from services.catalog.database import RECONCILER, Database, try_lock
 from services.catalog.models import entities
 from services.catalog.projector import Told, project
 from services.catalog.reconcile import Reconciled, reconcile
+from shared.auth import Caller
 from shared.events.bus import Bus
-from shared.events.messages import ReprocessRequested, decode
+from shared.events.messages import PictureLimits, ReprocessRequested, decode
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import all_rows
 from tests.integration.catalog.test_lists import fill
@@ -49,6 +50,19 @@ async def test_invariant_13_what_waits_too_long_for_a_result_is_announced_again(
     )  # the young one; the old one has waited for 20, so 20 more
     assert await run(21) == Reconciled(announced=1)
     assert await run(30) == Reconciled()
+
+
+async def test_whoever_processes_a_media_again_hears_the_limits_of_its_upload(database: Database) -> None:
+    limits = PictureLimits(min_side=100, max_side=2000, max_pixels=3_000_000)
+    limited, free = stories.uploaded(limits=limits), stories.uploaded()
+    for place, event in enumerate((limited, free)):
+        await project(database, event, sequence=place, base_url=BASE)
+        await project(database, stories.failed(event, code="dimensions"), sequence=place + 5, base_url=BASE)
+        await commands.reprocess(database, Caller(sub="ann"), event.id, base_url=BASE)
+    moment = stories.now() + timedelta(minutes=16)
+    assert await reconcile(database, stale=STALE, base_url=BASE, now=moment) == Reconciled(announced=2)
+    asked = [(request.id, request.limits) for request in await requests(database)]
+    assert sorted(asked, key=str) == sorted([(limited.id, limits), (free.id, None)] * 2, key=str)
 
 
 async def test_media_left_on_a_deleted_entity_are_taken_off(database: Database) -> None:
