@@ -19,4 +19,4 @@ def operator_environment(data: Path) -> dict[str, str]:
     state = msgspec.json.decode(folder.state.read_bytes(), type=State)
     stack = EmbeddedStack(StackConfig(data=data, ports=msgspec.convert(state.ports, Ports)))
     stack.secrets = load_or_make(folder.credentials)
-    return inherited() | environment(stack)
+    return inherited() | environment(stack) | {"TRIPOD_URL": stack.origin_url}

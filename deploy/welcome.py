@@ -43,15 +43,17 @@ def welcome(stack: EmbeddedStack, console: Console, seconds: float) -> None:
 
 
 def commands(url: str, token: str) -> list[str]:
-    """Lines for a shell: upload, list, ask, download."""
+    """Lines for a shell: upload, list, ask, download; with curl and with our own command."""
     auth = '-H "Authorization: Bearer $TOKEN"'
     return [
-        f"export TOKEN={token}",
+        f"export TOKEN={token} TRIPOD_URL={url}; export TRIPOD_TOKEN=$TOKEN",
         f"curl {auth} -F file=@photo.jpg {url}/v1/uploads",
         f"curl {auth} -T photo.jpg {url}/v1/uploads/raw/photo.jpg",
         f"curl {auth} {url}/v1/media",
         f"curl {auth} {url}/v1/media/MED-...          # the public_id of an answer above",
         f"curl {auth} -OJ {url}/v1/media/MED-.../download",
+        ".venv/bin/tripod upload photos/          # a folder; again sends only what is new",
+        ".venv/bin/tripod watch",
     ]
 
 

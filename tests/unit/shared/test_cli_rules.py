@@ -1,10 +1,13 @@
 """What the client commands decide without a server: when to try again, which files are meant, what is said of them."""
 
 import os
+import re
+import shlex
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import click
 import jwt
 import msgspec
 import pytest
@@ -215,3 +218,18 @@ def test_the_board_keeps_one_row_for_each_media_the_latest_at_the_bottom() -> No
     states, names = (list(table.columns[n].cells) for n in (3, 4))
     assert states == ["ready", "variants 40 %"]
     assert names == ["\\[red]\N{REPLACEMENT CHARACTER}x"] * 2
+
+
+def test_every_example_of_the_readme_is_a_command_with_options_that_exist() -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    examples = [line for block in blocks for line in block.splitlines() if line.startswith("tripod ")]
+    assert len(examples) >= 8
+    for example in examples:
+        command: click.Command = main
+        arguments = shlex.split(example, comments=True)[1:]
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), arguments.pop(0))
+            assert found is not None, example
+            command = found
+        command.make_context("tripod", arguments)
