@@ -40,5 +40,6 @@ def _check(decoder: codecs.IncrementalDecoder, piece: bytes, received: int, *, f
     if binary:
         raise UnsupportedType(
             f"The file claims to be text, but something before byte {received} of it is neither UTF-8 nor, after a "
-            "byte order mark, UTF-16 text without NUL."
+            "byte order mark, UTF-16 text without NUL.",
+            claimed="text",
         )

@@ -165,7 +165,7 @@ def reword(error: TripodError) -> TripodError:
     """A file over the limit of its type, or of a wrong type, is a bad request here."""
     if isinstance(error, TooLarge) and "media_type" in error.extra:
         return over_a_type(error)
-    if isinstance(error, UnsupportedType) and "found" in error.extra:
+    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
         return Malformed(f"Invalid file type: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and "reason" in error.extra:
         return ProcessingFailed(f"File processing failed: {error.detail}", **error.extra)

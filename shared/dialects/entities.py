@@ -229,7 +229,7 @@ def reword(error: TripodError) -> TripodError:
     """This API knows no 413 and 415: a file that it does not take is a bad request."""
     if isinstance(error, TooLarge) and "limit" in error.extra:
         return Malformed(f"File too large. {_most(error)}", **error.extra)
-    if isinstance(error, UnsupportedType) and "found" in error.extra:
+    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
         return Malformed(f"Invalid file type. {_types(error)}", **error.extra)
     if isinstance(error, Invalid) and error.extra.get("field") == "file":
         small = "limit" in error.extra

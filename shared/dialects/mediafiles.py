@@ -185,7 +185,7 @@ def reword(error: TripodError) -> TripodError:
         what = f" for {kind} files" if (kind := error.extra.get("media_type")) else ""
         limit = f"{error.extra['limit'] / 2**20:g} MB"
         return Malformed(f"File size exceeds maximum allowed size ({limit}{what})", **error.extra)
-    if isinstance(error, UnsupportedType) and "found" in error.extra:
+    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
         return Malformed(f"Unsupported file type. {error.detail} Supported are {_FORMATS}.", **error.extra)
     if isinstance(error, Invalid):
         return Malformed(error.detail, **error.extra)

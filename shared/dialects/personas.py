@@ -102,7 +102,7 @@ def reword(error: TripodError) -> TripodError:
         what = f"{kind} file" if kind else "File"
         detail = f"{what} too large. Maximum size is {_megabytes(error.extra['limit'])}"
         return TooLarge(detail, **error.extra, reason=error.detail)
-    if isinstance(error, UnsupportedType) and "found" in error.extra:
+    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
         return Malformed(_wrong_type(error), **error.extra, reason=error.detail)
     return error
 
