@@ -146,8 +146,8 @@ class Bus(Protocol):
         ...
 
     async def handled_through(self, durable: Durable) -> int:
-        """The place in its stream up to which a consumer has settled every event that is for it; what follows may
-        be settled in part. Raises Unavailable."""
+        """The place in its stream up to which a consumer has settled every event that is for it, the stream's last
+        where it has settled all; what follows may be settled in part. Raises Unavailable."""
         ...
 
     async def broadcast(self, subject: str, data: bytes, headers: Headers | None = None) -> None:

@@ -152,11 +152,14 @@ class JetStreamBus:
             raise Unavailable(f"Stream {stream} cannot be read: {error}.") from error
 
     async def handled_through(self, durable: Durable) -> int:
+        last = await self.last_sequence(durable.stream)  # first: what is published meanwhile shows as pending
         try:
             found = await ask(self._connection, f"CONSUMER.INFO.{durable.stream}.{durable.name}")
         except ApiError as error:
             raise Unavailable(f"The consumer {durable.name} cannot be looked at: {error}.") from error
-        return int(found["ack_floor"]["stream_seq"])
+        floor = int(found["ack_floor"]["stream_seq"])
+        # The floor stays at the last event that was for this consumer, whatever has followed that is not.
+        return floor if found["num_pending"] or found["num_ack_pending"] else max(floor, last)
 
     async def broadcast(self, subject: str, data: bytes, headers: Headers | None = None) -> None:
         async with self._connection.call(f"send {subject}") as client:

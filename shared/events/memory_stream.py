@@ -93,8 +93,11 @@ class MemoryConsumer:
 
     @property
     def floor(self) -> int:
-        """The place up to which all that were handed out are settled."""
-        return min(self._pending, default=self._next) - 1
+        """The place up to which all that are for it are settled."""
+        if self._pending:
+            return min(self._pending) - 1
+        waiting = (n for n in range(self._next, self.stream.last + 1) if self._is_ours(n))
+        return next(waiting, self.stream.last + 1) - 1
 
     def next_due(self) -> float | None:
         """When the next unsettled one is handed out again."""
@@ -118,10 +121,13 @@ class MemoryConsumer:
         while self._next <= self.stream.last:
             sequence = self._next
             self._next += 1
-            event = self.stream.events.get(sequence)
-            if event is not None and any(matches(s, event.subject) for s in self.durable.subjects):
+            if self._is_ours(sequence):
                 return sequence
         return None
+
+    def _is_ours(self, sequence: int) -> bool:
+        event = self.stream.events.get(sequence)
+        return event is not None and any(matches(s, event.subject) for s in self.durable.subjects)
 
     def _forget(self, now: float) -> None:
         """Those erased from the stream, and those handed out too often."""

@@ -320,3 +320,12 @@ async def test_what_is_handled_through_ends_before_the_first_event_that_is_not_s
         return await bus.handled_through(WORKER) >= third
 
     await until(all_settled)
+
+
+async def test_all_is_handled_where_what_follows_is_not_for_the_consumer(bus: Bus) -> None:
+    await publish(bus, b"1")
+    await (await fetch_one(bus)).ack()
+    last = await publish(bus, b"2", "thing.v1.broken")
+    assert await bus.handled_through(WORKER) == last
+    after = await publish(bus, b"3")
+    assert await bus.handled_through(WORKER) < after
