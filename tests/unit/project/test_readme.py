@@ -14,7 +14,7 @@ def test_the_readme_names_every_setting_and_no_other() -> None:
         for folder in ("services", "shared", "deploy")
         for file in (PROJECT / folder).rglob("*.py")
         for name in re.findall(
-            r"""(?:\.(?:text|choice|integer|seconds|url|secret)\(\s*|\(env, )"(TRIPOD_[A-Z0-9_]+)\"""",
+            r"""(?:\.(?:text|choice|integer|seconds|url|secret)\(\s*|\(env, |envvar=)"(TRIPOD_[A-Z0-9_]+)\"""",
             file.read_text(),
         )
     }
