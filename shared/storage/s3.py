@@ -15,6 +15,7 @@ from shared.errors import Unavailable
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 from shared.storage.s3_again import KEEP_BYTES, Again, StoreFault
 from shared.storage.s3_bucket import make_bucket
+from shared.storage.s3_folders import Folders
 from shared.storage.s3_http import (
     RETRY_PAUSES,
     S3Http,
@@ -52,6 +53,7 @@ class S3Blobs:
         self._part_bytes = part_bytes
         self._page = page
         self._spare = Spare(SPARE_PARTS)
+        self._folders = Folders()
 
     async def ensure_bucket(self) -> None:
         await asyncio.to_thread(make_bucket, self._settings)
@@ -87,7 +89,8 @@ class S3Blobs:
         try:
             for pause in RETRY_PAUSES:
                 try:
-                    return await self._put_once(key, kept, size, content_type)
+                    async with self._folders.entered(key):
+                        return await self._put_once(key, kept, size, content_type)
                 except StoreFault as error:
                     if not kept.possible:
                         raise
@@ -186,6 +189,8 @@ class S3Blobs:
         return await repeated(ask)
 
     async def delete(self, key: str) -> None:
+        self._folders.forget(key)
+
         async def ask() -> None:
             with contextlib.suppress(BlobMissing):
                 await self._http.fetch("DELETE", key, f"delete {key}")

@@ -37,6 +37,11 @@ class Refusing:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if head.startswith(b"head "):
+                writer.write(STORED.replace(b"Length: 0", b"Length: %d" % len(self.body)))
+                await writer.drain()
+                writer.close()
+                return
             length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
             self.asked += 1
             refuses = self.asked <= self._times
