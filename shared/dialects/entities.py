@@ -232,6 +232,8 @@ def reword(error: TripodError) -> TripodError:
     if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
         return Malformed(f"Invalid file type. {_types(error)}", **error.extra)
     if isinstance(error, Invalid) and error.extra.get("field") == "file":
+        if error.extra.get("reason") == "dimensions":
+            return Malformed(f"Invalid image dimensions. {error.detail}", **error.extra)
         small = "limit" in error.extra
         return Malformed(f"File too small. {error.detail}" if small else error.detail, **error.extra)
     if isinstance(error, Invalid) and "width" in error.extra:

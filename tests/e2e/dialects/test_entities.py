@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.dialects.conftest import Caller
-from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.pictures import encoded, late_jpeg, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
@@ -306,6 +306,8 @@ def padded(size: int, sides: tuple[int, int] = (200, 200)) -> bytes:
         ("users/1/avatar", encoded(picture(2001, 120)), "a.jpg", "Invalid image dimensions. "),
         ("users/1/avatar", encoded(picture(99, 120), "BMP"), "a.bmp", "Invalid image dimensions. "),
         ("users/1/avatar", encoded(picture(99, 120), "TIFF"), "a.tiff", "Invalid image dimensions. "),
+        ("users/1/avatar", late_jpeg(2001, 120), "a.jpg", "Invalid image dimensions. The file cannot be processed: "),
+        ("users/1/avatar", late_jpeg(120, 99, 6), "a.jpg", "Invalid image dimensions. The file cannot be processed: "),
         ("builders/12/logo", encoded(picture(49, 120)), "a.jpg", "Invalid image dimensions. "),
         ("builders/12/logo", encoded(picture(8001, 60)), "a.jpg", "Invalid image dimensions. "),
         ("users/1/avatar", b"%PDF-1.7\n" * 200, "a.pdf",
