@@ -207,6 +207,55 @@ async def test_what_a_service_uploads_for_a_user_is_the_users(poor: Cashier) -> 
     assert {event.owner for _, event in await poor.events()} == {"42"}
 
 
+async def test_who_is_named_after_the_file_pays_for_it_all_the_same(poor: Cashier) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    field = b'\r\n--b\r\nContent-Disposition: form-data; name="user_id"\r\n\r\n43\r\n--b--\r\n'
+    for status in (201, 201, 201, 429):
+        answer = await poor.ask(
+            "POST",
+            "/media/upload",
+            "shop",
+            {"roles": ["service"]},
+            content=head + JPEG + field,
+            headers={"Content-Type": "multipart/form-data; boundary=b"},
+        )
+        assert answer.status_code == status, answer.text
+    await poor.settled(3 * SIZE, 3, "43")
+    await poor.settled(0, 0, "shop")
+
+
+async def test_each_file_of_a_batch_is_charged_by_itself(poor: Cashier) -> None:
+    files = [("files", (f"{n}.jpg", JPEG)) for n in range(5)]
+    answer = await poor.ask("POST", "/v1/uploads/batch", files=files)
+    told = answer.json()
+    assert (told["uploaded_count"], told["failed_count"]) == (3, 2), told
+    assert {failed["problem"]["code"] for failed in told["failed"]} == {"quota_exceeded"}
+    await poor.settled(3 * SIZE, 3)
+
+
+async def test_without_a_limit_the_catalog_alone_knows_what_is_used() -> None:
+    async with running() as cashier:
+        assert (await cashier.put()).is_success
+        silent = await cashier.ask("GET", "/v1/quota")
+        assert silent.status_code == 503
+        assert int(silent.headers["retry-after"]) > 0
+
+        async def answer(message: Message) -> bytes:
+            assert msgspec.json.decode(message.data)["owner"] == "ann"
+            return msgspec.json.encode({"bytes": 7, "objects": 1})
+
+        async with cashier.bus.serve(topology.CATALOG_USAGE, "catalog", answer):
+
+            async def told() -> bool:
+                await cashier.bus.broadcast(topology.CATALOG_HEARTBEAT, b"")
+                return (await cashier.ask("GET", "/v1/quota")).status_code == 200
+
+            await eventually(told, "the catalog to be heard")
+            found = await cashier.quota()
+        assert found["bytes"] == {"used": 7, "reserved": 0, "limit": None, "left": None}
+        assert await cashier.bus.kv(topology.QUOTAS).keys() == []
+
+
 async def test_too_many_uploads_a_minute_are_refused_before_the_body() -> None:
     async with running(rates=RateLimits(uploads=2)) as cashier:
         assert [(await cashier.put()).status_code for _ in range(2)] == [202, 202]
