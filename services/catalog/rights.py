@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.catalog.models import entities, media
 from shared.auth import Caller
+from shared.dialects.users import integer_id
 from shared.entities import Entity
 
 
@@ -21,7 +22,7 @@ def grounds(caller: Caller) -> tuple[ColumnElement[bool], ...]:
     public = and_(media.c.is_public, media.c.moderation == "approved")
     if caller.sub is None:
         return (public,)
-    return (media.c.owner == caller.sub, public, _governs_entity(caller.sub))
+    return (*_own(caller, caller.sub), public, _governs_entity(caller.sub))
 
 
 def changeable(caller: Caller) -> ColumnElement[bool]:
@@ -30,7 +31,16 @@ def changeable(caller: Caller) -> ColumnElement[bool]:
         return true()
     if caller.sub is None:
         return false()
-    return or_(media.c.owner == caller.sub, _governs_entity(caller.sub))
+    return or_(*_own(caller, caller.sub), _governs_entity(caller.sub))
+
+
+def _own(caller: Caller, sub: str) -> tuple[ColumnElement[bool], ...]:
+    """Theirs by the `sub`; and, of a user who has their number in the `uid`, what was uploaded for that number. Such a
+    row has the number as owner and as `owner_uid`: somebody else whose `sub` is that number by chance does not."""
+    by_sub = media.c.owner == sub
+    if caller.uid is None or integer_id(sub, None) is not None:  # no number, or the sub is the number
+        return (by_sub,)
+    return (by_sub, and_(media.c.owner == str(caller.uid), media.c.owner_uid == caller.uid))
 
 
 def _governs_entity(sub: str) -> ColumnElement[bool]:

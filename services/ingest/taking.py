@@ -18,6 +18,7 @@ from services.ingest.source import Source
 from services.ingest.transfer import Head, read_head
 from shared import failpoints, profiles
 from shared.auth import Caller
+from shared.dialects.users import integer_id
 from shared.entities import Entity
 from shared.errors import Conflict, Invalid, TripodError, Unavailable
 from shared.events.messages import MediaRejected, MediaUploaded
@@ -173,7 +174,7 @@ async def _event(
         id=attempt.id,
         number=attempt.number,
         owner=options.owner or wish.owner,
-        owner_uid=None if options.owner else wish.caller.uid,
+        owner_uid=integer_id(options.owner, None) if options.owner else wish.caller.uid,
         owner_name=None if options.owner else wish.caller.name,
         profile=options.profile,
         recipe=profile.recipe,

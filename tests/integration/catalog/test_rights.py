@@ -15,6 +15,7 @@ from services.catalog.app import create_app
 from services.catalog.database import Database
 from services.catalog.models import entities as entity_table
 from services.catalog.models import media
+from services.catalog.projector import project
 from services.catalog.queries import Filters
 from services.catalog.settings import CatalogSettings
 from shared.auth import ANONYMOUS, Caller
@@ -98,6 +99,33 @@ async def test_who_may_only_read_gets_403(catalog: Service) -> None:
                 assert answer.status_code == 403, (method, tail)
                 assert answer.headers["content-type"] == "application/problem+json"
     assert len(await catalog.rows("media")) == 1
+
+
+async def test_what_a_service_uploaded_for_a_number_is_that_of_the_user_with_the_uid(
+    database: Database,
+) -> None:
+    for_42 = stories.uploaded("42", owner_uid=42)
+    of_sub_42 = stories.uploaded("42")
+    of_sub_042 = stories.uploaded("042", owner_uid=7)
+    for sequence, event in enumerate((for_42, of_sub_42, of_sub_042), 1):
+        await project(database, event, sequence=sequence, base_url="http://origin.test")
+    expected = [
+        (Caller(sub="ann", uid=42), {for_42.id}),
+        (Caller(sub="42"), {for_42.id, of_sub_42.id}),
+        (Caller(sub="42", uid=7), {for_42.id, of_sub_42.id}),
+        (Caller(sub="042", uid=42), {of_sub_042.id}),
+        (Caller(sub="ann", uid=7), set()),
+        (Caller(sub="ann"), set()),
+    ]
+    for caller, seen in expected:
+        async with database.reading() as connection:
+            for predicate in (rights.readable, rights.changeable):
+                found = await connection.scalars(select(media.c.id).where(predicate(caller)))
+                assert set(found) == seen, caller
+            page = await queries.list_media(
+                connection, caller, Filters(), sort="-created_at", limit=10, after=None, base_url=""
+            )
+            assert {item.id for item in page.items} == seen, caller
 
 
 async def test_how_a_media_was_made_is_shown_to_who_may_change_it(catalog: Service) -> None:

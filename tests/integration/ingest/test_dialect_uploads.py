@@ -60,6 +60,8 @@ async def test_an_upload_to_the_library_belongs_to_the_user_it_names_if_the_call
                 assert answer.status_code == 201, answer.text
                 event = (await uploads(gateway))[-1]
                 assert (event.owner, event.number) == (owner, answer.json()["id"])
+                # By which a user whose token has another sub and this uid is known.
+                assert event.owner_uid == (int(owner) if client is back else None)
                 assert (event.profile, event.alt_text, event.is_public) == ("library", "A boat", True)
         taken = len(await uploads(gateway))
         for form in before_and_after(user_id="13"):

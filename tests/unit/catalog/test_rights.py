@@ -30,6 +30,17 @@ def test_a_user_sees_their_own_the_public_and_that_of_their_entities() -> None:
     assert "entities.admins @> CAST(ARRAY['ann'] AS TEXT[])" in text
 
 
+def test_a_user_with_a_number_has_what_was_uploaded_for_it_and_not_what_belongs_to_the_sub_of_those_digits() -> (
+    None
+):
+    for predicate in (rights.readable, rights.changeable):
+        text = sql(predicate(Caller(sub="ann", uid=42)))
+        assert "media.owner = 'ann' OR media.owner = '42' AND media.owner_uid = 42 OR" in text
+        for sub in ("7", "042"):  # whose number is that
+            assert "owner_uid" not in sql(predicate(Caller(sub=sub, uid=42)))
+        assert "owner_uid" not in sql(predicate(Caller(sub="42")))
+
+
 def test_roles_see_all_and_a_moderator_changes_nothing_by_role() -> None:
     for role in ("admin", "moderator", "service"):
         assert sql(rights.readable(Caller(sub="x", roles=frozenset({role})))) == "true"
