@@ -13,6 +13,7 @@ import msgspec
 from shared.cli import sending
 from shared.cli.client import Client, Media
 from shared.cli.failures import Refused, Unreachable, problem_of
+from shared.cli.frame import printable
 from shared.cli.sending import Wish
 from shared.cli.tally import Summary, Tally
 from shared.errors import TripodError
@@ -127,5 +128,5 @@ def _concerns_all(error: TripodError) -> bool:
 
 
 def shown(path: Path) -> str:
-    """A path as a text that can be printed, whatever its bytes are."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path as a text that can be printed, whatever its bytes are; another one for each."""
+    return printable(os.fspath(path))

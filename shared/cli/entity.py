@@ -7,8 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.cli.client import connected
-from shared.cli.frame import as_json, print_json, print_table
-from shared.cli.ls import printable
+from shared.cli.frame import as_json, print_json, print_table, printable
 from shared.cli.rm import confirm
 from shared.cli.server import Server, client_command
 from shared.cli.upload import entity_of

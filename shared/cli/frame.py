@@ -42,7 +42,12 @@ def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 
 def said(line: str) -> None:
     """One line on stderr; above the bars where there are some, for they catch it."""
-    click.echo(f"tripod: {line}", err=True)
+    click.echo(f"tripod: {printable(line)}", err=True)
+
+
+def printable(text: str) -> str:
+    """Control characters and what is no text as escapes: a terminal would obey them."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_table(table: Table) -> None:

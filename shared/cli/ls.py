@@ -8,7 +8,7 @@ from rich.table import Table
 
 from shared.cli.bars import size
 from shared.cli.client import Media, connected
-from shared.cli.frame import as_json, print_json, print_table
+from shared.cli.frame import as_json, print_json, print_table, printable
 from shared.cli.server import Server, client_command
 from shared.cli.upload import entity_of
 from shared.events.messages import MediaType
@@ -77,8 +77,3 @@ def row(media: Media) -> tuple[str, ...]:
         size(media["size"]), media["owner"], media["filename"],
     )  # fmt: skip
     return tuple(escape(printable(str(value))) for value in plain)
-
-
-def printable(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

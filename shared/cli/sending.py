@@ -8,18 +8,18 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 import msgspec
 
 from shared.cli.client import Client, Media
 from shared.cli.failures import Refused, Unreachable
+from shared.cli.parcel import Parcel, parcel_of
 from shared.cli.retries import Patience, retrying
 from shared.cli.tally import Meter
 from shared.errors import Conflict, Invalid, TripodError
-from shared.names import display_name
 
 CHUNK = 256 * 1024
+READ = 4 * 1024 * 1024
 ASKS_FIRST = 1024 * 1024
 """Bytes from which on a file waits for the server's `100 Continue`: a refusal then costs no transfer."""
 _KEYS = 100
@@ -53,17 +53,21 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read(path: Path) -> File:
-    """Raises Invalid for what cannot be read, and for an empty file."""
+    """Piece by piece, so that Ctrl-C is heard within a large file. Raises Invalid for what cannot be read."""
+    digest = hashlib.sha256()
+
+    def next_piece(opened: BinaryIO) -> int:
+        piece = opened.read(READ)
+        digest.update(piece)
+        return len(piece)
+
     try:
-        return await asyncio.to_thread(_read, path)
+        with path.open("rb") as opened:
+            state = os.fstat(opened.fileno())
+            while await asyncio.to_thread(next_piece, opened):
+                pass
     except OSError as error:
         raise Invalid(f"The file cannot be read: {error.strerror or error}.") from error
-
-
-def _read(path: Path) -> File:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        state = os.fstat(file.fileno())
     return File(path=path, size=state.st_size, modified=state.st_mtime_ns, sha256=digest.hexdigest())
 
 
@@ -121,18 +125,19 @@ async def send(
 async def _send(client: Client, wish: Wish, file: File, meter: Meter, key: str) -> Media:
     meter.begin()
     faults: list[TripodError] = []
+    parcel = parcel_of(file.filename, wish.options)
     headers = {
         "Idempotency-Key": key,
-        "Content-Length": str(file.size),
-        "Content-Type": "application/octet-stream",
+        "Content-Length": str(len(parcel.before) + file.size + len(parcel.after)),
+        "Content-Type": parcel.content_type,
         "Repr-Digest": f"sha-256=:{_base64(file.sha256)}:",
     }
-    path = f"/v1/uploads/raw/{quote(display_name(file.filename), safe='')}"
-    url = client.address(path, wish.options)
-    pieces = _pieces(file, meter.sent, faults)
+    pieces = _around(parcel, _pieces(file, meter.sent, faults))
+    asks = file.size >= ASKS_FIRST
+    url = client.address(parcel.path, parcel.query)
     try:
         async with client.request(
-            "PUT", url, seconds=None, headers=headers, data=pieces, expect100=file.size >= ASKS_FIRST
+            parcel.method, url, seconds=None, headers=headers, data=pieces, expect100=asks
         ) as answer:
             media: Media = msgspec.json.decode(await answer.read())
             return media
@@ -140,6 +145,15 @@ async def _send(client: Client, wish: Wish, file: File, meter: Meter, key: str) 
         raise (faults[0] if faults else error) from error.__cause__
     except msgspec.DecodeError as error:
         raise Unreachable(f"{client.server.url} answers, but not as Tripod does: no JSON.") from error
+
+
+async def _around(parcel: Parcel, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if parcel.before:
+        yield parcel.before
+    async for piece in pieces:
+        yield piece
+    if parcel.after:
+        yield parcel.after
 
 
 async def _pieces(

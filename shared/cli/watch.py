@@ -14,9 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from shared.cli.client import connected
-from shared.cli.frame import said
+from shared.cli.frame import printable, said
 from shared.cli.live import Event, events
-from shared.cli.ls import printable
 from shared.cli.server import Server, client_command
 from shared.errors import Invalid, TripodError
 from shared.ids import parse_ref, public_id

@@ -217,7 +217,7 @@ def test_the_board_keeps_one_row_for_each_media_the_latest_at_the_bottom() -> No
     assert table.row_count == 2
     states, names = (list(table.columns[n].cells) for n in (3, 4))
     assert states == ["ready", "variants 40 %"]
-    assert names == ["\\[red]\N{REPLACEMENT CHARACTER}x"] * 2
+    assert names == ["\\[red]\\x1bx"] * 2
 
 
 def test_every_example_of_the_readme_is_a_command_with_options_that_exist() -> None:
