@@ -12,7 +12,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP_MEMBER = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _SIZES_FOLLOW, _DEFLATED = 8, 8
-_TAIL_BYTES = (
+TAIL_BYTES = (
     256 * 1024
 )  # of a zip's end, to find its directory in; these documents have a few hundred members
 _ENTRY_BYTES = (
@@ -90,8 +90,8 @@ class _ZipProof:
 
     def feed(self, piece: bytes) -> None:
         self._tail += piece
-        if len(self._tail) > 2 * _TAIL_BYTES:
-            del self._tail[:-_TAIL_BYTES]
+        if len(self._tail) > 2 * TAIL_BYTES:
+            del self._tail[:-TAIL_BYTES]
 
     def shows(self, extension: str) -> bool:
         try:

@@ -9,7 +9,7 @@ from shared.formats import Format
 def proved(found: Format, head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same pieces. Raises UnsupportedType, at the end at the latest, where they are not what was found."""
     if found.text:
-        return text.proved(head, pieces)
+        return text.proved(found, head, pieces)
     if office.needs_proof(found, head):
         return office.proved(found, pieces)
     return pieces

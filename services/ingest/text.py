@@ -4,6 +4,7 @@ import codecs
 from collections.abc import AsyncIterator
 
 from shared.errors import UnsupportedType
+from shared.formats import OCTETS, Format
 
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -16,30 +17,33 @@ def is_text(head: bytes, *, whole: bool) -> bool:
         return False
 
 
-async def proved(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def proved(found: Format, head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same pieces, of a file that begins with `head` and claims to be text. Raises UnsupportedType where it is
     none after all."""
     decoder = _decoder(head)
     received = 0
     async for piece in pieces:
         received += len(piece)
-        _check(decoder, piece, received)
+        _check(decoder, piece, received, found)
         yield piece
-    _check(decoder, b"", received, final=True)
+    _check(decoder, b"", received, found, final=True)
 
 
 def _decoder(head: bytes) -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder("utf-16" if head.startswith(_MARKS) else "utf-8")()
 
 
-def _check(decoder: codecs.IncrementalDecoder, piece: bytes, received: int, *, final: bool = False) -> None:
+def _check(
+    decoder: codecs.IncrementalDecoder, piece: bytes, received: int, found: Format, *, final: bool = False
+) -> None:
     try:
         binary = "\0" in decoder.decode(piece, final)
     except UnicodeDecodeError:
         binary = True
     if binary:
         raise UnsupportedType(
-            f"The file claims to be text, but something before byte {received} of it is neither UTF-8 nor, after a "
-            "byte order mark, UTF-16 text without NUL.",
-            claimed="text",
+            f"The file claims to be {found.mime}, but something before byte {received} of it is neither UTF-8 nor, "
+            "after a byte order mark, UTF-16 text without NUL.",
+            claimed=found.mime,
+            found=OCTETS,
         )
