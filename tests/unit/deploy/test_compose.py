@@ -35,6 +35,25 @@ def test_every_setting_of_compose_is_in_the_example_and_no_other() -> None:
     assert set(re.findall(r"\$\{(\w+)", COMPOSE)) == set(dotenv.read(dotenv.EXAMPLE))
 
 
+# What the images and Compose itself decide: addresses of the parts, keys of one service, and what is for tests alone.
+FIXED = {
+    "TRIPOD_ENV", "TRIPOD_FAILPOINT", "TRIPOD_HTTP_HOST", "TRIPOD_HTTP_PORT", "TRIPOD_NATS_USER", "TRIPOD_S3_ACCESS_KEY",
+    "TRIPOD_S3_BUCKET", "TRIPOD_S3_ENDPOINT", "TRIPOD_S3_REGION", "TRIPOD_S3_SECRET_KEY", "TRIPOD_STORAGE_FOLDER",
+    "TRIPOD_DATABASE_URL", "TRIPOD_NATS_URL",
+}  # fmt: skip
+OF_CLIENTS = {"TRIPOD_URL", "TRIPOD_TOKEN"}
+
+
+def test_every_setting_of_a_service_can_be_made_in_the_env_file() -> None:
+    table = set(re.findall(r"`(TRIPOD_[A-Z0-9_]+)`", (PROJECT / "README.md").read_text()))
+    theirs = {name for name in table if not name.startswith("TRIPOD_EDGE_")} - OF_CLIENTS - FIXED
+    services = yaml.safe_load(COMPOSE)["services"]
+    for service in ("ingest", "processor", "catalog"):
+        passed = {name for name, value in services[service]["environment"].items() if value is None}
+        named = set(re.findall(r"\$\{(TRIPOD_\w+)", COMPOSE))
+        assert theirs - passed - named == set(), service
+
+
 def test_every_secret_is_required_and_none_has_a_default() -> None:
     for name in dotenv.read(dotenv.EXAMPLE):
         forms = set(re.findall(rf"\$\{{{name}(:.)", COMPOSE))
