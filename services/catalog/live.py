@@ -38,6 +38,7 @@ Kind: TypeAlias = Literal["media.created", "media.updated", "media.deleted", "pr
 class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened. `sequence` is its place in the media stream; progress has none.
 
+    While a file is `receiving` there is no media yet; then its name and bytes are told.
     `resync`: messages were lost here, so what is shown should be asked for again.
     """
 
@@ -48,6 +49,9 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     media: dict[str, Any] | None = None
     stage: str | None = None
     percent: int | None = None
+    filename: str | None = None
+    received: int | None = None
+    size: int | None = None
 
 
 class Listener:
@@ -194,4 +198,12 @@ def _shown(event: Shown) -> LiveMessage:
         case MediaDeleted():
             return LiveMessage(type="media.deleted", id=event.id)
         case Progress():
-            return LiveMessage(type="progress", id=event.id, stage=event.stage, percent=event.percent)
+            return LiveMessage(
+                type="progress",
+                id=event.id,
+                stage=event.stage,
+                percent=event.percent,
+                filename=event.filename,
+                received=event.received,
+                size=event.size,
+            )

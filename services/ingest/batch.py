@@ -126,7 +126,8 @@ async def upload_batch(
             return reading.parse(form.fields, complete=True)
 
         async def open_source() -> Source:
-            return from_part(part, taking.chunks(form), form.fields, finish, reading)
+            source = from_part(part, taking.chunks(form), form.fields, finish, reading)
+            return msgspec.structs.replace(source, waits=True)
 
         one = msgspec.structs.replace(wish, key=key)
         taking.start(upload(ingest, one, open_source), f"batch-{place}")

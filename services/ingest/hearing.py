@@ -17,6 +17,8 @@ from shared.events.messages import Progress, decode
 log = structlog.get_logger()
 
 PROGRESS_KEPT = 10_000
+RECEIVING = "receiving"
+"""The stage of a file that is still on its way to us."""
 
 
 class Heartbeat:

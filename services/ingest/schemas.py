@@ -9,7 +9,7 @@ from shared.problem import Problem
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the processing is; `percent` from 0 to 100."""
+    """How far the receiving or the processing is; `percent` from 0 to 100, 0 also where it cannot be told."""
 
     stage: str
     percent: int

@@ -26,7 +26,8 @@ OURS = Reading(parse=fields.parse, profile_known=lambda said: "profile" in said)
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One file on its way. `early` is what is known before its bytes (`profile_known`: the profile is among it,
     else it will be one of `profiles`, of all where there are none); `finish` reads what comes after them and
-    returns all. `complete`: nothing comes after them, so `early` is all."""
+    returns all. `complete`: nothing comes after them, so `early` is all. `waits`: it is one of many, for whose end it
+    waits."""
 
     filename: str
     declared: str
@@ -37,6 +38,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     finish: Callable[[], Awaitable[Options]]
     complete: bool = False
+    waits: bool = False
 
 
 async def from_form(read: Read, boundary: str, reading: Reading = OURS) -> Source:

@@ -7,6 +7,7 @@ import structlog
 
 from services.ingest import intents, records
 from services.ingest.context import Ingest
+from services.ingest.hearing import RECEIVING
 from services.ingest.intents import Intent
 from services.ingest.schemas import Stage, UploadStatus
 from shared.auth import Caller
@@ -42,7 +43,7 @@ async def _find(ingest: Ingest, media_id: uuid.UUID) -> tuple[str, UploadStatus]
     if entry is None:
         return None
     intent = intents.decode(entry.value)
-    return intent.owner, _of_intent(intent)
+    return intent.owner, _of_intent(ingest, intent)
 
 
 async def _ask_catalog(ingest: Ingest, media_id: uuid.UUID) -> Media | None:
@@ -60,6 +61,8 @@ async def _ask_catalog(ingest: Ingest, media_id: uuid.UUID) -> Media | None:
 
 def _of_media(ingest: Ingest, media: Media) -> UploadStatus:
     heard = ingest.progress.of(media.id) if media.status == "processing" else None
+    if heard is not None and heard.stage == RECEIVING:
+        heard = None
     return UploadStatus(
         id=media.id,
         public_id=media.public_id,
@@ -72,12 +75,16 @@ def _of_media(ingest: Ingest, media: Media) -> UploadStatus:
     )
 
 
-def _of_intent(intent: Intent) -> UploadStatus:
+def _of_intent(ingest: Ingest, intent: Intent) -> UploadStatus:
+    """The intent is written again when its lease is renewed; what was told meanwhile, also by another replica, is
+    newer."""
+    heard = ingest.progress.of(intent.id)
     return UploadStatus(
         id=intent.id,
         public_id=public_id(intent.id),
         number=intent.number,
         status="uploading",
-        received=intent.received,
-        size=intent.size,
+        received=max(intent.received, (heard.received or 0) if heard else 0),
+        size=intent.size if heard is None or heard.size is None else heard.size,
+        progress=Stage(stage=heard.stage, percent=heard.percent) if heard else None,
     )

@@ -5,7 +5,18 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.ingest import announce, answers, claims, duplicates, early, intents, proofs, records, rules
+from services.ingest import (
+    announce,
+    answers,
+    claims,
+    duplicates,
+    early,
+    intents,
+    progress,
+    proofs,
+    records,
+    rules,
+)
 from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
@@ -104,7 +115,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
         ):
             if former is not None and former.key != lease.record.key:
                 await ingest.blobs.delete(former.key)
-            await _into_store(ingest, lease.record, attempt, file)
+            await _into_store(ingest, wish, lease.record, attempt, file)
             failpoints.reach("ingest.after_store")
             options = await file.source.finish()
             await wish.promised.check()
@@ -133,10 +144,14 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
         raise
 
 
-async def _into_store(ingest: Ingest, intent: Intent, attempt: Attempt, file: File) -> None:
+async def _into_store(ingest: Ingest, wish: Wish, intent: Intent, attempt: Attempt, file: File) -> None:
     transfer = attempt.transfer
     body = transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
     body = proofs.proved(file.found, file.head.data, body)
+    alone = None if file.source.waits else wish.asked.length
+    body = progress.told(
+        ingest, intent, transfer, body, expected=file.source.size or alone, last_word=file.source.waits
+    )
     try:
         await ingest.blobs.put(intent.key, body, size=file.source.size, content_type=intent.mime_type)
     except Unavailable as error:

@@ -187,14 +187,18 @@ class UserDeleted(msgspec.Struct, frozen=True, kw_only=True):
     sub: str
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is; core message, never stored. `percent` runs from 0 to 100."""
+class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a job is; core message, never stored. `percent` runs from 0 to 100. While a file is received (stage
+    `receiving`): its name, the bytes that have come, and how many there are once that is known."""
 
     id: uuid.UUID
     owner: str
     stage: str
     percent: int
     at: datetime
+    filename: str | None = None
+    received: int | None = None
+    size: int | None = None
 
 
 Event: TypeAlias = (

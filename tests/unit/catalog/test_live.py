@@ -1,7 +1,17 @@
 """Listeners: bounded, and told when something was dropped."""
 
-from services.catalog.live import Listener, LiveMessage
+from datetime import UTC, datetime
+from typing import cast
+
+from services.catalog.database import Database
+from services.catalog.live import Feed, Listener, LiveMessage
 from shared.auth import Caller
+from shared.events.bus import Message
+from shared.events.messages import Progress, encode
+from shared.events.topology import progress
+from shared.ids import new_id
+
+NOT_ASKED = cast("Database", None)
 
 
 async def test_a_slow_listener_is_told_to_ask_again() -> None:
@@ -19,3 +29,22 @@ async def test_what_comes_in_time_is_heard_in_order() -> None:
     for percent in range(10):
         listener.put(LiveMessage(type="progress", percent=percent))
         assert (await listener.next()).percent == percent
+
+
+async def test_a_file_that_still_arrives_is_shown_to_its_owner_and_to_staff_alone() -> None:
+    feed, media_id, now = Feed(), new_id(), datetime.now(UTC)
+    event = Progress(
+        id=media_id, owner="ann", stage="receiving", percent=25, at=now, filename="a.mov", received=5, size=20
+    )
+    data = encode(event, source="ingest", event_id="1", subject=str(media_id), time=now, traceparent=None)
+    with (
+        feed.listening(Caller(sub="ann")) as ann,
+        feed.listening(Caller(sub="staff", roles=frozenset({"moderator"}))) as staff,
+        feed.listening(Caller(sub="bob")) as bob,
+    ):
+        await feed.take(NOT_ASKED, Message(subject=progress(str(media_id)), data=data, headers={}))
+        bob.put(LiveMessage(type="resync"))  # what he hears first is not what went before
+        heard = [await listener.next() for listener in (ann, staff, bob)]
+    shown = [(m.type, m.id, m.stage, m.percent, m.filename, m.received, m.size) for m in heard[:2]]
+    assert shown == [("progress", media_id, "receiving", 25, "a.mov", 5, 20)] * 2
+    assert heard[2].type == "resync"
