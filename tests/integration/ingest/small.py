@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 from litestar import Litestar
 
 from services.ingest.app import Outside, create_app
 from services.ingest.settings import IngestSettings
-from shared import entities
+from shared import entities, profiles
 from shared.auth import AuthSettings
+from shared.dialects.settings import DialectSettings
 from shared.entities import Entity
+from shared.env import Env
 from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.jetstream import BusSettings
@@ -128,7 +131,8 @@ async def running(stall: float = 3.0) -> AsyncIterator[Small]:
         auth=AuthSettings(secret=SECRET),
         bus=BusSettings(),
         s3=S3Settings(access_key="key", secret_key="secret"),
-        profiles=PROFILES,
+        dialects=DialectSettings.from_env(Env({})),
+        profiles={**profiles.load(Env({})), **PROFILES},
     )
     app = create_app(settings, Outside(bus=connect, blobs=lambda _: blobs))
     async with serving(app, stall) as port:
@@ -167,3 +171,28 @@ def detail(answer: bytes) -> str:
     """What the problem in the last answer says."""
     found = msgspec.json.decode(answer.rpartition(b"\r\n\r\n")[2], type=dict[str, object])
     return str(found["detail"])
+
+
+@contextlib.contextmanager
+def in_a_thread() -> Iterator[Small]:
+    """The same in a loop and a thread of its own, for clients that block."""
+    started: Future[tuple[Small, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
+
+    async def run() -> None:
+        async with running() as made:
+            stop = asyncio.Event()
+            started.set_result((made, stop, asyncio.get_running_loop()))
+            await stop.wait()
+
+    with ThreadPoolExecutor(1) as executor:
+        ended = executor.submit(asyncio.run, run())
+        try:
+            made, stop, loop = started.result(SOON)
+        except TimeoutError:
+            ended.result(0)
+            raise
+        try:
+            yield made
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            ended.result(SOON)

@@ -1,0 +1,92 @@
+"""Requests made up from the OpenAPI document of ingest, sound ones and broken ones: no answer is a fault of ours, and
+each is one that the document tells of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import APIOperation, Case, CheckContext, GenerationMode, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.integration.ingest.conftest import token
+from tests.integration.ingest.small import Small, in_a_thread
+
+OURS = "/v1/uploads"
+
+
+def no_fault(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """There is no catalog here: 503 is right where it is needed for the answer, and nowhere else."""
+    if response.status_code != 503 or b"catalog" not in response.content:
+        not_a_server_error(ctx, response, case)
+
+
+CHECKS = [
+    no_fault,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Small]:
+    with in_a_thread() as made:
+        yield made
+
+
+def fuzz(small: Small, examples: int, *, ours: bool) -> dict[str, set[int]]:
+    """So many requests to each operation of our own API, or of the older ones; the statuses that were seen."""
+    url = f"http://127.0.0.1:{small.port}"
+    schema = schemathesis.openapi.from_dict(httpx.get(f"{url}/openapi.json").json())
+    headers = {"Authorization": f"Bearer {token('ann')}"}
+    seen: dict[str, set[int]] = {}
+
+    def hold(operation: APIOperation[Any, Any, Any, Any]) -> None:
+        statuses = seen.setdefault(operation.label, set())
+
+        @settings(
+            max_examples=examples,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.one_of([operation.as_strategy(generation_mode=mode) for mode in GenerationMode]))
+        def holds(case: Case[Any]) -> None:
+            answer = case.call(base_url=url, headers=headers)
+            statuses.add(answer.status_code)
+            case.validate_response(answer, checks=CHECKS)
+
+        holds()
+
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
+        if found.ok().path.startswith(OURS) is ours:
+            hold(found.ok())
+    return seen
+
+
+def test_no_made_up_request_to_our_own_api_finds_a_fault_or_an_untold_answer(small: Small) -> None:
+    seen = fuzz(small, 40, ours=True)
+    assert len(seen) >= 4
+    assert all(len(statuses) > 1 for statuses in seen.values()), seen
+    assert set[int]().union(*seen.values()) >= {202, 400, 401, 404, 422}, seen  # some were sound
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ours", [True, False], ids=["our own", "the older ones"])
+def test_no_made_up_request_to_any_api_finds_a_fault_or_an_untold_answer(small: Small, *, ours: bool) -> None:
+    seen = fuzz(small, 1000 if ours else 200, ours=ours)
+    assert len(seen) >= (4 if ours else 15)
