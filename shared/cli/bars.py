@@ -14,7 +14,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
 
@@ -33,6 +32,14 @@ class _Left(ProgressColumn):
         if not isinstance(tally, Tally):
             return self._latest.render(task)
         return Text(clock(tally.left), style="progress.remaining")
+
+
+class _Rate(ProgressColumn):
+    """Bytes a second of late, in the units of the sizes beside it."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text(f"{size(round(rate))}/s" if rate else "-", style="progress.data.speed")
 
 
 class Bars:
@@ -66,9 +73,9 @@ class Bars:
 
 
 @contextmanager
-def bars(files: int, *, shown: bool) -> Iterator[Watcher | None]:
+def bars(files: int, *, shown: bool, console: Console | None = None) -> Iterator[Watcher | None]:
     """Drawn on stderr while the block runs; nothing where they are not to be shown or stderr is no terminal."""
-    console = Console(stderr=True)
+    console = console or Console(stderr=True)
     if not (shown and console.is_terminal):
         yield None
         return
@@ -76,7 +83,7 @@ def bars(files: int, *, shown: bool) -> Iterator[Watcher | None]:
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _Rate(),
         _Left(),
     )
     with Progress(*columns, console=console, transient=True) as progress:

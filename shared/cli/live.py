@@ -43,7 +43,9 @@ async def events(
                 if _is_new(told, event):
                     yield event
                 since = datetime.now(UTC) - _OVERLAP
-        except Unreachable as error:
+        except (Unreachable, Refused) as error:
+            if isinstance(error, Refused) and error.answered < 500:
+                raise
             noting(error, 0)
         finally:
             await socket.close()

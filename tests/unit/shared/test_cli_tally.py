@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from shared.cli.bars import Bars, clock, shortened, size
+from shared.cli.bars import Bars, bars, clock, shortened, size
 from shared.cli.tally import Tally
 
 
@@ -114,3 +114,25 @@ def test_times_and_long_paths_are_shown_short() -> None:
     assert [clock(None), clock(0), clock(3661.4)] == ["-:--:--", "0:00:00", "1:01:01"]
     assert shortened("x" * 50 + "/end.jpg").endswith("/end.jpg")
     assert len(shortened("x" * 50)) == 32
+
+
+def test_the_bars_say_rate_and_time_left_in_words() -> None:
+    screen = io.StringIO()
+    time = Clock()
+    with bars(2, shown=True, console=Console(file=screen, force_terminal=True, width=120)) as watcher:
+        assert watcher is not None
+        tally = Tally({"a": 3 * 1024 * 1024, "b": 1024 * 1024}, watcher, time)
+        tally.begin("a")
+        time.now += 1
+        tally.sent("a", 1024 * 1024)
+    drawn = screen.getvalue()
+    assert "0 of 2 files" in drawn
+    assert "1.0/4.0 MiB" in drawn
+    assert "0:00:03" in drawn
+
+
+def test_no_bars_are_drawn_where_nobody_sees_them() -> None:
+    screen = io.StringIO()
+    with bars(1, shown=True, console=Console(file=screen)) as in_a_file, bars(1, shown=False) as as_json:
+        assert (in_a_file, as_json) == (None, None)
+    assert not screen.getvalue()
