@@ -43,12 +43,38 @@ def test_an_operator_replaces_one_by_a_file_and_keeps_the_others(tmp_path: Path)
         (GOOD.replace("{uuid}.{ext}", "{name}"), "must contain one of {hex}"),
         (GOOD.replace("{uuid}.", "variants/{uuid}."), "not start with"),
         (GOOD + "colour = 1", "cannot be used"),
+        (GOOD + 'slots = [{ path = "teams/badge" }]', "'teams/badge'"),
+        (GOOD + 'slots = [{ path = "teams/{id}/badge", colour = 1 }]', "cannot be used"),
     ],
 )
 def test_a_wrong_file_stops_the_start_with_its_fault(text: str, says: str) -> None:
     with pytest.raises(SettingsError, match="rofile") as caught:
         profiles.parse(text.encode(), "the file")
     assert says in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "claim", ['slots = [{ path = "users/{id}/avatar" }]', 'general = ["*"]', 'general = ["post"]']
+)
+def test_two_profiles_cannot_have_the_same_address(tmp_path: Path, claim: str) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text(GOOD.replace("[default]", "[mine]") + claim)
+    with pytest.raises(SettingsError, match=r"'mine'.* both have"):
+        profiles.load(Env({"TRIPOD_PROFILES": str(file)}))
+
+
+def test_who_replaces_a_profile_takes_its_addresses_over(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text(GOOD.replace("[default]", "[avatar]") + 'slots = [{ path = "users/{id}/avatar" }]')
+    found = profiles.load(Env({"TRIPOD_PROFILES": str(file)}))
+    assert [slot.path for slot in found["avatar"].slots] == ["users/{id}/avatar"]
+    assert not found["avatar"].single
+
+
+def test_of_the_entities_api_are_the_profiles_with_addresses_or_general_ones() -> None:
+    assert set(profiles.of_entities(profiles.load(Env({})))) == {
+        "avatar", "cover", "logo", "photos", "portfolio", "gallery", "post", "entity",
+    }  # fmt: skip
 
 
 def test_an_absent_file_is_named() -> None:
