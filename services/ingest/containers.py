@@ -1,6 +1,7 @@
 """A closer look at containers of moving pictures and sound, whose magic bytes do not say which of both they hold."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from shared.formats import BY_MIME, Format
 
@@ -15,6 +16,7 @@ _BRANDS = {
 }
 
 _SEGMENT, _TRACKS, _ENTRY, _TYPE = 0x18538067, 0x1654AE6B, 0xAE, 0x83
+_MOST_ELEMENTS = 2000  # far more than come before the tracks of any real file
 _DOCTYPE, _EBML = 0x4282, 0x1A45DFA3
 
 # Stream properties objects of ASF name what a stream is by one of these GUIDs.
@@ -108,7 +110,9 @@ def _boxes(
 def _ebml_tracks(head: bytes) -> tuple[set[str], bool]:
     found: set[str] = set()
     whole = False
-    for one, content, end in _elements(head, 0, len(head), into={_SEGMENT, _TRACKS, _ENTRY}):
+    for one, content, end in islice(
+        _elements(head, 0, len(head), into={_SEGMENT, _TRACKS, _ENTRY}), _MOST_ELEMENTS
+    ):
         if one == _TRACKS:
             whole = end <= len(head)
         elif one == _TYPE:
