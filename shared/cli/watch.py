@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from shared.cli.bars import size
 from shared.cli.client import connected
 from shared.cli.frame import printable, said
 from shared.cli.live import Event, events
@@ -114,9 +115,15 @@ def cells(event: Event) -> tuple[str, str, str, str, str]:
     """Time here, what happened, to which media, how it stands, and its name where it is told."""
     media = event.get("media") or {}
     media_id = parse_ref(str(event.get("id") or ""))
-    state = str(media.get("status") or "")
-    if event["type"] == "progress":
-        state = f"{event.get('stage')} {event.get('percent')} %"
+    state = _progress(event) if event["type"] == "progress" else str(media.get("status") or "")
+    name = media.get("filename") or event.get("filename") or ""
     at = datetime.now().astimezone().strftime("%H:%M:%S")
-    shown = public_id(media_id) if media_id else ""
-    return at, str(event["type"]), shown, state, str(media.get("filename") or "")
+    return at, str(event["type"]), public_id(media_id) if media_id else "", state, str(name)
+
+
+def _progress(event: Event) -> str:
+    """As `variants 40 %`; of a file that is being received the bytes, where nobody knows how many there are."""
+    received, whole = event.get("received"), event.get("size")
+    if isinstance(received, int):
+        return f"{event.get('stage')} {size(received)}" + (f" of {size(whole)}" if whole else "")
+    return f"{event.get('stage')} {event.get('percent')} %"

@@ -217,6 +217,11 @@ def test_the_board_keeps_one_row_for_each_media_the_latest_at_the_bottom() -> No
     assert table.row_count == 2
     states, names = (list(table.columns[n].cells) for n in (3, 4))
     assert states == ["ready", "variants 40 %"]
+    coming = {"type": "progress", "id": ids[0], "stage": "receiving", "percent": 0, "filename": "b"}
+    board.take(coming | {"received": 2048})
+    board.take(coming | {"received": 4096, "size": 8192})
+    *_, state, name = (list(column.cells)[-1] for column in board.table().columns)
+    assert (state, name) == ("receiving 4.0 KiB of 8.0 KiB", "b")
     assert names == ["\\[red]\\x1bx"] * 2
 
 
