@@ -5,10 +5,10 @@ import uuid
 import httpx
 import pytest
 
-from deploy.stack import EmbeddedStack
 from tests.e2e.conftest import Client
 from tests.fixtures.pictures import encoded, picture
-from tests.fixtures.system import EmbeddedSystem
+from tests.fixtures.stack import Stack
+from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
 
@@ -17,8 +17,9 @@ def png(seed: int, side: int = 200) -> bytes:
 
 
 @pytest.fixture
-def team(service: Client, ann: Client) -> str:
-    """`teams/<id>`: ann's, that ingest has heard of."""
+def team(stack: Stack, service: Client, ann: Client) -> str:
+    """`teams/<id>`: ann's, that ingest has heard of. The embedded stack has the profile of its badge."""
+    assert stack.origin_url
     name = f"t{uuid.uuid4().hex[:8]}"
     answer = service.http.put(f"/v1/entities/team/{name}", json={"owners": [ann.sub]})
     assert answer.status_code == 200, answer.text
@@ -38,9 +39,9 @@ def badges(client: Client, team: str) -> list[int]:
 
 
 def test_an_operators_profile_works_by_its_file_alone(
-    stack: EmbeddedStack, ann: Client, bob: Client, service: Client, team: str
+    system: System, ann: Client, bob: Client, service: Client, team: str
 ) -> None:
-    objects = EmbeddedSystem(stack).objects
+    objects = system.objects
     name = team.removeprefix("teams/")
     answer = post(ann, team, png(1), caption="First", alt_text="not taken here")
     assert answer.status_code == 201, answer.text
@@ -81,7 +82,7 @@ def test_an_operators_profile_works_by_its_file_alone(
 
 
 def test_the_former_one_of_a_slot_stays_until_the_new_one_is_ready(
-    stack: EmbeddedStack, ann: Client, team: str
+    stack: Stack, ann: Client, team: str
 ) -> None:
     first = post(ann, team, png(10)).json()["media"]["id"]
     stack.stop("processor")
@@ -97,8 +98,7 @@ def test_the_former_one_of_a_slot_stays_until_the_new_one_is_ready(
     eventually(lambda: badges(ann, team) == [later[-1]], "the last one alone to be there", 30)
 
 
-def test_one_that_cannot_be_processed_leaves_the_former(stack: EmbeddedStack, ann: Client, team: str) -> None:
-    assert stack.origin_url
+def test_one_that_cannot_be_processed_leaves_the_former(ann: Client, team: str) -> None:
     first = post(ann, team, png(20)).json()["media"]["id"]
     broken = post(ann, team, png(21, 400)[:-4000])
     assert broken.status_code == 400, broken.text
