@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from deploy.bench import system
-from deploy.bench.results import Row, Setting, Target, compared
+from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.bench.rounds import interleaved
 from deploy.services import BUCKET
 from deploy.stack import EmbeddedStack
@@ -27,7 +27,7 @@ FAST = Target(sense="at least", ratio=0.95)
 SMALL = Target(sense="at most", ratio=1)
 GROWTH_MB = 64
 GROWTH_EACH_MB = 6 * 1.048576
-MANY_AT_ONCE = 8
+MANY_AT_ONCE = 32
 
 Way: TypeAlias = Callable[[], None]
 
@@ -38,6 +38,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     bytes: int
     rounds: int
+
+
+def many_bytes(*, quick: bool) -> int:
+    """The size of each of MANY_AT_ONCE files. In a quick run it still has several parts."""
+    return 20_000_000 if quick else 200_000_000
 
 
 def plans(*, quick: bool) -> tuple[Plan, Plan]:
@@ -75,9 +80,9 @@ class _Ways:
     def raw(self) -> None:
         _curl("-H", self._token, "-T", str(self._file), f"{self._stack.ingest_url}/v1/uploads/raw/bench.bin")
 
-    def many(self) -> None:
+    def many(self, way: Way) -> None:
         with ThreadPoolExecutor(MANY_AT_ONCE) as threads:
-            for sent in [threads.submit(self.form) for _ in range(MANY_AT_ONCE)]:
+            for sent in [threads.submit(way) for _ in range(MANY_AT_ONCE)]:
                 sent.result()
 
     def clean(self) -> None:
@@ -115,11 +120,22 @@ def measure(stack: EmbeddedStack, plain: tuple[str, int], setting: Setting) -> I
                 plan.rounds,
             )
             yield from _rows(plan, found, grown)
-            if plan is first:
-                many: list[float] = []
-                _rate(plan, ways, ways.many, ingest, many)
-                allowed = GROWTH_MB + MANY_AT_ONCE * GROWTH_EACH_MB
-                yield _growth(plan, f"memory growth, {MANY_AT_ONCE} forms at once", many, allowed)
+    yield from _many(stack, url, setting)
+
+
+def _many(stack: EmbeddedStack, url: str, setting: Setting) -> Iterator[Row]:
+    """How much memory many large uploads at once take: forms do not say how long their files are, raw bodies do."""
+    size = many_bytes(quick=setting.quick)
+    plan = Plan(name=f"{size // 1_000_000} MB", bytes=size, rounds=1)
+    with _file(size, setting.folder) as file:
+        ways = _Ways(stack, url, file)
+        for name, way, each in (("raw PUTs", ways.raw, 0.0), ("forms", ways.form, GROWTH_EACH_MB)):
+            setting.console.print(f"[dim]{MANY_AT_ONCE} {name} of {plan.name} at once[/]", highlight=False)
+            grown: list[float] = []
+            rate = _rate(plan, ways, partial(ways.many, way), stack.child("ingest").pid, grown)
+            group = f"bytes, {MANY_AT_ONCE} files of {plan.name} at once"
+            yield alone(group, f"{name} through ingest", [rate * MANY_AT_ONCE], "MB/s")
+            yield _growth(group, f"memory growth, {name}", grown, GROWTH_MB + MANY_AT_ONCE * each)
 
 
 def _rate(plan: Plan, ways: _Ways, way: Way, pid: int = 0, grown: list[float] | None = None) -> float:
@@ -151,18 +167,18 @@ def _rows(plan: Plan, found: dict[str, list[float]], grown: dict[str, list[float
     group, against = f"bytes, one file of {plan.name}", found[CURL]
     for way, target in ((SDK, None), (PLAIN, None), (FORM, FAST), (RAW, FAST)):
         yield compared(group, way, found[way], "MB/s", baseline=CURL, against=against, target=target)
-    yield _growth(plan, f"memory growth, {PLAIN}", grown[PLAIN], GROWTH_MB, target=None)
+    yield _growth(group, f"memory growth, {PLAIN}", grown[PLAIN], GROWTH_MB, target=None)
     for way in (FORM, RAW):
-        yield _growth(plan, f"memory growth, {way}", grown[way], GROWTH_MB)
+        yield _growth(group, f"memory growth, {way}", grown[way], GROWTH_MB)
 
 
 def _growth(
-    plan: Plan, name: str, figures: list[float], allowed: float, target: Target | None = SMALL
+    group: str, name: str, figures: list[float], allowed: float, target: Target | None = SMALL
 ) -> Row:
     # Nothing grown would be a ratio of nothing; and the greatest, not the median, is what must fit.
     most = max(1.0, *figures)
     return compared(
-        f"bytes, one file of {plan.name}",
+        group,
         name,
         [most],
         "MB",
