@@ -33,7 +33,7 @@ __all__ = ["S3Blobs", "S3Settings"]
 log = structlog.get_logger()
 
 PART_BYTES = 6 * 1024 * 1024
-SPARE_PARTS = 10
+SPARE_PARTS = 6
 LARGEST_LOOK = 32 * 1024 * 1024
 """Up to this size an object of one PUT is looked at afterwards. The embedded store reads all of it to answer, and such
 a PUT, unlike the completion of parts, has one answer that comes when all is done."""
