@@ -1,9 +1,7 @@
 """Naughty file names: stored under safe keys, and told again in headers that unlike clients read alike."""
 
 import re
-import subprocess
 import unicodedata
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,27 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from aiohttp.multipart import content_disposition_filename, parse_content_disposition
-from werkzeug.http import parse_options_header
 
-from deploy.servers.nats import binary
 from tests.e2e.conftest import Client
+from tests.fixtures.header_readers import PARSERS, saved_by_curl, saved_by_go
 from tests.fixtures.names import NAUGHTY
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
 SAFE_KEY = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9a-f-]{36}_[a-z0-9_-]{1,50}\.(txt|bin)")
-
-
-def by_aiohttp(header: str) -> str | None:
-    return content_disposition_filename(parse_content_disposition(header)[1])
-
-
-def by_werkzeug(header: str) -> str | None:
-    return parse_options_header(header)[1].get("filename")
-
-
-PARSERS: tuple[Callable[[str], str | None], ...] = (by_aiohttp, by_werkzeug)
 
 
 def uploaded(ann: Client, number: int, name: str) -> dict[str, Any]:
@@ -65,30 +50,6 @@ def told(ann: Client, media_id: str) -> str:
         f"{media_id} to be there",
     )
     return str(answer.headers["content-disposition"])
-
-
-def saved_by_curl(system: System, sub: str, media: list[dict[str, Any]], folder: Path) -> list[str]:
-    """The names under which `curl -OJ` saves each; it reads the plain name only."""
-    command = ["curl", "--silent", "--show-error", "--fail"]
-    for number, each in enumerate(media):
-        (folder / str(number)).mkdir(parents=True)
-        command += ["--next"] if number else []
-        command += ["--silent", "--show-error", "-H", f"Authorization: Bearer {system.token(sub)}"]
-        command += ["--output-dir", str(folder / str(number)), "-OJ"]
-        command += [f"{system.origin_url}/v1/media/{each['id']}/download"]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
-    return [only.name for number in range(len(media)) for only in (folder / str(number)).iterdir()]
-
-
-def saved_by_go(system: System, sub: str, media: list[dict[str, Any]], folder: Path) -> list[str]:
-    """The names that Go's parser of headers finds, by way of a client that is written in it."""
-    listing = folder.with_suffix(".csv")
-    urls = (f"{system.origin_url}/v1/media/{each['id']}/download" for each in media)
-    listing.write_text("".join(f"{url}\n" for url in urls))
-    command = [binary("rclone"), "copyurl", "--config", "", "--urls", str(listing), str(folder)]
-    command += ["--header-filename", "--inplace", "--header", f"Authorization: Bearer {system.token(sub)}"]
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
-    return [only.name for only in folder.iterdir()]
 
 
 def test_naughty_names_are_stored_under_safe_keys_and_come_back_alike_in_every_client(
