@@ -15,6 +15,7 @@ from deploy.ports import free_port
 from shared.events import topology
 from shared.events.jetstream import BusSettings, connect
 from tests.fixtures.servers import Broker, ObjectStore
+from tests.integration.ingest import small
 from tests.integration.ingest.conftest import SECRET, Start, Wire, eventually, request_head, token
 
 MEBIBYTE = 1024 * 1024
@@ -175,3 +176,31 @@ async def refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+async def test_who_asks_first_is_refused_without_a_100_and_asked_once_for_what_is_taken(
+    process: Process, broker: Broker, object_store: ObjectStore
+) -> None:
+    async def answered(body: bytes = b"", *headers: str, path: str = "a.txt") -> list[int]:
+        head = small.head("PUT", f"/v1/uploads/raw/{path}", "Expect: 100-continue", *headers, close=False)
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+        client = small.Client(reader, writer)
+        await client.send(head)
+        answer = await client.answer()
+        if answer.startswith(b"HTTP/1.1 100"):
+            await client.send(body)
+            answer += await client.answer()
+        writer.close()
+        await writer.wait_closed()
+        return small.statuses(answer)
+
+    assert await answered(b"text", "Content-Length: 4") == [100, 202]
+    assert await answered(b"4\r\ntext\r\n0\r\n\r\n", "Transfer-Encoding: chunked") == [100, 202]
+    assert len(object_store.files()) == 2
+    assert await answered(b"", "Content-Length: 4", "Authorization: Bearer x") == [400]
+    assert await answered(b"", f"Content-Length: {10**12}") == [413]
+    assert await answered(b"", "Content-Length: 4", "Content-Type: image/png") == [415]
+    assert await answered(b"", "Content-Length: 4", path="a.txt?profile=nope") == [422]
+    await asyncio.to_thread(broker.stop)
+    assert await answered(b"", "Content-Length: 4") == [503]
+    assert len(object_store.files()) == 2
