@@ -19,8 +19,9 @@ class NoneTaken(TripodError):
 
 
 def answered(items: list[Item]) -> Response[bytes]:
-    """201 where the catalog has one of the files at least, 202 where it will have those that were taken. Where none
-    was, the status that all refusals share, else 422, and a problem document with the same members."""
+    """201 where the catalog has one of the new media at least, 202 where it will have them, 200 where its owner had
+    every file already. Where none was taken, the status that all refusals share, else 422, and a problem document
+    with the same members."""
     answers = [item.answer for item in items if item.answer]
     failed = [_failed(place, item) for place, item in enumerate(items, 1) if item.error]
     members = {
@@ -36,7 +37,7 @@ def answered(items: list[Item]) -> Response[bytes]:
         headers["Idempotent-Replayed"] = "true"
     return Response(
         msgspec.json.encode(members, enc_hook=str),
-        status_code=min(answer.status for answer in answers),
+        status_code=min((answer.status for answer in answers if answer.status != 200), default=200),
         headers=headers,
         media_type="application/json",
     )

@@ -49,6 +49,7 @@ def _none_taken(spec: ResponseSpec) -> ResponseSpec:
 BATCH_RESPONSES: dict[int, ResponseSpec] = {
     **RESPONSES,
     **{status: _none_taken(RESPONSES[status]) for status in _PER_FILE if status in RESPONSES},
+    200: shown(BatchUploads, "Nothing new: every file that was taken was there (`on_duplicate=reuse`)"),
     201: shown(BatchUploads, "One file at least is stored, announced and catalogued"),
     202: shown(BatchUploads, "One file at least is stored and announced; the catalog will have it"),
 }

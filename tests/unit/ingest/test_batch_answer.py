@@ -15,8 +15,13 @@ def item(status: int) -> Item:
     return Item(filename="a", answer=Answer(status=status, location="x", body="{}"))
 
 
-@pytest.mark.parametrize(("statuses", "expected"), [((201, 202), 201), ((202, 202), 202), ((201,), 201)])
-def test_one_file_that_is_catalogued_makes_it_a_201(statuses: tuple[int, ...], expected: int) -> None:
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [((201, 202), 201), ((202, 202), 202), ((201,), 201), ((200, 202), 202), ((200, 200), 200)],
+)
+def test_the_status_is_that_of_the_first_new_media_to_be_there(
+    statuses: tuple[int, ...], expected: int
+) -> None:
     assert answered([item(status) for status in statuses]).status_code == expected
 
 
