@@ -149,6 +149,7 @@ variants = Table(
     Column("height", Integer, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("spec", Text, nullable=False),
+    Column("sha256", Text),  # null where the processor that made it did not tell it yet
 )
 
 early_results = Table(

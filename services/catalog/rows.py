@@ -27,7 +27,7 @@ Shaped: TypeAlias = Select[Any]
 Record: TypeAlias = RowMapping | Mapping[str, Any]
 
 _pairs: list[ColumnElement[Any]] = []
-for _name in VariantRef.__struct_fields__:
+for _name in (name for name in VariantRef.__struct_fields__ if name != "sha256"):  # nobody is shown it
     _pairs += [literal_column(f"'{_name}'"), variants.c[_name]]
 _one_variant = func.jsonb_build_object(*_pairs)
 _variants: ColumnElement[Any] = (

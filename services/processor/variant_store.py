@@ -1,6 +1,7 @@
 """Variants in the object store: kept under keys that name what was asked for, and erased with their media."""
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import Iterable
 
@@ -8,7 +9,7 @@ from services.processor.frames import Variant
 from shared import failpoints
 from shared.events.messages import VariantRef
 from shared.storage import keys
-from shared.storage.blobs import Blobs
+from shared.storage.blobs import BlobInfo, Blobs
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"}
 
@@ -19,19 +20,20 @@ async def keep(
     """Store each variant; where to find them. Raises Unavailable.
 
     With `again` an earlier run may have stored some: a key says what its bytes were asked to be, so what is there
-    stays, and only what a changed recipe asks for is written.
+    and has the very bytes stays. What a changed recipe asks for is written, and what was damaged in the store.
     """
-    there = {info.key: info.size async for info in blobs.list(keys.variants(media_id))} if again else {}
+    there = {info.key: info async for info in blobs.list(keys.variants(media_id))} if again else {}
     return tuple(await asyncio.gather(*(_keep_one(blobs, media_id, variant, there) for variant in variants)))
 
 
-async def _keep_one(blobs: Blobs, media_id: uuid.UUID, variant: Variant, there: dict[str, int]) -> VariantRef:
+async def _keep_one(
+    blobs: Blobs, media_id: uuid.UUID, variant: Variant, there: dict[str, BlobInfo]
+) -> VariantRef:
     key = keys.variant(
         media_id, spec=variant.spec, name=variant.name, extension=_EXTENSIONS[variant.mime_type]
     )
-    size = there.get(key, 0)
-    if not size:
-        size = (await blobs.put_bytes(key, variant.body, content_type=variant.mime_type)).size
+    if not _is(there.get(key), variant.body):
+        await blobs.put_bytes(key, variant.body, content_type=variant.mime_type)
         failpoints.reach("processor.mid_variants")
     return VariantRef(
         name=variant.name,
@@ -39,9 +41,17 @@ async def _keep_one(blobs: Blobs, media_id: uuid.UUID, variant: Variant, there: 
         mime_type=variant.mime_type,
         width=variant.width,
         height=variant.height,
-        size=size,
+        size=len(variant.body),
         spec=variant.spec,
+        sha256=hashlib.sha256(variant.body).hexdigest(),
     )
+
+
+def _is(found: BlobInfo | None, body: bytes) -> bool:
+    """Whether those bytes are there. A store whose ETags are no MD5 is written to once more, which is harmless."""
+    if found is None or found.size != len(body):
+        return False
+    return found.etag == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 async def erase(blobs: Blobs, media_id: uuid.UUID) -> int:

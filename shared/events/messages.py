@@ -24,7 +24,8 @@ class EntityLink(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VariantRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A derived file in the object store; `spec` is the hash of what the recipe asked for."""
+    """A derived file in the object store; `spec` is the hash of what the recipe asked for, `sha256` that of the bytes
+    (results of older processors have none)."""
 
     name: str
     key: str
@@ -33,6 +34,7 @@ class VariantRef(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     size: int
     spec: str
+    sha256: str | None = None
 
 
 class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):

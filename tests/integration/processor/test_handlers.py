@@ -1,6 +1,7 @@
 """The handlers with a real sandbox; broker and store are the twins in memory, so that both can go down."""
 
 import asyncio
+import hashlib
 import io
 import uuid
 from collections.abc import AsyncIterator
@@ -234,7 +235,9 @@ async def test_a_picture_beyond_the_sides_of_its_profile_fails_each_time_it_is_p
     assert not parts.variants(event.id)
 
 
-async def test_a_rerun_writes_nothing_new(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rerun_writes_what_its_recipe_changed_and_what_was_damaged_and_nothing_else(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event = uploaded(await parts.store(photo(600, 400)))
     await process(parts, event)
     before = parts.variants(event.id)
@@ -259,25 +262,31 @@ async def test_a_rerun_writes_nothing_new(parts: Parts, monkeypatch: pytest.Monk
     )
     await process(parts, again)
     assert puts == []
-    # A recipe with one variant changed makes that one only.
-    wider = msgspec.structs.replace(STANDARD.variants[1], width=300)
-    changed = msgspec.structs.replace(
-        STANDARD, variants=(STANDARD.variants[0], wider, *STANDARD.variants[2:])
-    )
+    # A recipe with one variant changed, from which no other is made, makes that one only.
+    assert STANDARD.variants[0].name == "thumbnail"
+    wider = msgspec.structs.replace(STANDARD.variants[0], width=140)
+    changed = msgspec.structs.replace(STANDARD, variants=(wider, *STANDARD.variants[1:]))
     monkeypatch.setitem(recipes.RECIPES, "standard", changed)
     await process(parts, msgspec.structs.replace(again, generation=3))
-    assert puts == [keys.variant(event.id, spec=wider.hash, name="small", extension="jpg")]
+    assert puts == [keys.variant(event.id, spec=wider.hash, name="thumbnail", extension="jpg")]
     first, second, third = await parts.events()
     assert isinstance(first, MediaProcessed)
     assert isinstance(second, MediaProcessed)
     assert isinstance(third, MediaProcessed)
     assert first.variants == second.variants
     assert before.items() <= parts.variants(event.id).items()
-    assert [a == b for a, b in zip(second.variants, third.variants, strict=True)] == [
-        True,
-        False,
-        *[True] * 4,
-    ]
+    same = [a == b for a, b in zip(second.variants, third.variants, strict=True)]
+    assert same == [False, *[True] * 5]
+    digests = {ref.key: ref.sha256 for ref in second.variants}
+    assert {key: hashlib.sha256(body).hexdigest() for key, body in before.items()} == digests
+
+    damaged = second.variants[3]
+    noise = before[damaged.key][:-1] + b"x"
+    await put_bytes(damaged.key, noise, content_type=damaged.mime_type)
+    puts.clear()
+    await process(parts, msgspec.structs.replace(again, generation=4))
+    assert puts == [damaged.key]
+    assert parts.variants(event.id)[damaged.key] == before[damaged.key]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ EVENTS: dict[str, Event] = {
                 height=150,
                 size=4321,
                 spec="abcd",
+                sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             ),
         ),
         warnings=("profile",),
@@ -176,7 +177,8 @@ GOLDEN: dict[str, str] = {
         '"phash":"8f0e1d2c3b4a5968","dhash":"0123456789abcdef","degenerate":true,'
         '"placeholder":"1QcSHQRnh493V4dIh4eXh1h4kJUI","variants":[{"name":"thumbnail",'
         '"key":"variants/2026/11/21/01987d6c-5b1a-7c3e-9f00-0123456789ab/abcd-thumbnail.jpg",'
-        '"mime_type":"image/jpeg","width":150,"height":150,"size":4321,"spec":"abcd"}],'
+        '"mime_type":"image/jpeg","width":150,"height":150,"size":4321,"spec":"abcd",'
+        '"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}],'
         '"warnings":["profile"],"timings":{"decode":12.5},'
         '"processed_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
@@ -380,3 +382,10 @@ def test_every_event_is_plain_json_for_others() -> None:
         plain = msgspec.json.decode(golden)
         assert plain["specversion"] == "1.0"
         assert isinstance(plain["data"], dict)
+
+
+def test_a_variant_that_an_older_processor_has_told_is_read_and_has_no_digest() -> None:
+    digest = ',"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
+    _, event = decode(GOLDEN["media.processed.v1"].replace(digest, "").encode())
+    assert isinstance(event, MediaProcessed)
+    assert [(ref.spec, ref.sha256) for ref in event.variants] == [("abcd", None)]
