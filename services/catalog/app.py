@@ -19,7 +19,7 @@ from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head
 from services.catalog.orphans import keep_sweeping
-from services.catalog.relay import relay
+from services.catalog.relay import erasing, relay
 from services.catalog.routes import entities, files, live, media
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
@@ -147,6 +147,7 @@ def _start(
         ),
     )
     background.start("relay", relay(database, bus, stop, metrics))
+    background.start("erasing", erasing(database, bus, stop))
     background.start("live", feed.run(database, bus, stop))
     background.start("heartbeat", duties.heartbeat(database, bus, stop))
     background.start("numbers", duties.keep_counter(database, bus, stop))

@@ -29,11 +29,13 @@ from shared.entities import Entity
 from shared.errors import TripodError, Unavailable
 from shared.events import topology
 from shared.events.bus import Bus, KeyConflict
+from shared.events.consumer import unless
 
 log = structlog.get_logger()
 
 BATCH = 100
 LOOK_SECONDS = 0.25  # for rows that another process has written
+ERASE_SECONDS = 0.5  # between two looks for what is to be erased
 DOWN_SECONDS = 1.0  # between attempts while a part is down
 MEASURE_SECONDS = 5.0
 SEQUENCE_HEADER = "Tripod-Sequence"
@@ -54,14 +56,14 @@ class Told(msgspec.Struct, frozen=True):
 
 
 async def relay(database: Database, bus: Bus, stop: asyncio.Event, lag: Lag) -> None:
-    """Tell and erase until `stop` is set; whatever is down is waited for."""
+    """Tell until `stop` is set; whatever is down is waited for."""
     measured = 0.0
     while not stop.is_set():
         database.written.clear()
         pause = LOOK_SECONDS
         try:
             if bus.connected:
-                while await tell_batch(database, bus) == BATCH or await erase_batch(database, bus) == BATCH:
+                while await tell_batch(database, bus) == BATCH:
                     if stop.is_set():
                         return
             if time.monotonic() - measured > MEASURE_SECONDS:
@@ -71,6 +73,22 @@ async def relay(database: Database, bus: Bus, stop: asyncio.Event, lag: Lag) -> 
             log.warning("outbox.waits", reason=error.detail)
             pause = DOWN_SECONDS
         await _pause(database.written, stop, pause)
+
+
+async def erasing(database: Database, bus: Bus, stop: asyncio.Event) -> None:
+    """Erase until `stop` is set. Beside the telling: the broker takes its time for each erased message, and a right
+    that was taken away must not wait for thousands of them."""
+    while not stop.is_set():
+        pause = ERASE_SECONDS
+        try:
+            if bus.connected:
+                while await erase_batch(database, bus) == BATCH:
+                    if stop.is_set():
+                        return
+        except Unavailable as error:
+            log.warning("erasing.waits", reason=error.detail)
+            pause = DOWN_SECONDS
+        await unless(stop, asyncio.sleep(pause))
 
 
 async def tell_batch(database: Database, bus: Bus) -> int:

@@ -220,6 +220,44 @@ class _Refusing(MemoryBus):
         return len(self.told)
 
 
+class _SlowToErase(MemoryBus):
+    """A broker that does not come to an end with what it is asked to erase."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def erase(self, stream: str, sequence: int) -> None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError((stream, sequence))
+
+
+async def test_a_long_erasing_does_not_hold_up_what_is_to_be_told(database: Database) -> None:
+    bus = _SlowToErase()
+    await bus.ensure(TOPOLOGY)
+    gone = stories.uploaded()
+    await take(database, gone)
+    await tell_all(database, bus)
+    await commands.remove(database, ANN, gone.id)
+    stop = asyncio.Event()
+    running = [
+        asyncio.create_task(relay.relay(database, bus, stop, _Lag())),
+        asyncio.create_task(relay.erasing(database, bus, stop)),
+    ]
+    try:
+        await asyncio.wait_for(bus.asked.wait(), 10)
+        await registry.put_entity(database, Entity(type="post", id="7", owners=("ann",)))
+        entry = await eventually_async(
+            lambda: bus.kv(topology.ENTITIES).get(entities.key("post", "7")), "the registry to know"
+        )
+        assert msgspec.json.decode(entry.value, type=Entity).owners == ("ann",)
+    finally:
+        stop.set()
+        running[1].cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
 async def test_with_the_broker_down_nothing_is_lost_and_it_is_told_when_it_is_back(
     database: Database, bus: Bus, broker: Broker
 ) -> None:
