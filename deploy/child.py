@@ -34,6 +34,10 @@ def never() -> bool:
     return False
 
 
+def nothing() -> None:
+    """What has to be done before most children start."""
+
+
 class RunAs(msgspec.Struct, frozen=True, kw_only=True):
     """The user a child runs as, and the folders that user must be able to reach."""
 
@@ -43,7 +47,8 @@ class RunAs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run and how to tell that it works. `env` is the whole environment of the child."""
+    """What to run and how to tell that it works. `env` is the whole environment of the child; `before` runs each time
+    it is started, while nothing of an earlier one runs any more."""
 
     name: str
     command: tuple[str, ...]
@@ -55,6 +60,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     # What the kernel sends should the stack itself be killed.
     death_signal: int = signal.SIGKILL
     ready_seconds: float = 30.0
+    before: Callable[[], None] = nothing
 
 
 class Child:
@@ -88,6 +94,7 @@ class Child:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         spec = self.spec
+        spec.before()
         order: dict[str, object] = {"parent": os.getpid(), "signal": spec.death_signal}
         if spec.run_as is not None:
             order |= {"uid": spec.run_as.uid, "gid": spec.run_as.gid, "reach": spec.run_as.reach}

@@ -1,5 +1,6 @@
 """An S3 store over a local folder: `rclone serve s3` from its wheel."""
 
+import os
 from pathlib import Path
 
 import urllib3
@@ -10,6 +11,7 @@ from deploy.child import ChildSpec, NotReady, plain_env
 from deploy.servers.nats import binary
 
 REGION = "us-east-1"
+DRAFT = ".rclone_temp_"
 
 
 def spec(folder: Path, port: int, access_key: str, secret_key: str) -> ChildSpec:
@@ -26,7 +28,17 @@ def spec(folder: Path, port: int, access_key: str, secret_key: str) -> ChildSpec
         # The key pair by environment, where `ps` does not show it; the value is one CSV field.
         env=plain_env() | {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'},
         probe=lambda: probe(port, access_key, secret_key),
+        before=lambda: forget(folder),
     )
+
+
+def forget(folder: Path) -> None:
+    """Remove the drafts of uploads that a killed server left: it forgets them with its process, lists them nowhere, and
+    nobody could go on with them."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(DRAFT):
+                Path(parent, name).unlink(missing_ok=True)
 
 
 def endpoint(port: int) -> str:

@@ -4,7 +4,7 @@ Who wrote an object erases it: the catalog may only read, so it asks ingest or t
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,19 +21,21 @@ from shared.events import topology
 from shared.events.bus import Bus, NoAnswer
 from shared.storage.blobs import Blobs
 from shared.storage.keys import VARIANTS
-from shared.storage.unreferenced import ask_to_erase
+from shared.storage.unreferenced import ask_to_abort, ask_to_erase
 
 log = structlog.get_logger()
 
 
 class Tidied(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has done, or in a dry run would do. `young`: orphans that may still belong to work under way;
-    `lost`: media whose original is gone, which nobody but a backup can help."""
+    """What a run has done, or in a dry run would do. `aborted`: keys of which something was left unfinished; `young`:
+    orphans and unfinished uploads that may still belong to work under way; `lost`: media whose original is gone, which
+    nobody but a backup can help."""
 
     dry_run: bool
     announced: int
     detached: int
     erased: list[str]
+    aborted: list[str]
     reprocessed: list[uuid.UUID]
     young: int
     lost: list[uuid.UUID]
@@ -58,14 +60,16 @@ async def tidy(
             raise Conflict("Another janitor is at work.")
         census = await take_census(database, bus, blobs, tell)
         old, young = split(unnamed(census), census, now - grace)
+        broken_off, begun = abandoned(census, now - grace)
         broken = [row.id for row in census.rows.values() if misses_variants(row, census)]
         done = Tidied(
             dry_run=dry_run,
             announced=0,
             detached=0,
             erased=old,
+            aborted=broken_off,
             reprocessed=broken,
-            young=young,
+            young=young + begun,
             lost=[row.id for row in census.rows.values() if row.key not in census.objects],
         )
         if dry_run:
@@ -77,6 +81,7 @@ async def tidy(
             announced=found.announced,
             detached=found.detached,
             erased=await erase(bus, old),
+            aborted=await abort(bus, broken_off),
             reprocessed=made,
         )
 
@@ -104,6 +109,14 @@ def split(keys: Iterator[str], census: Census, before: datetime) -> tuple[list[s
     return old, young
 
 
+def abandoned(census: Census, before: datetime) -> tuple[list[str], int]:
+    """Keys of multipart uploads begun before that moment that no intent names, and how many more no intent names."""
+    under_way = {intent.key for intent in census.intents}
+    left = [upload for upload in census.unfinished if upload.key not in under_way]
+    old = {upload.key for upload in left if upload.begun <= before}
+    return sorted(old), len({upload.key for upload in left} - old)
+
+
 def misses_variants(row: Row, census: Census) -> bool:
     """Whether the pipeline can help: the original is there, and some of what was derived from it is not."""
     return (
@@ -115,13 +128,22 @@ def misses_variants(row: Row, census: Census) -> bool:
 
 async def erase(bus: Bus, keys: list[str]) -> list[str]:
     """Ask those who wrote them. Raises Unavailable."""
+    return await _by_writer(keys, lambda subject, part: ask_to_erase(bus, subject, part))
+
+
+async def abort(bus: Bus, keys: list[str]) -> list[str]:
+    """Ask those who wrote them to remove what they left unfinished of these. Raises Unavailable."""
+    return await _by_writer(keys, lambda subject, part: ask_to_abort(bus, subject, part))
+
+
+async def _by_writer(keys: list[str], ask: Callable[[str, list[str]], Awaitable[list[str]]]) -> list[str]:
     done = []
     for subject, part in (
         (topology.PROCESSOR_ERASE, [key for key in keys if key.startswith(VARIANTS)]),
         (topology.INGEST_ERASE, [key for key in keys if not key.startswith(VARIANTS)]),
     ):
         try:
-            done += await ask_to_erase(bus, subject, part)
+            done += await ask(subject, part)
         except NoAnswer as error:
             raise Unavailable(f"Nobody answers on {subject}: is that service running?") from error
     return done

@@ -73,6 +73,7 @@ def show(done: Tidied) -> None:
         title="a dry run: nothing is changed" if done.dry_run else "what was done", show_header=False
     )
     table.add_row("objects that no row names, erased", str(len(done.erased)))
+    table.add_row("uploads that nobody will finish, their parts removed", str(len(done.aborted)))
     table.add_row("the same but younger than --grace, left", str(done.young))
     table.add_row("media handed to the processor again, variants missing", str(len(done.reprocessed)))
     table.add_row("media handed to the processor again, no result", str(done.announced))

@@ -31,10 +31,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt:
-    """One try at one upload. `begun`: the intent is ours; `storing`: the word that it is stored is on its way;
-    `stored`: it can only go forward from here; `head`: the fingerprint of its file, once it is seen and if there
-    is a key that is bound to it; `sequence`: its event's place in the stream, once it has one;
-    `reused`: its owner had the file already, and was answered with that."""
+    """One try at one upload. `begun`: the intent is ours; `stored`: it can only go forward from here; `head`: the
+    fingerprint of its file, once it is seen and if there is a key that is bound to it; `sequence`: its event's place
+    in the stream, once it has one; `reused`: its owner had the file already, and was answered with that."""
 
     def __init__(self, media_id: uuid.UUID, number: int, where: str | None) -> None:
         self.id = media_id
@@ -43,7 +42,6 @@ class Attempt:
         self.head: str | None = None
         self.transfer = Transfer()
         self.begun = False
-        self.storing = False
         self.stored = False
         self.reused = False
         self.sequence: int | None = None

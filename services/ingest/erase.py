@@ -7,6 +7,7 @@ from services.ingest.context import Ingest
 from shared import failpoints
 from shared.events.consumer import ConsumerMetrics, EventContext, consume
 from shared.events.messages import MediaDeleted
+from shared.storage import leftovers
 
 DURABLE = "ingest-eraser"
 _AT_ONCE = 8
@@ -20,7 +21,7 @@ async def erase(ingest: Ingest, context: EventContext) -> None:
     key = str(event.id)
     record = await records.find(ingest, event.id)
     if event.key:
-        await ingest.blobs.delete(event.key)
+        await leftovers.erase(ingest.blobs, event.key)
         failpoints.reach("ingest.mid_erase")
     if record is not None and record.idempotency:
         await idempotency.bury(ingest.idempotency, record.idempotency, event.id)

@@ -47,6 +47,12 @@ def decode(value: bytes) -> Intent:
     return msgspec.json.decode(value, type=Intent)
 
 
+async def keys_in(bucket: KeyValue) -> set[str]:
+    """The keys of all objects that somebody is about to write. Raises Unavailable."""
+    found = [await bucket.get(key) for key in await bucket.keys()]
+    return {decode(entry.value).key for entry in found if entry is not None}
+
+
 async def begin(bucket: KeyValue, intent: Intent) -> tuple[Lease[Intent], Intent | None]:
     """Write an intent; where the id has one whose holder is gone, take it over and return that, too.
 

@@ -3,10 +3,11 @@
 import asyncio
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from services.ingest import intents
 from services.ingest.context import Ingest
 from shared.errors import Unavailable
 from shared.events import topology
@@ -34,9 +35,21 @@ async def keep_tidy(ingest: Ingest, stop: asyncio.Event) -> None:
     async with ingest.bus.serve(topology.INGEST_ERASE, "ingest", unreferenced.erasing(ingest.blobs, ours)):
         while not stop.is_set():
             try:
-                swept = await ingest.blobs.sweep_uploads(_ABANDONED)
+                swept = await sweep_unfinished(ingest, _ABANDONED)
                 if swept:
                     log.warning("uploads.abandoned_aborted", count=swept)
             except Unavailable as error:
                 log.info("uploads.not_swept", error=error.detail)
             await unless(stop, asyncio.sleep(_SWEEP_SECONDS))
+
+
+async def sweep_unfinished(ingest: Ingest, older_than: timedelta) -> int:
+    """Abort multipart uploads that old whose key is in no intent; how many. Raises Unavailable."""
+    before = datetime.now(UTC) - older_than
+    # The uploads first: whoever begins one has an intent by then.
+    old = [upload for upload in await ingest.blobs.unfinished() if upload.begun <= before]
+    under_way = await intents.keys_in(ingest.intents) if old else set()
+    abandoned = [upload for upload in old if upload.key not in under_way]
+    for upload in abandoned:
+        await ingest.blobs.abort(upload)
+    return len(abandoned)

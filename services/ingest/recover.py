@@ -15,6 +15,7 @@ from services.ingest.records import UploadRecord
 from shared.errors import TripodError, Unavailable
 from shared.events.bus import Entry, KeyConflict
 from shared.events.consumer import unless
+from shared.storage import leftovers
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ async def _recover(ingest: Ingest, entry: Entry, intent: Intent) -> int:
         await _announce(ingest, lease)
         how = "announced"
     else:
-        await ingest.blobs.delete(intent.key)
+        await leftovers.erase(ingest.blobs, intent.key)
         await lease.delete()
         how = "erased"
     ingest.metrics.recovered.labels(how).inc()

@@ -1,5 +1,6 @@
 """One file from its first byte to its acknowledged event: intent, store, announcement, and what undoes it."""
 
+import contextlib
 import uuid
 from datetime import UTC, datetime
 
@@ -36,7 +37,7 @@ from shared.events.messages import MediaRejected, MediaUploaded
 from shared.formats import Format
 from shared.ids import id_time
 from shared.profiles import Profile, Profiles
-from shared.storage import keys
+from shared.storage import keys, leftovers
 
 log = structlog.get_logger()
 
@@ -113,8 +114,8 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             lasting=timing.lease,
             changes=lambda: {"received": attempt.transfer.received},
         ):
-            if former is not None and former.key != lease.record.key:
-                await ingest.blobs.delete(former.key)
+            if former is not None:
+                await leftovers.erase(ingest.blobs, former.key)
             await _into_store(ingest, wish, lease.record, attempt, file)
             failpoints.reach("ingest.after_store")
             options = await file.source.finish()
@@ -123,7 +124,6 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             await duplicates.look(ingest, event, options.on_duplicate)
             announcement = announce.prepare(event, ingest.lanes.of(event.owner))
-            attempt.storing = True
             await lease.change(
                 state="stored",
                 size=event.size,
@@ -136,7 +136,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             return await _announced(ingest, wish, attempt, lease, event=event, announcement=announcement)
     except BaseException as error:
         if not attempt.stored:
-            await _undo(ingest, lease, error, storing=attempt.storing)
+            await _undo(ingest, lease, error)
         if isinstance(error, Lost):
             raise Conflict(
                 "This upload was taken over by a later request for the same.", retry_after=1
@@ -238,21 +238,31 @@ async def _announced(
     return await answers.given(ingest, wish.answering, event, publish, lambda: records.settle(ingest, lease))
 
 
-async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException, *, storing: bool) -> None:
-    """Erase what there may be. Whoever took the intent over owns the object, unless it was taken to be erased."""
+async def _undo(ingest: Ingest, lease: Lease[Intent], error: BaseException) -> None:
+    """Erase what there may be, unless it is somebody else's by now."""
     try:
-        if isinstance(error, Lost):
-            entry = await ingest.intents.get(lease.key)
-            if entry is not None and intents.decode(entry.value).state != "erasing":
-                return
-        elif storing:
-            # The word that it is stored may be there although its answer was lost. First that has to be taken back,
-            # or the sweep, or a retry, would announce what is erased.
-            await lease.change(state="erasing", until=now_plus(ingest.settings.timing.lease))
-        await ingest.blobs.delete(lease.record.key)
-        await lease.delete()
+        if await _may_erase(ingest, lease, error):
+            await leftovers.erase(ingest.blobs, lease.record.key)
+            await lease.delete()
     except (Unavailable, Lost) as failure:
         log.warning("upload.left_to_sweep", media_id=lease.key, error=str(failure))
+
+
+async def _may_erase(ingest: Ingest, lease: Lease[Intent], error: BaseException) -> bool:
+    """The word that it is stored may be there although its answer was lost. First that has to be taken back, or the
+    sweep, or a retry, would announce what is erased.
+
+    A process that stood still for longer than its lease has lost the upload, perhaps to a retry that was acknowledged
+    meanwhile under the same key.
+    """
+    if not isinstance(error, Lost):
+        with contextlib.suppress(Lost):
+            await lease.change(state="erasing", until=now_plus(ingest.settings.timing.lease))
+            return True
+    entry = await ingest.intents.get(lease.key)
+    if entry is not None:
+        return intents.decode(entry.value).state == "erasing"
+    return await records.find(ingest, lease.record.id) is None
 
 
 def _rejection(

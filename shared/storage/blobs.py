@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -77,12 +77,16 @@ class Blobs(Protocol):
         """All objects whose key starts with `prefix`, in key order."""
         ...
 
-    async def unfinished(self) -> tuple[Unfinished, ...]:
-        """Multipart uploads under way or left behind, at most a thousand; none where the store lists none."""
+    async def unfinished(self, key: str | None = None) -> tuple[Unfinished, ...]:
+        """Multipart uploads under way or left behind: of exactly this key, or all that the store lists.
+
+        What of a key is unfinished is found as long as the store can still use it. The list of all is a help and no
+        proof: some stores make it from memory and have lost it after a restart.
+        """
         ...
 
-    async def sweep_uploads(self, older_than: timedelta) -> int:
-        """Abort multipart uploads that nobody has finished; how many."""
+    async def abort(self, upload: Unfinished) -> None:
+        """Let the store forget its parts; absent is success. Whoever still sends them gets Unavailable."""
         ...
 
     async def close(self) -> None:

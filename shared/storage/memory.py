@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import uuid
 from collections.abc import AsyncIterable, AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -11,6 +12,8 @@ from shared.errors import RangeNotSatisfiable, Unavailable
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 
 CHUNK_BYTES = 64 * 1024
+PART_BYTES = 5 * 1024 * 1024
+"""From here on a body of unknown size is an unfinished upload until it ends."""
 
 
 class _Object(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,7 @@ class MemoryBlobs:
 
     def __init__(self) -> None:
         self.objects: dict[str, _Object] = {}
+        self.uploads: dict[str, Unfinished] = {}
         self.running = True
         self._bucket = False
 
@@ -49,14 +53,26 @@ class MemoryBlobs:
     ) -> BlobInfo:
         self._check()
         gathered = bytearray()
-        async for piece in body:
-            self._check()
-            gathered += piece
-            if size is not None and len(gathered) > size:
-                raise ValueError(f"The body is longer than the {size} bytes that were announced.")
-        if size is not None and len(gathered) < size:
-            raise ValueError(f"The body ended after {len(gathered)} of the {size} bytes that were announced.")
-        return await self.put_bytes(key, bytes(gathered), content_type=content_type)
+        upload = Unfinished(key=key, upload=uuid.uuid4().hex, begun=datetime.now(UTC))
+        begun = False
+        try:
+            async for piece in body:
+                self._check()
+                gathered += piece
+                if size is not None and len(gathered) > size:
+                    raise ValueError(f"The body is longer than the {size} bytes that were announced.")
+                if size is None and len(gathered) >= PART_BYTES and not begun:
+                    self.uploads[upload.upload] = upload
+                    begun = True
+            if size is not None and len(gathered) < size:
+                raise ValueError(
+                    f"The body ended after {len(gathered)} of the {size} bytes that were announced."
+                )
+            if begun and upload.upload not in self.uploads:
+                raise Unavailable(f"The object store has forgotten the upload: store {key}.")
+            return await self.put_bytes(key, bytes(gathered), content_type=content_type)
+        finally:
+            self.uploads.pop(upload.upload, None)
 
     async def put_bytes(self, key: str, body: bytes, *, content_type: str) -> BlobInfo:
         self._check()
@@ -101,13 +117,13 @@ class MemoryBlobs:
             if key.startswith(prefix) and key in self.objects:
                 yield self.objects[key].info
 
-    async def unfinished(self) -> tuple[Unfinished, ...]:
+    async def unfinished(self, key: str | None = None) -> tuple[Unfinished, ...]:
         self._check()
-        return ()
+        return tuple(upload for upload in self.uploads.values() if key in {None, upload.key})
 
-    async def sweep_uploads(self, older_than: timedelta) -> int:  # noqa: ARG002 - there are none of any age
+    async def abort(self, upload: Unfinished) -> None:
         self._check()
-        return 0
+        self.uploads.pop(upload.upload, None)
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree as ET
 
@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from shared.errors import Unavailable
+from shared.storage import s3_unfinished
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
 from shared.storage.s3_again import KEEP_BYTES, Again, StoreFault
 from shared.storage.s3_bucket import make_bucket
@@ -216,27 +217,11 @@ class S3Blobs:
             if child_text(page, "IsTruncated") != "true" or not token:
                 return
 
-    async def unfinished(self) -> tuple[Unfinished, ...]:
-        try:
-            page = await self._page_of({"uploads": ""}, "list unfinished uploads")
-        except BlobMissing:
-            return ()  # how the embedded store says that it knows of none
-        return tuple(
-            Unfinished(
-                key=child_text(item, "Key"),
-                upload=child_text(item, "UploadId"),
-                begun=datetime.fromisoformat(child_text(item, "Initiated")),
-            )
-            for item in page.iter("Upload")
-        )
+    async def unfinished(self, key: str | None = None) -> tuple[Unfinished, ...]:
+        return await s3_unfinished.find(self._http, key, self._page)
 
-    async def sweep_uploads(self, older_than: timedelta) -> int:
-        swept = 0
-        for upload in await self.unfinished():
-            if datetime.now(UTC) - upload.begun >= older_than:
-                await Multipart(self._http, upload.key, upload.upload, self._spare).abort()
-                swept += 1
-        return swept
+    async def abort(self, upload: Unfinished) -> None:
+        await Multipart(self._http, upload.key, upload.upload, self._spare).abort()
 
     async def _page_of(self, query: Mapping[str, str], what: str) -> ET.Element:
         _, body = await repeated(lambda: self._http.fetch("GET", "", what, query=query))

@@ -6,13 +6,17 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from deploy.child import Child
-from shared.storage.blobs import Blobs
+from shared.storage.blobs import Blobs, Unfinished
 from shared.storage.memory import MemoryBlobs
 from shared.storage.s3 import S3Blobs, S3Settings
+from shared.storage.s3_http import S3Http
+from shared.storage.s3_multipart import Multipart, Spare
+from shared.storage.s3_upload import cut
 
 ACCESS_KEY, SECRET_KEY = "contractaccess", "contractsecret"
 PART_BYTES = 5 * 1024 * 1024  # the least that S3 allows for any part but the last
@@ -28,6 +32,9 @@ class Store(Protocol):
     def leftovers(self) -> list[str]:
         """Whatever the store keeps on its disk that is no object: parts, drafts."""
 
+    async def abandon(self, key: str) -> None:
+        """What a client leaves that dies when the first part of a large body is stored."""
+
     async def stop(self) -> None: ...
     async def start(self) -> None: ...
 
@@ -40,7 +47,11 @@ class MemoryStore:
         return MemoryBlobs() if bucket else self._blobs
 
     def leftovers(self) -> list[str]:
-        return []
+        return sorted(upload.key for upload in self._blobs.uploads.values())
+
+    async def abandon(self, key: str) -> None:
+        upload = Unfinished(key=key, upload=uuid.uuid4().hex, begun=datetime.now(UTC))
+        self._blobs.uploads[upload.upload] = upload
 
     async def stop(self) -> None:
         self._blobs.stop()
@@ -60,18 +71,29 @@ class S3Store:
         self._bucket = f"contract-{uuid.uuid4().hex[:12]}"
 
     def connect(self, bucket: str | None = None) -> Blobs:
-        settings = S3Settings(
+        # Small pages, so that a listing of a few objects has several.
+        return S3Blobs(self._settings(bucket), part_bytes=PART_BYTES, page=3)
+
+    def _settings(self, bucket: str | None = None) -> S3Settings:
+        return S3Settings(
             endpoint=self._endpoint,
             access_key=ACCESS_KEY,
             secret_key=SECRET_KEY,
             bucket=bucket or self._bucket,
         )
-        # Small pages, so that a listing of a few objects has several.
-        return S3Blobs(settings, part_bytes=PART_BYTES, page=3)
+
+    async def abandon(self, key: str) -> None:
+        client = S3Http(self._settings())
+        upload = await Multipart.begin(client, key, "video/mp4", Spare(0))
+        async for part in cut(body(PART_BYTES), PART_BYTES):
+            if part.size:
+                await upload.send(part)
+        await client.close()
 
     def leftovers(self) -> list[str]:
         files = [path for path in self._folder.rglob("*") if path.is_file()]
-        return [str(path) for path in files if ".rclone" in str(path) or "multipart" in str(path)]
+        kept = [str(path.relative_to(self._folder)) for path in files]
+        return [path for path in kept if ".rclone" in path or path.startswith(".minio.sys/multipart")]
 
     def launch(self) -> None:
         """Start the server, and return when it answers."""

@@ -177,12 +177,6 @@ async def test_odd_keys_are_kept_apart(blobs: Blobs, key: str) -> None:
     assert await blobs.head(key) is None
 
 
-async def test_with_no_unfinished_uploads_there_is_nothing_to_sweep(blobs: Blobs) -> None:
-    await blobs.put(KEY, body(2 * PART_BYTES), size=None, content_type="video/mp4")
-    assert await blobs.sweep_uploads(timedelta(0)) == 0
-    assert await keys(blobs) == [KEY]
-
-
 async def test_while_the_store_is_down_every_call_is_unavailable_and_works_after(
     store: Store, blobs: Blobs
 ) -> None:
@@ -199,7 +193,8 @@ async def test_while_the_store_is_down_every_call_is_unavailable_and_works_after
         lambda: blobs.head(KEY),
         lambda: blobs.delete(KEY),
         lambda: keys(blobs),
-        lambda: blobs.sweep_uploads(timedelta(0)),
+        blobs.unfinished,
+        lambda: blobs.unfinished(KEY),
     ):
         with pytest.raises(Unavailable):
             await call()

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -403,16 +403,20 @@ async def test_no_error_text_holds_a_key_pair_or_a_signature(fake: FakeStore, bl
         assert secret not in repr(caught.value.__cause__)
 
 
-async def test_uploads_older_than_the_limit_are_swept_and_younger_ones_are_left(
+async def test_a_listing_of_unfinished_uploads_that_goes_round_in_a_circle_ends(
     fake: FakeStore, blobs: S3Blobs
 ) -> None:
-    def upload(key: str, age: timedelta) -> str:
-        begun = (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        return f"<Upload><Key>{key}</Key><UploadId>{key}</UploadId><Initiated>{begun}</Initiated></Upload>"
-
-    listed = upload("old", timedelta(hours=25)) + upload("young", timedelta(hours=23))
+    begun = "2026-11-21T10:00:00.000Z"
     namespace = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
-    page = f"<ListMultipartUploadsResult {namespace}>{listed}</ListMultipartUploadsResult>".encode()
+    page = (
+        f"<ListMultipartUploadsResult {namespace}><IsTruncated>true</IsTruncated>"
+        "<NextKeyMarker>a</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>"
+        f"<Upload><Key>a</Key><UploadId>u</UploadId><Initiated>{begun}</Initiated></Upload>"
+        "</ListMultipartUploadsResult>"
+    ).encode()
     fake.answers["unfinished"] = always(lambda: xml(page))
-    assert await blobs.sweep_uploads(timedelta(hours=24)) == 1
-    assert fake.asked == ["unfinished", "abort"]
+    found = await blobs.unfinished()
+    assert {(upload.key, upload.upload, upload.begun) for upload in found} == {
+        ("a", "u", datetime(2026, 11, 21, 10, tzinfo=UTC))
+    }
+    assert fake.asked == ["unfinished", "unfinished"]
