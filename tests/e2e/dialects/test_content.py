@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.dialects.conftest import Caller
+from tests.fixtures.hand_made import matroska, ole, zipped
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
@@ -310,6 +311,29 @@ def test_an_svg_is_stored_and_comes_back_as_it_was(ann: Author, nobody: httpx.Cl
         file = nobody.get(url)
         assert (file.content, file.headers["content-type"]) == (SVG, "image/svg+xml")
         assert file.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind", "mime_type"),
+    [
+        (
+            "a.docx",
+            zipped("[Content_Types].xml", "word/document.xml"),
+            "document",
+            "wordprocessingml.document",
+        ),
+        ("a.xls", ole("Workbook"), "document", "application/vnd.ms-excel"),
+        ("a.txt", "Grüße".encode("utf-16"), "document", "text/plain"),
+        ("a.webm", matroska("webm", 2), "audio", "audio/webm"),
+    ],
+)
+def test_documents_and_sound_are_known_and_come_back_as_they_were(
+    ann: Author, nobody: httpx.Client, *, name: str, data: bytes, kind: str, mime_type: str
+) -> None:
+    made = ann.upload(data, name, media_type=kind)
+    assert made["mime_type"].endswith(mime_type)
+    assert nobody.get(made["url"]).content == data
+    assert ann.post(zipped("a.txt"), "a.docx", media_type="document").status_code == 400
 
 
 def test_transparency_is_put_on_white(ann: Author, nobody: httpx.Client) -> None:

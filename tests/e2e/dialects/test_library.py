@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.e2e.dialects.conftest import Caller
+from tests.fixtures.hand_made import mp4, zipped
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.stack import Stack
 from tests.fixtures.system import System
@@ -299,6 +300,11 @@ def test_the_react_and_vue_examples_upload_and_show_the_picture(nobody: httpx.Cl
         ("a.webp", encoded(picture(20, 20), "WEBP"), "image"),
         ("a.tiff", encoded(picture(20, 20), "TIFF"), "image"),
         ("a.bmp", encoded(picture(20, 20), "BMP"), "image"),
+        ("a.mp4", mp4("vide", "soun"), "video"),
+        ("a.m4a", mp4("soun"), "audio"),
+        ("a.docx", zipped("[Content_Types].xml", "word/document.xml"), "document"),
+        ("a.xlsx", zipped("xl/workbook.xml", "[Content_Types].xml"), "document"),
+        ("a.zip", zipped("word/document.xml"), "other"),
         ("a.xyz", b"\x01\x02\x03nothing that anybody knows", "other"),
     ],
 )
