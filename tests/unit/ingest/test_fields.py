@@ -83,7 +83,7 @@ def nested(depth: int) -> str:
         (one(is_public="perhaps"), ["'perhaps'", "true"]),
         (one(entity_type="a", entity_id="b", sort_order="first"), ["'first'"]),
         (one(entity_type="a", entity_id="b", sort_order="9999999999"), ["2147483647"]),
-        (one(on_duplicate="reject"), ["'reject'", "'allow'"]),
+        (one(on_duplicate="never"), ["'never'", "allow, reject, reuse"]),
     ],
 )
 def test_what_is_wrong_with_a_field_is_told(fields: dict[str, list[str]], words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What ingest hears by itself: heartbeat and progress; and the lanes of owners."""
+"""What ingest hears by itself: heartbeat and progress."""
 
 import asyncio
 import time
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import pytest
 
 from services.ingest.hearing import PROGRESS_SUBJECT, Heartbeat, ProgressBoard, hear
-from services.ingest.lanes import Lanes
 from shared.events.bus import Message
 from shared.events.memory import MemoryBus
 from shared.events.messages import Progress, encode
@@ -54,15 +53,3 @@ def test_a_heart_that_is_silent_too_long_counts_as_dead(monkeypatch: pytest.Monk
     now += 0.1
     found.append(heart.alive)
     assert found == [False, True, False]
-
-
-def test_an_owner_of_very_many_uploads_takes_the_bulk_lane_until_the_minute_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    lanes = Lanes(3)
-    assert [lanes.of("ann") for _ in range(5)] == ["fresh"] * 3 + ["bulk"] * 2
-    assert lanes.of("bob") == "fresh"
-    now += 60
-    assert lanes.of("ann") == "fresh"
