@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 PART_BYTES = 6 * 1024 * 1024
 SPARE_PARTS = 6
+LOOK_PAUSES = (0.05, 0.2, 0.6)
 LARGEST_LOOK = 32 * 1024 * 1024
 """Up to this size an object of one PUT is looked at afterwards. The embedded store reads all of it to answer, and such
 a PUT, unlike the completion of parts, has one answer that comes when all is done."""
@@ -146,16 +147,20 @@ class S3Blobs:
         return await self._verified(key, upload.size, etag)
 
     async def _verified(self, key: str, size: int, etag: str) -> BlobInfo:
-        """What a transfer has left: the store's word for it alone proves nothing. `etag`: what it said that it is."""
-        found = await self.head(key)
-        if found is None or found.size != size:
-            there = "nothing" if found is None else f"{found.size} bytes"
-            raise Unavailable(f"The object store has {there} for {key} after {size} bytes were sent.")
-        if _contradict(etag, found.etag):
-            raise Unavailable(
-                f"The object store has another object for {key} than was sent: its ETag is {found.etag[:80]!r} "
-                f"instead of {etag[:80]!r}."
-            )
+        """What a transfer has left: the store's word for it alone proves nothing. `etag`: what it said that it is.
+
+        The embedded store may know nothing of a new object for a moment when its folder was just made anew.
+        """
+        for pause in LOOK_PAUSES:
+            found = await self.head(key)
+            if _doubt(found, size, etag) is None:
+                break
+            await asyncio.sleep(pause)
+        else:
+            found = await self.head(key)
+        doubt = _doubt(found, size, etag)
+        if found is None or doubt is not None:
+            raise Unavailable(f"The object store has {doubt} for {key} after {size} bytes were sent.")
         return found
 
     @contextlib.asynccontextmanager
@@ -243,6 +248,17 @@ def _stored(key: str, size: int, headers: Mapping[str, str]) -> BlobInfo:
         etag=headers.get("ETag", "").strip('"'),
         modified=parsedate_to_datetime(when) if when else datetime.now(UTC),
     )
+
+
+def _doubt(found: BlobInfo | None, size: int, etag: str) -> str | None:
+    """What is there instead of what was sent; None where it is that, as far as can be told."""
+    if found is None:
+        return "nothing"
+    if found.size != size:
+        return f"{found.size} bytes"
+    if _contradict(etag, found.etag):
+        return f"another object (ETag {found.etag[:80]!r} instead of {etag[:80]!r})"
+    return None
 
 
 def _contradict(told: str, found: str) -> bool:

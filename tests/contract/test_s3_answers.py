@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from shared.errors import Unavailable
-from shared.storage import s3_upload
+from shared.storage import s3, s3_upload
 from shared.storage.s3 import S3Blobs, S3Settings
 from tests.contract.stores import body, keys, read
 
@@ -77,7 +77,8 @@ def always(answer: Callable[[], web.Response]) -> Answer:
 
 
 @pytest.fixture
-def fake() -> FakeStore:
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
+    monkeypatch.setattr(s3, "LOOK_PAUSES", (0.0, 0.0))
     return FakeStore()
 
 
@@ -144,6 +145,16 @@ async def test_a_store_that_says_stored_is_believed_only_when_the_object_is_ther
     with pytest.raises(Unavailable, match="a/key"):
         await blobs.put("a/key", body(10), size=10 if known else None, content_type="x/y")
     assert set(fake.asked) == {"PUT", "HEAD"}
+
+
+async def test_an_object_that_shows_a_moment_later_is_there(fake: FakeStore, blobs: S3Blobs) -> None:
+    looks = iter([404, 200])
+    there = {"ETag": '"e"', "Content-Length": "10"}
+    fake.answers["HEAD"] = always(
+        lambda: web.Response(status=404) if next(looks) == 404 else web.Response(headers=there)
+    )
+    assert (await blobs.put("a/key", body(10), size=10, content_type="x/y")).size == 10
+    assert fake.asked == ["PUT", "HEAD", "HEAD"]
 
 
 @pytest.mark.parametrize(
