@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import text
 
 from services.catalog import commands, duplicates
 from services.catalog.database import Database
@@ -69,15 +68,6 @@ async def test_another_place_is_another_media(database: Database) -> None:
     ]  # fmt: skip
     for elsewhere in places:
         assert await found(database, asking(upload, **elsewhere)) is None
-
-
-async def test_the_question_is_answered_by_an_index(database: Database) -> None:
-    async with database.reading() as connection:
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await connection.execute(
-            text("EXPLAIN SELECT id FROM media WHERE sha256 = 'x' AND owner = 'ann'")
-        )
-        assert "ix_media_sha256" in "\n".join(plan.scalars())
 
 
 async def test_a_running_catalog_answers_for_all_that_was_announced_before(catalog: Service) -> None:

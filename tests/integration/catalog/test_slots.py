@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from services.catalog import slots
 from services.catalog.database import Database
@@ -147,15 +147,3 @@ async def test_after_a_rebuild_every_slot_holds_one(database: Database) -> None:
     assert await slots.settle(database, SINGLE) == 0
     assert await left(database, *uploads) == [uploads[1].id, uploads[2].id]
     assert await left(database, *others) == [other.id for other in others]
-
-
-async def test_the_slot_is_found_by_the_index_of_entities(database: Database) -> None:
-    """However many avatars there are."""
-    async with database.reading() as connection:
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await connection.execute(
-            text(
-                "EXPLAIN SELECT id FROM media WHERE entity_type = 'user' AND entity_id = '1' AND profile = 'avatar'"
-            )
-        )
-        assert "ix_media_entity_created" in "\n".join(plan.scalars())
