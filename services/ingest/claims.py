@@ -35,7 +35,8 @@ def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Form
     extension or the declared type is known here and means something else, with both sides named. Text, and an
     office document whose parts do not show yet, are believed so far: their proof comes with the last byte.
     """
-    if len(head) > HEAD_BYTES:  # the pieces of a body have any size, and it must not depend on them what is seen
+    if len(head) > HEAD_BYTES:
+        # The pieces of a body have any size, and what is seen must not depend on them.
         head, whole = head[:HEAD_BYTES], False
     found = sniff(head)
     by_extension = BY_EXTENSION.get(extension(filename), [])
