@@ -29,6 +29,7 @@ from shared.events.messages import (
     MediaRejected,
     MediaUpdated,
     MediaUploaded,
+    VariantRef,
     decode,
 )
 from shared.storage.blobs import BlobInfo, Blobs, Unfinished
@@ -40,12 +41,12 @@ Tell = Callable[[str, int], None]
 """Hears how many of what have been counted."""
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
-    """An object that a row names."""
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pipeline has made of a media, as its newest success tells it. `made`: generation and moment; of two
+    results the one with the greater is the newer."""
 
-    name: str
-    key: str
-    size: int
+    made: tuple[int, datetime]
+    variants: tuple[VariantRef, ...] = ()
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalog says of one media."""
+    """What the catalog says of one media. `made`: generation and moment of the result that its variants are from."""
 
     id: uuid.UUID
     number: int
@@ -69,7 +70,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     audience: Audience
-    variants: tuple[File, ...] = ()
+    made: tuple[int, datetime] | None = None
+    variants: tuple[VariantRef, ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +94,13 @@ class OpenIntent(msgspec.Struct, frozen=True):
 class Story(msgspec.Struct, kw_only=True):
     """What the stream tells. `told`: uploads by media, each event once; `remains`: the types of all other events by
     media; `audiences`: who may see a media by the newest state of it; `results`: generation and `ready` or the code of
-    the failure, as the processor told them."""
+    the failure, as the processor told them; `derived`: the newest success of each media."""
 
     told: dict[uuid.UUID, list[MediaUploaded]] = {}
     remains: dict[uuid.UUID, list[str]] = {}
     audiences: dict[uuid.UUID, Audience] = {}
     results: dict[uuid.UUID, set[tuple[int, str]]] = {}
+    derived: dict[uuid.UUID, Derived] = {}
     unreadable: list[int] = []
     states: set[str] = set()
 
@@ -113,10 +116,19 @@ class Story(msgspec.Struct, kw_only=True):
         if isinstance(event, MediaProcessed | MediaFailed):
             code = event.code if isinstance(event, MediaFailed) else "ready"
             self.results.setdefault(event.id, set()).add((event.generation, code))
+            if isinstance(event, MediaProcessed):
+                self.made(event)
         elif isinstance(event, MediaCreated | MediaUpdated) and found.envelope.id not in self.states:
             # One that somebody stored again is no newer state.
             self.states.add(found.envelope.id)
             self.audiences[event.id] = _audience(event)
+
+    def made(self, event: MediaProcessed) -> None:
+        """One success, in any order."""
+        made = (event.generation, event.processed_at)
+        known = self.derived.get(event.id)
+        if known is None or known.made < made:
+            self.derived[event.id] = Derived(made=made, variants=event.variants)
 
 
 class Census(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,23 +193,25 @@ def _audience(event: MediaCreated | MediaUpdated) -> Audience:
 
 
 async def _rows(database: Database) -> dict[uuid.UUID, Row]:
-    files: dict[uuid.UUID, list[File]] = {}
+    files: dict[uuid.UUID, list[VariantRef]] = {}
     rows: dict[uuid.UUID, Row] = {}
     v, m = variants.c, media.c
     async with database.reading() as connection:
-        ordered = select(v.media_id, v.name, v.key, v.size).order_by(v.media_id, v.position)
-        async for found in await connection.stream(ordered):
-            files.setdefault(found.media_id, []).append(File(name=found.name, key=found.key, size=found.size))
+        columns = [v[name] for name in VariantRef.__struct_fields__]
+        ordered = select(v.media_id, *columns).order_by(v.media_id, v.position)
+        async for media_id, *values in await connection.stream(ordered):
+            named = zip(VariantRef.__struct_fields__, values, strict=True)
+            files.setdefault(media_id, []).append(VariantRef(**dict(named)))
         described = select(
             m.id, m.number, m.status, m.generation, m.error_code, m.key, m.size, m.sha256,
-            m.owner, m.is_public, m.moderation, m.entity_type, m.entity_id,
+            m.owner, m.is_public, m.moderation, m.entity_type, m.entity_id, m.derived_generation, m.derived_at,
         ).order_by(m.id)  # fmt: skip
         async for row in await connection.stream(described):
             rows[row.id] = _row(row, tuple(files.get(row.id, ())))
     return rows
 
 
-def _row(found: Any, files: tuple[File, ...]) -> Row:
+def _row(found: Any, files: tuple[VariantRef, ...]) -> Row:
     return Row(
         id=found.id,
         number=found.number,
@@ -213,6 +227,7 @@ def _row(found: Any, files: tuple[File, ...]) -> Row:
             moderation=found.moderation,
             entity=(found.entity_type, found.entity_id) if found.entity_type is not None else None,
         ),
+        made=(found.derived_generation, found.derived_at) if found.derived_at is not None else None,
         variants=files,
     )
 

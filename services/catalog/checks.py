@@ -1,25 +1,23 @@
 """What must hold of the whole system when it is at rest, each promise a function from the census to what breaks it."""
 
-import hashlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import select
 
 from services.catalog import rights
-from services.catalog.census import Audience, Census, Row, Tell
+from services.catalog.census import Audience, Census, Derived, Row
 from services.catalog.database import Database
 from services.catalog.models import media
-from services.catalog.revealing import revealing
 from shared import entities
 from shared.auth import Caller
 from shared.events.dead_letters import summary
 from shared.events.topology import TOPOLOGY
 from shared.ids import public_id
 from shared.storage import keys
-from shared.storage.blobs import BlobMissing, Blobs
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +49,7 @@ _DECODING = tuple(
 )
 
 
-def _of(check: str, media_id: uuid.UUID, detail: str) -> Finding:
+def finding_of(check: str, media_id: uuid.UUID, detail: str) -> Finding:
     return Finding(check=check, subject=f"{public_id(media_id)} ({media_id})", detail=detail)
 
 
@@ -61,11 +59,11 @@ def acknowledged(census: Census, ledger: Ledger) -> Iterator[Finding]:
         row = census.rows.get(line.id)
         if line.deleted:
             if row is not None or line.id not in census.tombstones:
-                yield _of("ledger", line.id, "it was deleted, and is there or has no tombstone")
+                yield finding_of("ledger", line.id, "it was deleted, and is there or has no tombstone")
         elif row is None:
-            yield _of("ledger", line.id, "it was acknowledged and has no row")
+            yield finding_of("ledger", line.id, "it was acknowledged and has no row")
         elif (row.sha256, row.size) != (line.sha256, line.size):
-            yield _of(
+            yield finding_of(
                 "ledger",
                 line.id,
                 f"{line.size} bytes {line.sha256} were sent, the row says {row.size} bytes {row.sha256}",
@@ -76,10 +74,10 @@ def complete(census: Census, ledger: Ledger) -> Iterator[Finding]:
     """I4: nothing came of a retry but the media that was acknowledged. Only where the ledger names all there is."""
     known = {line.id for line in ledger}
     for media_id in census.rows.keys() - known:
-        yield _of("duplicate", media_id, "nobody was told of it: a retry has made it")
+        yield finding_of("duplicate", media_id, "nobody was told of it: a retry has made it")
     for media_id, times in Counter(line.id for line in ledger).items():
         if times > 1:
-            yield _of("duplicate", media_id, f"{times} uploads were answered with this one media")
+            yield finding_of("duplicate", media_id, f"{times} uploads were answered with this one media")
 
 
 def originals(census: Census) -> Iterator[Finding]:
@@ -87,27 +85,56 @@ def originals(census: Census) -> Iterator[Finding]:
     for row in census.rows.values():
         found = census.objects.get(row.key)
         if found is None:
-            yield _of("original", row.id, f"{row.key} is not in the object store")
+            yield finding_of("original", row.id, f"{row.key} is not in the object store")
         elif found.size != row.size:
-            yield _of("original", row.id, f"{row.key} has {found.size} bytes, the row says {row.size}")
+            yield finding_of("original", row.id, f"{row.key} has {found.size} bytes, the row says {row.size}")
 
 
 def derived(census: Census) -> Iterator[Finding]:
-    """I2: every variant of a row is there, whole."""
+    """I2: every variant of a row is there, whole, and a row has those that the newest result has told."""
     for row in census.rows.values():
         for file in row.variants:
             found = census.objects.get(file.key)
             if found is None:
-                yield _of("variant", row.id, f"{file.name}: {file.key} is not in the object store")
+                yield finding_of("variant", row.id, f"{file.name}: {file.key} is not in the object store")
             elif found.size != file.size:
-                yield _of(
+                yield finding_of(
                     "variant", row.id, f"{file.name}: {found.size} bytes are there, the row says {file.size}"
                 )
+        yield from _as_told(row, census.story.derived.get(row.id))
+
+
+def _as_told(row: Row, told: Derived | None) -> Iterator[Finding]:
+    if told is None and row.made is None:
+        return
+    if told is None or row.made != told.made:
+        newest = f"the newest in the stream is of {_moment(told.made)}" if told else "the stream has none"
+        yield finding_of("projected", row.id, f"it has the result of {_moment(row.made)}, {newest}")
+        return
+    ours, theirs = ({file.name: file for file in files} for files in (row.variants, told.variants))
+    for name in theirs.keys() - ours.keys():
+        yield finding_of("variant", row.id, f"{name}: its result names it, and the catalog has no row of it")
+    for name in ours.keys() - theirs.keys():
+        yield finding_of(
+            "variant", row.id, f"{name}: the catalog has a row of it, and its result does not name it"
+        )
+    for name in ours.keys() & theirs.keys():
+        differing = [
+            f for f in ours[name].__struct_fields__ if getattr(ours[name], f) != getattr(theirs[name], f)
+        ]
+        if differing:
+            yield finding_of(
+                "variant", row.id, f"{name}: row and result disagree about {', '.join(differing)}"
+            )
+
+
+def _moment(made: tuple[int, datetime] | None) -> str:
+    return f"generation {made[0]}, {made[1]:%F %T}" if made else "none"
 
 
 def orphans(census: Census) -> Iterator[Finding]:
-    """I3: there is no object that no row names, and no unfinished one."""
-    for key in sorted(census.objects.keys() - named(census.rows)):
+    """I3: there is no object that neither a row names nor the newest result of a media, and no unfinished one."""
+    for key in sorted(census.objects.keys() - named(census)):
         info = census.objects[key]
         yield Finding(
             check="orphan",
@@ -120,15 +147,21 @@ def orphans(census: Census) -> Iterator[Finding]:
         )
 
 
-def named(rows: dict[uuid.UUID, Row]) -> set[str]:
-    """Every key that a row names."""
-    return {row.key for row in rows.values()} | {file.key for row in rows.values() for file in row.variants}
+def named(census: Census) -> set[str]:
+    """Every key that a row names, or should: the newest result of its media names it."""
+    keys_of_rows = {row.key for row in census.rows.values()}
+    keys_of_files = {file.key for row in census.rows.values() for file in row.variants}
+    told = census.story.derived
+    due = {file.key for media_id in census.rows.keys() & told.keys() for file in told[media_id].variants}
+    return keys_of_rows | keys_of_files | due
 
 
 def intents(census: Census) -> Iterator[Finding]:
     """I3: no upload is left half way."""
     for intent in census.intents:
-        yield _of("intent", intent.id, f"an upload begun {intent.started_at:%F %T} is still {intent.state!r}")
+        yield finding_of(
+            "intent", intent.id, f"an upload begun {intent.started_at:%F %T} is still {intent.state!r}"
+        )
 
 
 def unique(census: Census) -> Iterator[Finding]:
@@ -149,13 +182,15 @@ def told(census: Census) -> Iterator[Finding]:
     for media_id, uploads in census.story.told.items():
         row = census.rows.get(media_id)
         if media_id in census.tombstones:
-            yield _of("erased", media_id, "it is deleted and its upload is still in the stream")
+            yield finding_of("erased", media_id, "it is deleted and its upload is still in the stream")
         elif row is None:
-            yield _of("projected", media_id, "its upload is in the stream and has neither row nor tombstone")
+            yield finding_of(
+                "projected", media_id, "its upload is in the stream and has neither row nor tombstone"
+            )
         elif any((row.number, row.key, row.sha256) != (e.number, e.key, e.sha256) for e in uploads):
-            yield _of("projected", media_id, "row and upload disagree about number, key or bytes")
+            yield finding_of("projected", media_id, "row and upload disagree about number, key or bytes")
     for media_id in census.rows.keys() - census.story.told.keys():
-        yield _of("projected", media_id, "it has a row, and its upload is not in the stream")
+        yield finding_of("projected", media_id, "it has a row, and its upload is not in the stream")
     for place in census.story.unreadable:
         yield Finding(check="projected", subject=f"event {place}", detail="it cannot be read")
 
@@ -163,23 +198,25 @@ def told(census: Census) -> Iterator[Finding]:
 def buried(census: Census) -> Iterator[Finding]:
     """Invariant 6: of a deleted media nothing remains but the tombstone."""
     for media_id in census.tombstones & census.rows.keys():
-        yield _of("erased", media_id, "it has a tombstone and a row")
+        yield finding_of("erased", media_id, "it has a tombstone and a row")
     for listed in census.letters:
         of = listed.letter.media_id
         if of is not None and of in census.tombstones and not listed.letter.of_deletion:
-            yield _of("erased", of, f"it is deleted and dead letter {listed.sequence} still tells of it")
+            yield finding_of(
+                "erased", of, f"it is deleted and dead letter {listed.sequence} still tells of it"
+            )
     for media_id in census.tombstones & census.story.remains.keys():
         left = ", ".join(sorted(set(census.story.remains[media_id])))
-        yield _of("erased", media_id, f"it is deleted and the stream still holds {left}")
+        yield finding_of("erased", media_id, f"it is deleted and the stream still holds {left}")
 
 
 def final(census: Census) -> Iterator[Finding]:
     """I5: every media is ready or failed, and no result waits for a media that does not come."""
     for row in census.rows.values():
         if row.status not in {"ready", "failed"}:
-            yield _of("final", row.id, f"it is {row.status}")
+            yield finding_of("final", row.id, f"it is {row.status}")
     for media_id in census.early:
-        yield _of("final", media_id, "a result waits for its upload to be told")
+        yield finding_of("final", media_id, "a result waits for its upload to be told")
 
 
 def visible(census: Census) -> Iterator[Finding]:
@@ -188,15 +225,17 @@ def visible(census: Census) -> Iterator[Finding]:
     for row in census.rows.values():
         owners = {event.owner for event in census.story.told.get(row.id, ())}
         if owners - {row.audience.owner}:
-            yield _of("visible", row.id, f"{row.audience.owner!r} owns the row, {owners} the upload")
+            yield finding_of("visible", row.id, f"{row.audience.owner!r} owns the row, {owners} the upload")
         told = census.story.audiences.get(row.id)
         if told is not None and told != row.audience:
-            yield _of("visible", row.id, f"the row shows it to {row.audience}, what was told last to {told}")
+            yield finding_of(
+                "visible", row.id, f"the row shows it to {row.audience}, what was told last to {told}"
+            )
         strange = [file.key for file in row.variants if not file.key.startswith(keys.variants(row.id))]
         if row.key.startswith(keys.VARIANTS) or uploaded.get(row.key, row.id) != row.id:
             strange.append(row.key)
         for key in strange:
-            yield _of("visible", row.id, f"it shows {key}, which belongs to another media")
+            yield finding_of("visible", row.id, f"it shows {key}, which belongs to another media")
     for key in sorted(census.entities.keys() | census.registered.keys()):
         ours, theirs = census.entities.get(key), census.registered.get(key)
         if ours != theirs:
@@ -215,9 +254,9 @@ async def shown(database: Database, census: Census) -> AsyncIterator[Finding]:
             found = set((await connection.scalars(select(media.c.id).where(rights.readable(caller)))).all())
         due = {row.id for row in census.rows.values() if _may_see(caller, row.audience, census)}
         for media_id in sorted(found & census.rows.keys() - due):
-            yield _of("visible", media_id, f"{caller.sub or 'nobody'!r} sees it")
+            yield finding_of("visible", media_id, f"{caller.sub or 'nobody'!r} sees it")
         for media_id in sorted(due - found):
-            yield _of("visible", media_id, f"{caller.sub or 'nobody'!r} does not see it, and may")
+            yield finding_of("visible", media_id, f"{caller.sub or 'nobody'!r} does not see it, and may")
 
 
 def _may_see(caller: Caller, audience: Audience, census: Census) -> bool:
@@ -234,11 +273,13 @@ def outlived(census: Census) -> Iterator[Finding]:
         if row.status == "processing" or row.id not in census.story.told:
             continue
         if (row.generation, outcome) not in census.story.results.get(row.id, ()):
-            yield _of(
+            yield finding_of(
                 "decoder", row.id, f"it is {outcome} as generation {row.generation}, which no worker told"
             )
         elif outcome == _GIVEN_UP:
-            yield _of("decoder", row.id, "it was given up on: its workers ended, and not only the decoder")
+            yield finding_of(
+                "decoder", row.id, "it was given up on: its workers ended, and not only the decoder"
+            )
     for listed in census.letters:
         if listed.letter.durable in _DECODING:
             yield Finding(
@@ -265,37 +306,3 @@ def settled(census: Census) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Census], Iterator[Finding]], ...] = (
     originals, derived, orphans, intents, unique, told, buried, final, visible, outlived, settled,
 )  # fmt: skip
-
-
-async def read_originals(
-    census: Census, blobs: Blobs, ids: set[uuid.UUID], tell: Tell
-) -> AsyncIterator[Finding]:
-    """I1: the bytes of these originals are those that the row has the digest of. Reads all of them."""
-    for count, media_id in enumerate(sorted(ids & census.rows.keys()), 1):
-        row = census.rows[media_id]
-        digest = hashlib.sha256()
-        try:
-            async with blobs.get(row.key) as chunks:
-                async for chunk in chunks:
-                    digest.update(chunk)
-        except BlobMissing:
-            continue  # `originals` has told
-        if digest.hexdigest() != row.sha256:
-            yield _of("bytes", row.id, f"{row.key} has the digest {digest.hexdigest()}, the row {row.sha256}")
-        tell("originals read", count)
-
-
-async def read_variants(census: Census, blobs: Blobs, tell: Tell) -> AsyncIterator[Finding]:
-    """I8: no variant carries metadata of the camera, the place or the owner. Reads all of them."""
-    count = 0
-    for row in census.rows.values():
-        for file in row.variants:
-            try:
-                async with blobs.get(file.key) as chunks:
-                    found = revealing(b"".join([chunk async for chunk in chunks]))
-            except BlobMissing:
-                continue  # `derived` has told
-            if found:
-                yield _of("revealing", row.id, f"{file.name} carries {', '.join(found)}")
-            count += 1
-        tell("variants read", count)

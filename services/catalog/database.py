@@ -43,7 +43,8 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Database:
     """A pool of connections. Nothing connects before the first use."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, *, options: str = "") -> None:
+        """`options`: for every session, behind those that all have."""
         self.engine: AsyncEngine = create_async_engine(
             settings.url,
             pool_size=settings.pool,
@@ -51,7 +52,7 @@ class Database:
             pool_timeout=CONNECT_SECONDS,
             hide_parameters=True,  # errors are logged and kept as dead letters; values are people's
             pool_pre_ping=True,  # a restart of the server costs no request
-            connect_args=connect_args(),
+            connect_args=connect_args(options),
         )
         self.written = asyncio.Event()
         """Set after each commit of `writing`: the relay need not wait for its next look."""
@@ -75,12 +76,12 @@ class Database:
         await self.engine.dispose()
 
 
-def connect_args() -> dict[str, Any]:
+def connect_args(more: str = "") -> dict[str, Any]:
     """How every session is set up, that of migrations included."""
     return {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "tripod-catalog",
-        "options": f"-c TimeZone=UTC -c statement_timeout={_QUERY_MS} -c lock_timeout={_QUERY_MS}",
+        "options": f"-c TimeZone=UTC -c statement_timeout={_QUERY_MS} -c lock_timeout={_QUERY_MS} {more}",
     }
 
 

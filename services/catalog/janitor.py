@@ -12,10 +12,11 @@ import structlog
 from sqlalchemy import select
 
 from services.catalog import checks, commands
-from services.catalog.census import Census, Row, Tell, media_of, take_census
+from services.catalog.census import Census, Tell, media_of, take_census
 from services.catalog.database import JANITOR, Database, lock_media, try_lock
 from services.catalog.models import media
 from services.catalog.reconcile import reconcile
+from services.catalog.restoring import altered, misses_variants, restore, undecided
 from shared.errors import Conflict, Unavailable
 from shared.events import topology
 from shared.events.bus import Bus, NoAnswer
@@ -36,6 +37,7 @@ class Tidied(msgspec.Struct, frozen=True, kw_only=True):
     detached: int
     erased: list[str]
     aborted: list[str]
+    restored: list[uuid.UUID]
     reprocessed: list[uuid.UUID]
     young: int
     lost: list[uuid.UUID]
@@ -61,6 +63,7 @@ async def tidy(
         census = await take_census(database, bus, blobs, tell)
         old, young = split(unnamed(census), census, now - grace)
         broken_off, begun = abandoned(census, now - grace)
+        lost_rows = altered(census)
         broken = [row.id for row in census.rows.values() if misses_variants(row, census)]
         done = Tidied(
             dry_run=dry_run,
@@ -68,6 +71,7 @@ async def tidy(
             detached=0,
             erased=old,
             aborted=broken_off,
+            restored=list(lost_rows),
             reprocessed=broken,
             young=young + begun,
             lost=[row.id for row in census.rows.values() if row.key not in census.objects],
@@ -75,6 +79,9 @@ async def tidy(
         if dry_run:
             return done
         found = await reconcile(database, stale=stale, base_url=base_url, cascading=cascading)
+        restored = [
+            media_id for media_id, told in lost_rows.items() if await restore(database, media_id, told)
+        ]
         made = [media_id for media_id in broken if await make_again(database, media_id, base_url)]
         return msgspec.structs.replace(
             done,
@@ -82,6 +89,7 @@ async def tidy(
             detached=found.detached,
             erased=await erase(bus, old),
             aborted=await abort(bus, broken_off),
+            restored=restored,
             reprocessed=made,
         )
 
@@ -92,9 +100,8 @@ def unnamed(census: Census) -> Iterator[str]:
     expected |= {
         e.key for uploads in census.story.told.values() for e in uploads if e.id not in census.tombstones
     }
-    for key in sorted(census.objects.keys() - checks.named(census.rows) - expected):
-        row = census.rows.get(media_of(key) or uuid.UUID(int=0))
-        if not (key.startswith(VARIANTS) and row is not None and row.status == "processing"):
+    for key in sorted(census.objects.keys() - checks.named(census) - expected):
+        if not undecided(census.rows.get(media_of(key) or uuid.UUID(int=0)), key, census):
             yield key
 
 
@@ -115,15 +122,6 @@ def abandoned(census: Census, before: datetime) -> tuple[list[str], int]:
     left = [upload for upload in census.unfinished if upload.key not in under_way]
     old = {upload.key for upload in left if upload.begun <= before}
     return sorted(old), len({upload.key for upload in left} - old)
-
-
-def misses_variants(row: Row, census: Census) -> bool:
-    """Whether the pipeline can help: the original is there, and some of what was derived from it is not."""
-    return (
-        row.status == "ready"
-        and row.key in census.objects
-        and any(file.key not in census.objects for file in row.variants)
-    )
 
 
 async def erase(bus: Bus, keys: list[str]) -> list[str]:

@@ -75,6 +75,7 @@ def show(done: Tidied) -> None:
     table.add_row("objects that no row names, erased", str(len(done.erased)))
     table.add_row("uploads that nobody will finish, their parts removed", str(len(done.aborted)))
     table.add_row("the same but younger than --grace, left", str(done.young))
+    table.add_row("media whose rows of variants were lost or altered, made again", str(len(done.restored)))
     table.add_row("media handed to the processor again, variants missing", str(len(done.reprocessed)))
     table.add_row("media handed to the processor again, no result", str(done.announced))
     table.add_row("media taken off deleted entities", str(done.detached))

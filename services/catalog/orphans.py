@@ -16,14 +16,14 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.catalog.census import events, open_intents
+from services.catalog.census import Story, events, open_intents
 from services.catalog.database import JANITOR, Database, try_lock
 from services.catalog.janitor import erase
 from services.catalog.models import marks, media, variants
 from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Bus
-from shared.events.messages import MediaUploaded
+from shared.events.messages import MediaProcessed, MediaUploaded
 from shared.storage.blobs import Blobs
 from shared.storage.keys import VARIANTS
 
@@ -88,13 +88,35 @@ async def _orphans(database: Database, bus: Bus, blobs: Blobs, *, before: dateti
         return []
     under_way = {intent.key for intent in await open_intents(bus)}
     suspects = frozenset(found)
-    told = {
-        stored.event.key
-        async for _, stored in events(bus, topology.MEDIA, lambda _what, _count: None)
-        if stored is not None and isinstance(stored.event, MediaUploaded) and stored.event.key in suspects
-    }
+    of_variants = {media_id for key in suspects if key.startswith(VARIANTS) for media_id in ids_in(key)}
+    told, story = set[str](), Story()
+    async for _, stored in events(bus, topology.MEDIA, lambda _what, _count: None):
+        event = stored.event if stored is not None else None
+        if isinstance(event, MediaUploaded) and event.key in suspects:
+            told.add(event.key)
+        elif isinstance(event, MediaProcessed) and event.id in of_variants:
+            story.made(event)
+    spared = under_way | told | await _due(database, story, suspects)
     # Again, because a row may have come for what was told: that is looked at last.
-    return [key for key in await _unnamed(database, found) if key not in under_way and key not in told]
+    return [key for key in await _unnamed(database, found) if key not in spared]
+
+
+async def _due(database: Database, story: Story, suspects: frozenset[str]) -> set[str]:
+    """Variants of media that are there, which their newest result names though no row does, or of which the stream has
+    no result: `tripod reconcile` puts that right, and must find them."""
+    keys = {key: ids_in(key) for key in suspects if key.startswith(VARIANTS)}
+    ids = {media_id for found in keys.values() for media_id in found}
+    async with database.reading() as connection:
+        living = set(
+            await connection.scalars(
+                select(media.c.id).where(media.c.id.in_(ids), media.c.derived_at.is_not(None))
+            )
+        )
+    named = {
+        ref.key for media_id in living & story.derived.keys() for ref in story.derived[media_id].variants
+    }
+    lost = living - story.derived.keys()
+    return {key for key, found in keys.items() if key in named or found & lost}
 
 
 async def _unnamed(database: Database, keys: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ from shared.events.messages import (
     MediaFailed,
     MediaProcessed,
     MediaUploaded,
+    VariantRef,
 )
 from shared.media import Media
 from shared.storage import keys
@@ -103,11 +104,17 @@ async def _tell(connection: AsyncConnection, outcome: Outcome, shown: Media) -> 
 
 
 async def take_in(
-    connection: AsyncConnection, event: Told, sequence: int, cascading: frozenset[str] = frozenset()
+    connection: AsyncConnection,
+    event: Told,
+    sequence: int,
+    cascading: frozenset[str] = frozenset(),
+    *,
+    alone: bool = False,
 ) -> Outcome:
-    """The rows alone: nobody is told of them."""
+    """The rows alone: nobody is told of them. `alone`: nobody else writes to these tables, so nothing is locked."""
     event = without_nul(event)
-    await lock_media(connection, event.id)
+    if not alone:
+        await lock_media(connection, event.id)
     await note_stored(connection, event.id, sequence)
     if await _is_deleted(connection, event.id):
         await _bury_again(connection, event)
@@ -151,7 +158,7 @@ async def _apply(connection: AsyncConnection, event: Result) -> bool:
     if "derived_generation" in values and isinstance(event, MediaProcessed):
         await connection.execute(_DELETE_VARIANTS, {"media_id": event.id})
         if event.variants:
-            await connection.execute(insert(variants), variant_rows(event))
+            await connection.execute(insert(variants), variant_rows(event.id, event.variants))
     return True
 
 
@@ -197,10 +204,10 @@ def derived_part(row: Record, event: Result) -> dict[str, Any]:
     }
 
 
-def variant_rows(event: MediaProcessed) -> list[dict[str, Any]]:
+def variant_rows(media_id: uuid.UUID, refs: tuple[VariantRef, ...]) -> list[dict[str, Any]]:
     return [
-        {"media_id": event.id, "position": position, **msgspec.structs.asdict(ref)}
-        for position, ref in enumerate(event.variants)
+        {"media_id": media_id, "position": position, **msgspec.structs.asdict(ref)}
+        for position, ref in enumerate(refs)
     ]
 
 

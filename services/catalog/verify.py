@@ -8,11 +8,12 @@ import click
 import msgspec
 from rich.table import Table
 
-from services.catalog import checks
+from services.catalog import checks, contents
 from services.catalog.census import Census, Tell, take_census
 from services.catalog.checks import Acknowledged, Finding, Ledger
 from services.catalog.database import Database
 from services.catalog.parts import with_parts
+from services.catalog.replayed import replayed
 from shared.cli.frame import as_json, print_json, print_table, telling
 from shared.cli.frame import command as asynchronous
 from shared.errors import Invalid
@@ -39,10 +40,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--complete", is_flag=True, help="The ledger names every media there is: others are duplicates."
 )
-@click.option("--deep", is_flag=True, help="Read the bytes of every original and variant, not only sizes.")
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="Replay the whole history beside the rows, and hold each column of each row against it.",
+)
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="As --replay, and read the bytes of every original and variant, not only sizes.",
+)
 @as_json
 @asynchronous
-async def command(*, ledger: Path | None, complete: bool, deep: bool, json_: bool) -> None:
+async def command(*, ledger: Path | None, complete: bool, replay: bool, deep: bool, json_: bool) -> None:
     """Check rows against objects against events.
 
     Meant for a system at rest: what is under way shows as a finding. Exit status 1 when anything was found. Needs
@@ -55,7 +65,10 @@ async def command(*, ledger: Path | None, complete: bool, deep: bool, json_: boo
     async def work(database: Database, bus: Bus, blobs: Blobs) -> Report:
         with telling() as tell:
             census = await take_census(database, bus, blobs, tell)
-            return await verify(census, database, blobs, lines, tell, complete=complete, deep=deep)
+            report = await verify(census, database, blobs, lines, tell, complete=complete, deep=deep)
+            if not (replay or deep):
+                return report
+            return with_more(report, [f async for f in replayed(database, bus, tell)])
 
     report = await with_parts(work)
     if json_:
@@ -84,10 +97,15 @@ async def verify(
         findings += check(census)
     findings += [f async for f in checks.shown(database, census)]
     asked = set(census.rows) if deep else {line.id for line in ledger}
-    findings += [f async for f in checks.read_originals(census, blobs, asked, tell)]
+    findings += [f async for f in contents.read_originals(census, blobs, asked, tell)]
     if deep:
-        findings += [f async for f in checks.read_variants(census, blobs, tell)]
+        findings += [f async for f in contents.read_variants(census, blobs, tell)]
     return Report(ok=not findings, counts=counts(census, ledger), findings=findings)
+
+
+def with_more(report: Report, findings: list[Finding]) -> Report:
+    found = [*report.findings, *findings]
+    return msgspec.structs.replace(report, ok=not found, findings=found)
 
 
 def counts(census: Census, ledger: Ledger) -> dict[str, int]:

@@ -92,6 +92,7 @@ def variant(media_id: uuid.UUID, name: str, generation: int = 1) -> VariantRef:
         height=100,
         size=len(BODY),
         spec=spec,
+        sha256=hashlib.sha256(BODY[::-1]).hexdigest(),
     )
 
 

@@ -158,7 +158,7 @@ async def test_i6_a_row_that_shows_the_bytes_of_another_media_is_named(service: 
     await break_by_hand(
         service, "UPDATE variants SET key = :stolen WHERE key = :before", stolen=stolen, before=before
     )
-    assert await found(service) == {"visible", "orphan"}  # and what it had named is named by nobody
+    assert await found(service) == {"visible", "variant"}  # and its result has told another
 
 
 @pytest.mark.usefixtures("upload")

@@ -11,7 +11,7 @@ from tests.fixtures.pictures import encoded, photo, picture
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
 def test_a_plain_picture_reveals_nothing(kind: str) -> None:
     assert revealing(encoded(picture(64, 48), kind)) == ()
 
@@ -40,9 +40,36 @@ def test_a_comment_and_text_are_found() -> None:
     assert revealing(out.getvalue()) == ("text",)
 
 
+def test_exif_behind_fill_bytes_and_between_scans_is_found() -> None:
+    whole = photo(64, 48)
+    at = whole.index(b"\xff\xe1")
+    assert revealing(whole[:at] + b"\xff\xff" + whole[at:]) == ("EXIF",)
+    exif = whole[at : at + 2 + int.from_bytes(whole[at + 2 : at + 4], "big")]
+    plain = encoded(picture(64, 48), "JPEG", progressive=True)
+    second = plain.rindex(b"\xff\xda")
+    assert plain.index(b"\xff\xda") < second
+    assert revealing(plain[:second] + exif + plain[second:]) == ("EXIF",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_photo_behind_the_end_of_a_picture_is_found(kind: str) -> None:
+    assert revealing(encoded(picture(64, 48), kind) + photo(64, 48)) == ("data behind the end",)
+
+
+def test_comments_and_metadata_of_a_gif_are_found() -> None:
+    assert revealing(encoded(picture(64, 48), "GIF", comment=b"by me")) == ("comment",)
+    plain = encoded(picture(64, 48), "GIF")
+    trailer = plain[:-1] + b"\x21\xff\x0bXMP DataXMP" + b"\x03<x>\x00" + plain[-1:]
+    assert revealing(trailer) == ("XMP",)
+    frames = [picture(64, 48), picture(64, 48).rotate(90)]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], loop=0)
+    assert revealing(out.getvalue()) == ()
+
+
 def test_other_files_and_cut_ones_reveal_nothing_and_break_nothing() -> None:
     assert revealing(b"plain text") == ()
-    for kind in ("JPEG", "PNG", "WEBP", "AVIF"):
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF"):
         data = encoded(picture(64, 48), kind)
         for length in range(0, len(data), 37):
             assert revealing(data[:length]) == ()
