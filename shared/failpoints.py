@@ -1,7 +1,8 @@
 """Failpoints: named steps at which a process kills itself, so that tests can show that nothing is lost there.
 
-TRIPOD_FAILPOINT=<name> kills at the first time that the step is reached, <name>:<n> at the n-th. Without the
-variable every step is free of cost and effect.
+TRIPOD_FAILPOINT=<name> kills at the first time that the step is reached, <name>:<n> at the n-th; <name>:<n>:freeze
+stops the process there instead (SIGSTOP), until somebody lets it go on. Without the variable every step is free of cost
+and effect.
 """
 
 import os
@@ -16,6 +17,7 @@ from shared.env import Env
 Step: TypeAlias = Literal[
     "ingest.after_intent",
     "ingest.mid_body",
+    "ingest.mid_parts",
     "ingest.after_store",
     "ingest.before_publish",
     "ingest.after_ack",
@@ -36,21 +38,25 @@ Step: TypeAlias = Literal[
 
 log = structlog.get_logger()
 _armed: dict[str, int] = {}
+_ENDS = {"": signal.SIGKILL, "freeze": signal.SIGSTOP}
+_end: list[signal.Signals] = [signal.SIGKILL]
 
 
 def arm(environ: Mapping[str, str]) -> None:
     """Read TRIPOD_FAILPOINT once, at the start of a process. Raises SettingsError for a name that does not exist."""
     env = Env(environ)
-    name, _, count = env.text("TRIPOD_FAILPOINT", "").partition(":")
+    given = env.text("TRIPOD_FAILPOINT", "")
+    name, _, rest = given.partition(":")
     if not name:
         return
-    if name not in get_args(Step) or not (count or "1").isdigit():
-        env.complain(
-            "TRIPOD_FAILPOINT", f"{name}:{count}", f"one of {', '.join(get_args(Step))}, with :n or without"
-        )
+    count, _, end = rest.partition(":")
+    if name not in get_args(Step) or not (count or "1").isdigit() or end not in _ENDS:
+        steps = ", ".join(get_args(Step))
+        env.complain("TRIPOD_FAILPOINT", given, f"one of {steps}, with :n or without, or with :n:freeze")
     env.check()
     _armed[name] = int(count or 1)
-    log.warning("failpoint.armed", step=name, time=_armed[name])
+    _end[0] = _ENDS[end]
+    log.warning("failpoint.armed", step=name, time=_armed[name], end=_end[0].name)
 
 
 def reach(step: Step) -> None:
@@ -59,4 +65,5 @@ def reach(step: Step) -> None:
         return
     _armed[step] -= 1
     if _armed[step] <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        del _armed[step]  # who wakes up goes on
+        os.kill(os.getpid(), _end[0])

@@ -6,6 +6,7 @@ from typing import Self
 
 import structlog
 
+from shared import failpoints
 from shared.errors import Unavailable
 from shared.storage.blobs import BlobMissing
 from shared.storage.s3_http import S3Http, child_text, parse_xml, repeated
@@ -60,6 +61,8 @@ class Multipart:
     async def send(self, part: Part) -> None:
         """Send a part after the one before it; return when the next one may be filled. Raises Unavailable."""
         await self._sent()
+        if len(self._etags) == 1:
+            failpoints.reach("ingest.mid_parts")
         self.size += part.size
         self._sending = asyncio.create_task(self._send(len(self._etags) + 1, part))
         if self._spare.take():

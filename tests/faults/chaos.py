@@ -24,6 +24,7 @@ from tests.faults.schedule import Part, Strike, planned
 
 DELETED = 0.1  # of what was uploaded, as soon as it is listed
 SERVERS_FIRST: tuple[Part, ...] = ("postgres", "nats", "s3", "catalog", "processor", "ingest", "origin")
+LARGE = 40  # one in so many uploads goes in parts
 MOST_SECONDS = 300.0  # between two strikes
 
 
@@ -67,6 +68,7 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
             seed=seed,
             wait=0.05,
             deleted=DELETED,
+            large=LARGE,
         ) as load:
             for number, (blow, following) in enumerate(zip_longest(done.plan, done.plan[1:]), 1):
                 # No client runs ahead of a blow: it falls among uploads, however fast the machine is.

@@ -1,6 +1,7 @@
 """Killing parts of a stack, arming failpoints, and looking at what is left."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import httpx
 import msgspec
 
 from deploy.config import ANY_PORTS, StackConfig
+from deploy.servers import s3
 from deploy.services import environment, inherited
 from deploy.stack import EmbeddedStack
 from tests.faults.load import Acknowledged
@@ -168,7 +170,17 @@ def assert_whole(
     assert report["ok"], report["findings"]
     assert report["counts"]["lines of the ledger"] == len(ledger)
     assert_hidden(stack)
+    eventually(lambda: not drafts(stack), "the store to keep nothing half-way")
     return report
+
+
+def drafts(stack: EmbeddedStack) -> list[str]:
+    """What the store keeps of uploads that are not finished, on its disk, where no listing can hide it."""
+    root = stack.folder.media
+    files = [
+        str(Path(parent, name).relative_to(root)) for parent, _, names in os.walk(root) for name in names
+    ]
+    return [name for name in files if s3.DRAFT in name or name.startswith(".minio.sys/multipart/")]
 
 
 def assert_hidden(stack: EmbeddedStack) -> None:

@@ -17,13 +17,16 @@ from tests.fixtures.waiting import eventually
 
 RETRIED = {409, 425, 429, 500, 502, 503, 504}
 GIVE_UP_SECONDS = 60.0
+LARGE_BYTES = 7 * 1024 * 1024  # more than one part of a multipart upload
 
 
 class Files:
-    """Endless small files, each unlike any other: photos, pictures, text, and pictures that are damaged."""
+    """Endless small files, each unlike any other: photos, pictures, text, and pictures that are damaged; one in `large`
+    is a photo of several parts (0: none)."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, large: int = 0) -> None:
         self._dice = random.Random(seed)
+        self._large = large
         self._photos = [photo(96, 72, seed=n) for n in range(6)]
         self._png = encoded(picture(64, 48, seed=9), "PNG")
 
@@ -31,6 +34,8 @@ class Files:
         """The name and bytes of the n-th file."""
         kind = self._dice.random()
         mark = f"upload {number} {self._dice.getrandbits(64):x}".encode()
+        if self._large and number % self._large == self._large // 2:
+            return f"{number}.jpg", marked(self._photos[0], mark) + self._dice.randbytes(LARGE_BYTES)
         if kind < 0.9:
             return f"{number}.jpg", marked(self._photos[number % len(self._photos)], mark)
         if kind < 0.95:
@@ -89,12 +94,14 @@ class Load:
         seed: int = 1,
         wait: float = 0,
         deleted: float = 0,
+        large: int = 0,
     ) -> None:
         self.url = url
         self.ledger = ledger
         self.total = total
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._files = Files(seed)
+        self._files = Files(seed, large)
+        self._large = large
         self._wait = wait
         self._deleted, self._dice = deleted, random.Random(seed)
         self._numbers: Iterator[int] = iter(range(total))
@@ -167,7 +174,7 @@ class Load:
         started, tries = time.monotonic(), 0
         while True:
             tries += 1
-            said = self._try(http, name, data, headers)
+            said = self._try(http, number, name, data, headers)
             if isinstance(said, httpx.Response) and said.status_code in {201, 202}:
                 seconds, media_id = time.monotonic() - started, str(said.json()["id"])
                 self.ledger.note(media_id, data, tries=tries, seconds=seconds)
@@ -180,10 +187,16 @@ class Load:
             time.sleep(0.2)
 
     def _try(
-        self, http: httpx.Client, name: str, data: bytes, headers: dict[str, str]
+        self, http: httpx.Client, number: int, name: str, data: bytes, headers: dict[str, str]
     ) -> httpx.Response | httpx.TransportError:
+        """Large files go as forms and as plain bodies, in turn: as parts, because a form does not say how long its file
+        is, and in one piece."""
+        raw = len(data) > LARGE_BYTES and number // self._large % 2
         try:
-            answer = http.post("/v1/uploads", files={"file": (name, data)}, headers=headers)
+            if raw:
+                answer = http.put(f"/v1/uploads/raw/{name}", content=data, headers=headers)
+            else:
+                answer = http.post("/v1/uploads", files={"file": (name, data)}, headers=headers)
         except httpx.TransportError as error:
             return error
         if answer.status_code not in {201, 202} | RETRIED:

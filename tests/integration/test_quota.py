@@ -137,7 +137,7 @@ async def test_a_process_that_dies_in_the_middle_of_an_upload_gives_its_room_bac
         "TRIPOD_JWT_SECRET": SECRET,
         "TRIPOD_QUOTA_BYTES": str(LIMITS.bytes),
         "TRIPOD_INGEST_LEASE": "1",
-        "TRIPOD_FAILPOINT": "ingest.mid_body",
+        "TRIPOD_FAILPOINT": "ingest.after_store",
         "TMPDIR": str(tmp_path),
         "PATH": os.environ["PATH"],
     }
