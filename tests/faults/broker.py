@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -93,3 +94,31 @@ def all_handled(stack: EmbeddedStack, seconds: float = 60) -> None:
             return False
 
     eventually(look, "every event to be handled", seconds)
+
+
+def held(stack: EmbeddedStack, durables: str) -> int:
+    """How many events are in somebody's hands, of the durable consumers whose names begin like this."""
+
+    async def count(js: JetStreamContext) -> int:
+        found = await js.consumers_info(STREAM)
+        return sum(info.num_ack_pending or 0 for info in found if info.name.startswith(durables))
+
+    return on_broker(stack, count)
+
+
+@contextmanager
+def short_memory(stack: EmbeddedStack) -> Iterator[None]:
+    """The broker knows a message id for no longer than this, so that what is told again soon is told twice."""
+
+    async def remember(js: JetStreamContext, seconds: float) -> float:
+        config = (await js.stream_info(STREAM)).config
+        before = config.duplicate_window
+        config.duplicate_window = seconds
+        await js.update_stream(config)
+        return before or 0
+
+    before = on_broker(stack, lambda js: remember(js, 0.2))
+    try:
+        yield
+    finally:
+        on_broker(stack, lambda js: remember(js, before))

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
+import psutil
 import pytest
 
 from deploy.child import Child
@@ -15,10 +16,10 @@ from deploy.config import LOOPBACK
 from deploy.ports import free_port
 from deploy.services import probe
 from shared.failpoints import Step
-from tests.faults.broker import all_handled, tell_again, told
+from tests.faults.broker import all_handled, held, short_memory, tell_again, told
 from tests.faults.clients import delete, final, send, shown, uploaded
 from tests.faults.conftest import Victim
-from tests.faults.control import armed, assert_whole
+from tests.faults.control import arm, armed, assert_whole
 from tests.fixtures.waiting import eventually
 
 PROCESSING = tuple(
@@ -96,7 +97,7 @@ def second_processor(victim: Victim) -> Iterator[Child]:
     first, port = victim.stack.child("processor").spec, free_port(set())
     spec = msgspec.structs.replace(
         first,
-        env={**first.env, "TRIPOD_HTTP_PORT": str(port)},
+        env={**first.env, "TRIPOD_HTTP_PORT": str(port), "TRIPOD_FAILPOINT": ""},
         probe=lambda: probe(f"http://{LOOPBACK}:{port}/health/ready"),
     )
     with ThreadPoolExecutor(max_workers=1) as spawner:
@@ -111,18 +112,62 @@ def second_processor(victim: Victim) -> Iterator[Child]:
             child.kill()
 
 
-@pytest.mark.long
-def test_a_worker_that_was_frozen_past_its_time_and_another_one_make_one_media(victim: Victim) -> None:
-    first, before = victim.stack.child("processor"), len(victim.ledger)
-    with second_processor(victim):
-        with victim.load(16) as load:
-            load.reached(before + 6)
-            first.signal(signal.SIGSTOP)
+@contextmanager
+def frozen(victim: Victim, step: str) -> Iterator[Child]:
+    """The processor stops itself when it first reaches that step, and lies still until it is told to go on."""
+    stack = victim.stack
+    child = stack.child("processor")
+    stack.stop("processor", signal.SIGKILL)
+    arm(stack, "processor", f"{step}:1:freeze")
+    with ThreadPoolExecutor(max_workers=1) as spawner:  # its child dies with it
+        child.start(spawner)
         try:
-            # What the frozen one holds is handed to the other when its time is over.
-            for media_id in list(victim.ledger.lines)[before:]:
-                final(victim, media_id)
+            child.wait_ready()
+            yield child
         finally:
+            stack.stop("processor", signal.SIGKILL)
+            arm(stack, "processor", "")
+    stack.start("processor")
+
+
+def lies_still(child: Child) -> bool:
+    return bool(psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
+
+
+def results(victim: Victim, media_id: str) -> int:
+    """How many times the stream tells how the processing of that media ended."""
+    mine = [event.subject for event in told(victim.stack) if event.media_id == media_id]
+    return sum(subject.startswith("media.v1.processed.") for subject in mine)
+
+
+TIMES = {"updated_at", "processed_at", "timings"}
+
+
+def lasting(media: dict[str, Any]) -> dict[str, Any]:
+    """All that a second result of the same bytes must not change."""
+    return {name: value for name, value in media.items() if name not in TIMES}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["processor.before_result", "processor.after_variants"])
+def test_a_worker_frozen_past_its_time_with_a_job_in_its_hands_and_another_one_make_one_media(
+    victim: Victim, step: str
+) -> None:
+    """Its late result comes to the catalog, because the broker has forgotten the first one by then."""
+    with frozen(victim, step) as first:
+        media_id = send(victim)
+        eventually(lambda: lies_still(first), f"the processor to lie still at {step}")
+        assert results(victim, media_id) == 0
+        assert held(victim.stack, "processor-image-") == 1
+        # Services that start restore the broker's memory, so it is shortened when all have.
+        with second_processor(victim), short_memory(victim.stack):
+            assert final(victim, media_id)["status"] == "ready"
+            assert lies_still(first)
+            before = shown(victim)
             first.signal(signal.SIGCONT)
-    all_handled(victim.stack)
+            eventually(lambda: results(victim, media_id) == 2, "the late result", 30)
+            all_handled(victim.stack)
+            after = shown(victim)
+    assert lasting(after.pop(media_id)) == lasting(before.pop(media_id))
+    assert after == before
     assert_whole(victim.stack, victim.ledger, victim.folder)
