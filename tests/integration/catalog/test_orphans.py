@@ -11,6 +11,7 @@ import pytest
 
 from services.catalog import orphans
 from services.catalog.database import JANITOR, Database, try_lock
+from services.catalog.janitor import Tidied, tidy
 from services.catalog.projector import project
 from services.catalog.settings import CatalogSettings
 from shared.errors import Unavailable
@@ -19,6 +20,8 @@ from shared.events.bus import Bus
 from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.blobs import Blobs
+from shared.storage.s3_http import S3Http
+from shared.storage.s3_multipart import Multipart, Spare
 from shared.storage.unreferenced import erasing
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
@@ -154,3 +157,37 @@ async def test_a_running_catalog_makes_rounds_by_itself_and_none_where_that_is_o
     stop.set()
     await running
     assert await left(service) == {lost.key}  # it is younger than a day
+
+
+async def test_reconcile_has_the_parts_of_a_broken_upload_removed_and_those_of_an_upload_under_way_left(
+    service: Service,
+) -> None:
+    under_way, dead, whole = (stories.uploaded() for _ in range(3))
+    await service.store(whole)
+    intent = {"id": under_way.id, "key": under_way.key, "state": "receiving", "started_at": stories.now()}
+    await service.bus.kv(topology.INTENTS).create(str(under_way.id), msgspec.json.encode(intent))
+    store = S3Http(service.settings.store)
+    for key in (under_way.key, dead.key, whole.key):
+        await Multipart.begin(store, key, "video/mp4", Spare(0))
+    await store.close()
+    await service.tell(whole)
+
+    async def reconcile(grace: timedelta, *, dry: bool = False) -> Tidied:
+        return await tidy(
+            service.database,
+            service.bus,
+            service.blobs,
+            lambda _what, _count: None,
+            grace=grace,
+            stale=timedelta(hours=1),
+            base_url=BASE,
+            dry_run=dry,
+        )
+
+    young = await reconcile(timedelta(hours=1))
+    assert (young.aborted, young.young) == ([], 2)
+    expected = sorted([dead.key, whole.key])
+    assert (await reconcile(timedelta(0), dry=True)).aborted == expected
+    assert (await reconcile(timedelta(0))).aborted == expected
+    assert [upload.key for upload in await service.blobs.unfinished()] == [under_way.key]
+    assert await left(service) == {whole.key}
