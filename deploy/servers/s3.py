@@ -22,6 +22,9 @@ def spec(folder: Path, port: int, access_key: str, secret_key: str) -> ChildSpec
             *(binary("rclone"), "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}"),
             # No configuration file of the user's, and no cache beside the folder itself.
             *("--config", "", "--vfs-cache-mode", "off"),
+            # A PUT that breaks off beside another of its folder may leave a finished object known by the name of its
+            # draft: it cannot be read until the folder is looked at anew, by default five minutes later.
+            *("--dir-cache-time", "5s"),
             # Signed headers of long keys and names exceed the default of 4 KiB.
             *("--max-header-bytes", "16384"),
         ),
