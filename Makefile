@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 DATA ?= data
 # How many tests run beside each other.
-JOBS ?= 3
+JOBS ?= 4
 # How an image is built; a machine whose builds need another network or builder says so here.
 DOCKER_BUILD ?= docker build
 # What the tests' servers are: processes of this machine, or `containers`.

@@ -1,5 +1,6 @@
 """A profile that an operator has written, and what every profile does with one or many, from end to end."""
 
+import functools
 import uuid
 from collections.abc import Callable
 
@@ -136,6 +137,6 @@ def test_a_file_is_found_that_was_acknowledged_a_moment_ago(ann: Client) -> None
         first = ann.http.put("/v1/uploads/raw/a.png", content=body, headers={"Prefer": "respond-async"})
         assert first.status_code == 202, first.text
         again = answered(
-            lambda sent=body: ann.http.put("/v1/uploads/raw/a.png?on_duplicate=reuse", content=sent)
+            functools.partial(ann.http.put, "/v1/uploads/raw/a.png?on_duplicate=reuse", content=body)
         )
         assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])

@@ -110,6 +110,7 @@ def lives(victim: Victim) -> None:
     delete(victim, uploaded(victim))
 
 
+@pytest.mark.long
 def test_a_rebuilt_catalog_has_the_same_rows_and_goes_on(victim: Victim, new_database: str) -> None:
     stack = victim.stack
     lives(victim)

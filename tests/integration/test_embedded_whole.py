@@ -174,6 +174,7 @@ def test_service_that_dies_stops_the_stack_with_its_last_words(run: Run, part: s
     assert gone(family)
 
 
+@pytest.mark.long
 def test_stop_while_an_upload_hangs_takes_less_than_ten_seconds(run: Run) -> None:
     running = run()
     port = running.ready().ports["origin"]

@@ -44,7 +44,11 @@ async def test_a_broker_that_hangs_is_told_within_seconds(gateway: Gateway, brok
     broker.send_signal(signal.SIGSTOP)
     try:
         assert gateway.ingest.bus.connected
-        assert (await checks(gateway))["nats"] == "no answer within 2 s"
+
+        async def told() -> bool:
+            return (await checks(gateway))["nats"] == "no answer within 2 s"
+
+        await eventually(told, "the broker to be told as hanging")
     finally:
         broker.send_signal(signal.SIGCONT)
     assert (await checks(gateway))["nats"] == "ok"
