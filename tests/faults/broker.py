@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from tests.fixtures.waiting import eventually
 
 STREAM = "MEDIA"
 READ_AT_ONCE = 100
+SHORT_MEMORY = 0.2
+"""Seconds."""
 T = TypeVar("T")
 
 
@@ -70,6 +73,19 @@ async def _message(js: JetStreamContext, sequence: int) -> RawStreamMsg | None:
         return None
 
 
+def forgotten(stack: EmbeddedStack, media_id: str) -> bool:
+    """Whether all that the stream tells of that media is older than what a broker of short memory remembers."""
+
+    async def newest(js: JetStreamContext) -> datetime | None:
+        found = await asyncio.gather(*(_message(js, place) for place in places))
+        return max((message.time for message in found if message and message.time), default=None)
+
+    places = [event.sequence for event in told(stack) if event.media_id == media_id]
+    last = on_broker(stack, newest)
+    # Some more, because the broker forgets at rounds of its own.
+    return last is not None and datetime.now(UTC) - last > timedelta(seconds=5 * SHORT_MEMORY)
+
+
 def tell_again(stack: EmbeddedStack, events: list[Told]) -> None:
     """The same events under message ids that the broker has not seen: for it they are new."""
 
@@ -117,7 +133,7 @@ def short_memory(stack: EmbeddedStack) -> Iterator[None]:
         await js.update_stream(config)
         return before or 0
 
-    before = on_broker(stack, lambda js: remember(js, 0.2))
+    before = on_broker(stack, lambda js: remember(js, SHORT_MEMORY))
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from deploy.config import LOOPBACK
 from deploy.ports import free_port
 from deploy.services import probe
 from shared.failpoints import Step
-from tests.faults.broker import all_handled, held, short_memory, tell_again, told
+from tests.faults.broker import all_handled, forgotten, held, short_memory, tell_again, told
 from tests.faults.clients import delete, final, send, shown, uploaded
 from tests.faults.conftest import Victim
 from tests.faults.control import arm, armed, assert_whole
@@ -164,6 +164,7 @@ def test_a_worker_frozen_past_its_time_with_a_job_in_its_hands_and_another_one_m
             assert final(victim, media_id)["status"] == "ready"
             assert lies_still(first)
             before = shown(victim)
+            eventually(lambda: forgotten(victim.stack, media_id), "the broker to forget the first result")
             first.signal(signal.SIGCONT)
             eventually(lambda: results(victim, media_id) == 2, "the late result", 30)
             all_handled(victim.stack)
