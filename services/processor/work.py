@@ -3,6 +3,7 @@
 import mmap
 from dataclasses import dataclass, field
 
+from services.processor.embedded import Embedded
 from services.processor.frames import Job, Variant
 from services.processor.ladder import Ladder
 from services.processor.vips import Image
@@ -35,7 +36,7 @@ class Work:
     height: int = 0
     orientation: int = 1
     animated: bool = False
-    exif_blob: bytes = b""
+    embedded: Embedded = field(default_factory=Embedded)
     image: Image = field(init=False)
     ladder: Ladder = field(init=False)
     fingerprint: Fingerprint = field(init=False)

@@ -8,7 +8,7 @@ from typing import IO, cast
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from services.processor import failures, symptoms
+from services.processor import embedded, failures, symptoms
 from services.processor.animation import is_animated
 from services.processor.ladder import fit_inside, shrink
 from services.processor.recipes import Recipe
@@ -56,7 +56,7 @@ def _open_with_vips(work: Work) -> Image:
     _check_sides(work)
     work.animated = is_animated(work.job.mime_type, header, work.view)
     work.orientation = _orientation(header)
-    work.exif_blob = bytes(header.get("exif-data")) if header.get_typeof("exif-data") else b""
+    work.embedded = embedded.of_vips(header)
     shrinking = _SHRINKING.get(work.job.mime_type)
     scale = working_scale(work.job.recipe, work.width, work.height)
     factor = next(factor for factor in (8, 4, 2, 1) if factor * scale <= 1)
@@ -95,7 +95,7 @@ def _open_with_pillow(work: Work) -> Image:
         with warnings.catch_warnings(action="error"), _pillow(work.view, mime_type) as picture:
             work.width, work.height = picture.size
             _check_sides(work)
-            work.exif_blob = bytes(picture.info.get("exif") or b"")
+            work.embedded = embedded.of_pillow(picture.info)
             profile = bytes(picture.info.get("icc_profile") or b"")
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = picture.convert("RGBA" if has_alpha else "RGB")

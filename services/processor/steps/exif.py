@@ -15,7 +15,6 @@ from services.processor.work import Work
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
 _MOST_CHARACTERS = 255
-_MOST_BYTES = 1024 * 1024
 _Tags: TypeAlias = dict[int, Any]
 
 
@@ -44,8 +43,8 @@ def _read_tags(work: Work) -> tuple[_Tags, _Tags, _Tags]:
         with PillowImage.open(cast("IO[bytes]", work.view), formats=["TIFF"]) as picture:
             return _all_tags(picture.getexif())
     exif = PillowImage.Exif()
-    if work.exif_blob and len(work.exif_blob) <= _MOST_BYTES:
-        exif.load(work.exif_blob)
+    if work.embedded.exif:
+        exif.load(work.embedded.exif)
     return _all_tags(exif)
 
 
