@@ -16,10 +16,12 @@ from shared.cli.failures import Refused, Unreachable, problem_of
 from shared.cli.frame import printable
 from shared.cli.sending import Wish
 from shared.cli.tally import Summary, Tally
-from shared.errors import TripodError
+from shared.errors import Invalid, TripodError
 
 Outcome: TypeAlias = Literal["uploaded", "skipped", "failed", "not_tried"]
 Say: TypeAlias = Callable[[str], None]
+ANSWER_SECONDS = 3.0
+"""Long enough for a server that waits a moment for its catalog, short enough for a person who pressed Ctrl-C."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,13 +36,24 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Run:
     """Files in their order, `jobs` of them at a time. It ends early where every further file would fare the same: no
-    token, no server. Cancelled, it leaves the results so far, and what was under way is `not_tried`: whether it is
-    there the next run finds out."""
+    token, no server. Cancelled, it hears the answer for what is sent to its last byte, if that comes within
+    ANSWER_SECONDS; what else was under way is `not_tried`: whether it is there the next run finds out. `faults` are
+    results from the beginning."""
 
-    def __init__(self, client: Client, wish: Wish, files: list[Path], tally: Tally, say: Say) -> None:
+    def __init__(
+        self,
+        client: Client,
+        wish: Wish,
+        files: list[Path],
+        tally: Tally,
+        say: Say,
+        *,
+        faults: dict[Path, Invalid] | None = None,
+    ) -> None:
         self._client = client
         self._wish = wish
         self._files = files
+        self._faults = faults or {}
         self._tally = tally
         self._say = say
         self._results: dict[Path, Result] = {}
@@ -50,14 +63,17 @@ class Run:
 
     async def go(self, jobs: int) -> None:
         """All files."""
+        for path, fault in self._faults.items():
+            self._say(f"{shown(path)}: {fault.detail}")
+            self._results[path] = _failed(shown(path), fault)
         waiting = iter(self._files)
         async with asyncio.TaskGroup() as group:
             for _ in range(min(jobs, len(self._files))):
                 group.create_task(self._work(waiting))
 
     def results(self) -> list[Result]:
-        """Of every file, in their order."""
-        return [self._results.get(path) or self._untried(path) for path in self._files]
+        """Of every file, in their order, and then of what could not be read at all."""
+        return [self._results.get(path) or self._untried(path) for path in (*self._files, *self._faults)]
 
     def summary(self) -> Summary:
         outcomes = [result.outcome for result in self.results()]
@@ -71,29 +87,41 @@ class Run:
         )
 
     def _untried(self, path: Path) -> Result:
-        why = self._stopped.detail if self._stopped else "The run was stopped."
-        return Result(path=shown(path), outcome="not_tried", detail=why)
+        if self._stopped is None:
+            return Result(path=shown(path), outcome="not_tried", detail="The run was stopped.")
+        why = self._stopped
+        return Result(path=shown(path), outcome="not_tried", problem=problem_of(why), detail=why.detail)
 
     async def _work(self, waiting: Iterator[Path]) -> None:
         for path in waiting:
             if self._stopped is not None:
                 return
-            result = await self._one(path)
-            if result is not None:
-                self._results[path] = result
+            bringing = asyncio.create_task(self._one(path))
+            try:
+                await asyncio.shield(bringing)
+            except asyncio.CancelledError:
+                await self._leave(path, bringing)
+                raise
 
-    async def _one(self, path: Path) -> Result | None:
-        """None where it says nothing of the file: the run stops."""
+    async def _leave(self, path: Path, bringing: asyncio.Task[None]) -> None:
+        """Ends it; but the server may have it already, and its answer be on the way."""
+        if self._tally.all_sent(shown(path)):
+            await asyncio.wait([bringing], timeout=ANSWER_SECONDS)
+        bringing.cancel()
+        await asyncio.wait([bringing])
+
+    async def _one(self, path: Path) -> None:
+        """Has its result, unless what happened says nothing of the file: then the run stops."""
         name = shown(path)
         try:
-            return await self._bring(path, name)
+            self._results[path] = await self._bring(path, name)
         except TripodError as error:
             self._tally.passed(name)
             if _concerns_all(error):
                 self._stopped = self._stopped or error
-                return None
+                return
             self._say(f"{name}: {error.detail}")
-            return Result(path=name, outcome="failed", problem=problem_of(error), detail=error.detail)
+            self._results[path] = _failed(name, error)
 
     async def _bring(self, path: Path, name: str) -> Result:
         file = await sending.read(path)
@@ -119,8 +147,13 @@ class Run:
             yield
 
     def _retries(self, name: str, error: BaseException, seconds: float) -> None:
+        self._tally.begin(name)  # what went over the wire was in vain
         said = error.detail if isinstance(error, TripodError) else str(error)
         self._say(f"{name}: {said} Trying again in {seconds:.1f} s.")
+
+
+def _failed(name: str, error: TripodError) -> Result:
+    return Result(path=name, outcome="failed", problem=problem_of(error), detail=error.detail)
 
 
 def _concerns_all(error: TripodError) -> bool:

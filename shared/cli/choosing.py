@@ -1,6 +1,7 @@
 """Which files a command line means: files as they are named, folders with all that is below them."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,39 +27,74 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return not self.include or _fits(relative, self.include)
 
+    def enters(self, relative: str) -> bool:
+        """Whether a folder is looked into. One in which nothing can be meant may be closed to us."""
+        if not self.hidden and relative.rsplit("/", 1)[-1].startswith("."):
+            return False
+        whole = (
+            pattern for pattern in self.exclude if pattern.endswith("*")
+        )  # fits all below if it fits this
+        return not any(fnmatchcase(f"{relative}/", pattern) for pattern in whole)
+
 
 def _fits(relative: str, patterns: tuple[str, ...]) -> bool:
     name = relative.rsplit("/", 1)[-1]
     return any(fnmatchcase(relative, pattern) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def chosen(paths: Iterable[Path], choice: Choice) -> list[Path]:
-    """Each file once, in the order of the paths and by name within a folder. Links to files are followed, links to
-    folders are not: they may lead in a circle. Raises Invalid for a path that is not there, and where
-    nothing is left."""
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be sent, each file once, and what of the command line or below its folders cannot be, with why."""
+
+    files: list[Path]
+    faults: dict[Path, Invalid]
+
+
+def chosen(paths: Iterable[Path], choice: Choice) -> Chosen:
+    """In the order of the paths and by name within a folder. Links to files are followed, links to folders are not:
+    they may lead in a circle. A path that is not there and a folder that cannot be read are faults of their own, the
+    others go on. Raises Invalid where nothing is left, not even a fault."""
     found: dict[str, Path] = {}
+    faults: dict[Path, Invalid] = {}
     for path in paths:
-        if path.is_dir():
-            below = list(_below(path, choice))
-        elif path.is_file():
-            below = [path]
-        else:
-            raise Invalid(f"{os.fspath(path)!r} is no file and no folder.")
-        for file in below:
+        for file in _meant(path, choice, faults):
             found.setdefault(os.path.realpath(file), file)
-    if not found:
+    if not found and not faults:
         raise Invalid("There is no file to upload: the folders are empty, or nothing in them is meant.")
-    return list(found.values())
+    return Chosen(files=list(found.values()), faults=faults)
 
 
-def _below(folder: Path, choice: Choice) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder, onerror=_unreadable):
-        folders.sort()
+def _meant(path: Path, choice: Choice, faults: dict[Path, Invalid]) -> Iterator[Path]:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        faults[path] = Invalid(f"It cannot be read: {error.strerror}.")
+        return
+    except ValueError:  # a NUL in it
+        faults[path] = Invalid("It is no path.")
+        return
+    if stat.S_ISDIR(mode):
+        yield from _below(path, choice, faults)
+    elif stat.S_ISREG(mode):
+        yield path
+    else:
+        faults[path] = Invalid("It is no file and no folder.")
+
+
+def _below(folder: Path, choice: Choice, faults: dict[Path, Invalid]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        faults[Path(error.filename)] = Invalid(f"The folder cannot be read: {error.strerror}.")
+
+    for here, folders, names in os.walk(folder, onerror=unreadable):
+        below = Path(here).relative_to(folder)
+        folders[:] = sorted(name for name in folders if choice.enters((below / name).as_posix()))
         for name in sorted(names):
-            file = Path(here, name)
-            if choice.takes(file.relative_to(folder).as_posix()) and (file.is_file() or file.is_symlink()):
-                yield file
+            if choice.takes((below / name).as_posix()) and _may_be_sent(Path(here, name)):
+                yield Path(here, name)
 
 
-def _unreadable(error: OSError) -> None:
-    raise Invalid(f"The folder {error.filename!r} cannot be read: {error.strerror}.")
+def _may_be_sent(file: Path) -> bool:
+    """Whether it is a file; also where that cannot be asked: reading it will say why."""
+    try:
+        return file.is_symlink() or file.is_file()
+    except OSError:
+        return True

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared import log
+from shared.cli.failures import problem_of
 from shared.errors import TripodError
 
 P = ParamSpec("P")
@@ -24,7 +25,8 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON instead
 
 
 def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an asynchronous command; a TripodError ends it with one line on stderr and status 1."""
+    """Run an asynchronous command; a TripodError ends it with one line on stderr and status 1. Where JSON was asked
+    for it is that as well, in one line: `{"problem": {"code", "detail", ...}}`."""
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -33,6 +35,8 @@ def command(work: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
             asyncio.run(work(*args, **kwargs))
         except TripodError as error:
             said(error.detail)
+            if kwargs.get("json_"):
+                click.echo(msgspec.json.encode({"problem": problem_of(error)}))
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)

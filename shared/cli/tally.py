@@ -90,6 +90,10 @@ class Tally:
         self.done += self._sizes[name] - self._sent.get(name, 0)
         self._close(name)
 
+    def all_sent(self, name: str) -> bool:
+        """Whether it is under way, and its last byte is out."""
+        return self._sent.get(name) == self._sizes[name]
+
     def passed(self, name: str) -> None:
         """It is not sent, or what was sent of it was in vain: none of its bytes are waited for."""
         self.done -= self._sent.get(name, 0)

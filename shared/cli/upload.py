@@ -10,7 +10,7 @@ import msgspec
 
 from shared.cli.bars import bars, size
 from shared.cli.batch import Result, Run, shown
-from shared.cli.choosing import Choice, chosen
+from shared.cli.choosing import Choice, Chosen, chosen
 from shared.cli.client import Client, connected
 from shared.cli.failures import Refused
 from shared.cli.frame import INTERRUPTED, as_json, print_json, said
@@ -54,10 +54,9 @@ async def upload(server: Server, /, *, paths: tuple[Path, ...], json_: bool, **g
     wish = Wish(
         options=options_of(**given), again=ours["again"], patience=Patience(attempts=ours["retries"] + 1)
     )
-    files = chosen(paths, Choice(include=ours["include"], exclude=ours["exclude"], hidden=ours["hidden"]))
+    found = chosen(paths, Choice(include=ours["include"], exclude=ours["exclude"], hidden=ours["hidden"]))
     async with connected(server, connections=ours["jobs"] + 2) as client:
-        await _greet(client)
-        await _run(client, wish, files, jobs=ours["jobs"], json_=json_)
+        await _run(client, wish, found, jobs=ours["jobs"], json_=json_)
 
 
 async def _greet(client: Client) -> None:
@@ -70,13 +69,15 @@ async def _greet(client: Client) -> None:
             raise
 
 
-async def _run(client: Client, wish: Wish, files: list[Path], *, jobs: int, json_: bool) -> None:
-    """Raises SystemExit with the exit code unless all are there."""
+async def _run(client: Client, wish: Wish, found: Chosen, *, jobs: int, json_: bool) -> None:
+    """Raises SystemExit with the exit code unless all are there, and what concerns the run as a whole."""
     interrupted = False
-    with bars(len(files), shown=not json_) as watcher:
-        tally = Tally({shown(path): _size(path) for path in files}, watcher)
-        run = Run(client, wish, files, tally, said)
+    with bars(len(found.files), shown=not json_) as watcher:
+        tally = Tally({shown(path): _size(path) for path in found.files}, watcher)
+        run = Run(client, wish, found.files, tally, said, faults=found.faults)
         try:
+            if found.files:
+                await _greet(client)
             await run.go(jobs)
         except asyncio.CancelledError:
             interrupted = True

@@ -197,6 +197,33 @@ async def test_a_cancelled_run_tells_what_became_of_each_file(tmp_path: Path) ->
     assert [result.outcome for result in run.results()] == ["uploaded", "not_tried", "not_tried"]
 
 
+async def test_what_a_cancelled_run_has_sent_whole_is_told_as_the_server_answers(tmp_path: Path) -> None:
+    uploads, has_all, may_answer = Uploads(), asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        if request.content_length == 1:
+            answer = await uploads.put(request)
+            has_all.set()
+            await may_answer.wait()
+            return answer
+        await has_all.wait()
+        await request.content.readexactly(1)
+        await asyncio.Event().wait()  # the body stays on its way
+        raise AssertionError
+
+    _, listing = taking(uploads)
+    async with serving(web.put("/v1/uploads/raw/{name}", slow), listing) as client:
+        files = write(tmp_path, a=b"a", b=bytes(16_000_000), c=b"")
+        run = run_of(client, files, [])
+        going = asyncio.create_task(run.go(jobs=2))
+        await asyncio.wait_for(has_all.wait(), 10)
+        going.cancel()
+        asyncio.get_running_loop().call_later(0.05, may_answer.set)
+        with pytest.raises(asyncio.CancelledError):
+            await going
+    assert [result.outcome for result in run.results()] == ["uploaded", "not_tried", "not_tried"]
+
+
 async def test_no_server_is_told_with_its_address() -> None:
     async with connected(Server(url="http://127.0.0.1:9")) as client:
         with pytest.raises(Unreachable, match=r"http://127.0.0.1:9 is not reachable \(Connection refused\)"):

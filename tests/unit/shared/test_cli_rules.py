@@ -1,11 +1,14 @@
 """What the client commands decide without a server: when to try again, which files are meant, what is said of them."""
 
+import errno
+import json
 import os
 import re
 import shlex
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import jwt
@@ -107,7 +110,8 @@ def test_folders_give_all_below_them_and_files_that_are_named_are_always_meant(t
 
     def names(*paths: str, **choice: object) -> list[str]:
         found = chosen([tmp_path / path for path in paths], msgspec.convert(choice, Choice))
-        return [path.relative_to(tmp_path).as_posix() for path in found]
+        assert found.faults == {}
+        return [path.relative_to(tmp_path).as_posix() for path in found.files]
 
     assert names("b", ".named", "b/2.jpg") == [
         "b/1.JPG",
@@ -119,10 +123,36 @@ def test_folders_give_all_below_them_and_files_that_are_named_are_always_meant(t
     ]
     assert names("b", include=("*.jpg",), exclude=("c/*", "broken*")) == ["b/2.jpg"]
     assert {"b/.git/4.jpg", "b/.5.jpg"} <= set(names("b", hidden=True))
-    with pytest.raises(Invalid, match="no file and no folder"):
-        names("absent")
     with pytest.raises(Invalid, match="no file to upload"):
         names("b", include=("*.mp4",))
+
+
+def test_what_cannot_be_read_is_a_fault_of_its_own_unless_nothing_in_it_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("open/1.jpg", "open/shut/2.jpg", "open/.shut/3.jpg", "open/z/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    really = os.scandir
+
+    def scandir(path: str) -> Any:  # a mode would not keep the superuser out
+        if path.endswith("shut"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    paths = [tmp_path / "open", tmp_path / "absent", Path(os.devnull), tmp_path / "a\0b"]
+    found = chosen(paths, Choice())
+    assert [path.name for path in found.files] == ["1.jpg", "4.jpg"]
+    assert {path.name: fault.detail for path, fault in found.faults.items()} == {
+        "shut": "The folder cannot be read: Permission denied.",
+        "absent": "It cannot be read: No such file or directory.",
+        "null": "It is no file and no folder.",
+        "a\0b": "It is no path.",
+    }
+    assert chosen(paths[:1], Choice(exclude=("shut/*",))).faults == {}
+    assert set(chosen(paths[:1], Choice(exclude=("s??t", "*.png"))).faults) == {tmp_path / "open" / "shut"}
+    assert len(chosen(paths[:1], Choice(hidden=True)).faults) == 2
 
 
 def test_a_key_follows_from_the_file_and_what_is_said_of_it_unless_it_is_to_be_sent_again() -> None:
@@ -177,21 +207,35 @@ def test_a_server_is_an_address_and_its_token_is_never_shown() -> None:
     [
         (("ls", "--url", "example.org"), ["example.org", "http://localhost:8000"]),
         (("ls", "--mine"), ["TRIPOD_TOKEN", "tripod token"]),
-        (("upload", os.devnull), ["/dev/null", "no file"]),
         (("upload", __file__), ["TRIPOD_TOKEN"]),
         (("rm", "5", "--yes"), ["'5'", "UUID"]),
         (("rm", "MED-" + "0" * 26), ["--yes"]),
         (("get", "MED-" + "0" * 26, "-o", "-", "--json"), ["standard output"]),
         (("entity", "put", "post"), ["TYPE/ID"]),
         (("watch", "--since", "yesterday"), ["yesterday", "10m"]),
+        (("upload", __file__, "--entity", "post", "--json"), ["TYPE/ID"]),
     ],
 )
 def test_a_wrong_call_is_told_in_one_line_with_status_1(arguments: tuple[str, ...], words: list[str]) -> None:
     ended = CliRunner().invoke(main, arguments, env={"TRIPOD_URL": None, "TRIPOD_TOKEN": None})
-    assert (ended.exit_code, ended.stdout) == (1, "")
-    assert len(ended.stderr.splitlines()) == 1
+    assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
     for word in words:
         assert word in ended.stderr
+    if "--json" not in arguments:
+        assert ended.stdout == ""
+        return
+    (problem,) = json.loads(ended.stdout).values()
+    assert problem["code"] == "invalid"
+    assert f"tripod: {problem['detail']}\n" == ended.stderr
+
+
+def test_paths_of_which_none_can_be_read_are_told_one_by_one_without_a_server() -> None:
+    ended = CliRunner().invoke(main, ["upload", os.devnull, "absent", "--json"], env={"TRIPOD_TOKEN": None})
+    assert ended.exit_code == 1
+    told = json.loads(ended.stdout)
+    assert (told["failed"], [file["path"] for file in told["files"]]) == (2, [os.devnull, "absent"])
+    assert told["files"][1]["problem"]["code"] == "invalid"
+    assert ended.stderr.splitlines()[0] == "tripod: /dev/null: It is no file and no folder."
 
 
 def test_a_moment_is_some_time_ago_or_an_iso_time() -> None:
