@@ -1,39 +1,59 @@
-"""Step 5: what the camera wrote, as typed and bounded fields. All of it is hostile text until it was here."""
+"""Step 5: what camera and people wrote into the file, as typed and bounded fields. All of it is hostile text until it
+was here."""
 
-import contextlib
 import math
-import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import IO, Any, TypeAlias, cast
 
 from PIL import Image as PillowImage
 
-from services.processor.steps.gps import read_gps
+from services.processor.clean_text import decoded, exif_bytes, line
+from services.processor.steps.described import described
+from services.processor.steps.gps import read_gps, read_gps_of_xmp
+from services.processor.steps.icc import profile_name
+from services.processor.steps.iptc import read_iptc
+from services.processor.steps.taken import taken_at
+from services.processor.steps.xmp import Texts, UnreadableXmp, read_xmp
 from services.processor.work import Work
 
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
-_MOST_CHARACTERS = 255
 _Tags: TypeAlias = dict[int, Any]
 
 
 def exif(work: Work) -> None:
     """Fill in `exif` and `taken_at`. Metadata nobody can read costs a warning, never the picture."""
+    main, camera, gps_tags = _tags(work)
+    xmp = _xmp(work)
+    iptc = read_iptc(work.embedded.iptc)
+    work.taken_at = taken_at(camera, xmp, iptc)
+    found: dict[str, Any] = read_fields(main, camera)
+    found |= described(main, xmp, iptc)
+    found |= {
+        "software": found.get("software") or line("".join(xmp.get("software", ())[:1])),
+        "icc_profile": profile_name(work.embedded.icc),
+        "gps": read_gps(gps_tags) or read_gps_of_xmp(xmp) or None,
+        "taken_at": work.taken_at,
+    }
+    work.exif = {name: value for name, value in found.items() if value is not None}
+
+
+def _xmp(work: Work) -> Texts:
     try:
-        main, camera, gps_tags = _read_tags(work)
-        work.exif = read_fields(main, camera)
-        gps = read_gps(gps_tags)
+        return read_xmp(work.embedded.xmp) if work.embedded.xmp else {}
+    except UnreadableXmp as error:
+        work.warnings.append(f"The XMP data could not be read: {error}")
+        return {}
+
+
+def _tags(work: Work) -> tuple[_Tags, _Tags, _Tags]:
+    try:
+        return _read_tags(work)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow raises a dozen kinds for hostile EXIF; none may cost the picture
         work.warnings.append(f"The EXIF data could not be read: {type(error).__name__}")
-        return
-    if gps:
-        work.exif["gps"] = gps
-    taken_at = read_time(camera)
-    if taken_at:
-        work.taken_at = work.exif["taken_at"] = taken_at
+        return {}, {}, {}
 
 
 def _read_tags(work: Work) -> tuple[_Tags, _Tags, _Tags]:
@@ -64,16 +84,7 @@ def read_fields(main: Mapping[int, Any], camera: Mapping[int, Any]) -> dict[str,
 
 def read_text(value: Any) -> str | None:
     """One line of at most 255 characters, without control characters; None when nothing is left."""
-    if isinstance(value, bytes):
-        value = value.decode("latin-1")
-    if not isinstance(value, str):
-        return None
-    text = value.split("\0", 1)[0][: 4 * _MOST_CHARACTERS]
-    with contextlib.suppress(UnicodeError):
-        # Pillow reads EXIF text as Latin-1; cameras write UTF-8 as often.
-        text = text.encode("latin-1").decode("utf-8")
-    clean = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
-    return " ".join(clean.split())[:_MOST_CHARACTERS].strip() or None
+    return line(decoded(exif_bytes(value).split(b"\0", 1)[0]))
 
 
 def read_number(value: Any) -> float | None:
@@ -102,25 +113,10 @@ def read_orientation(value: Any) -> int | None:
     return number if number in range(1, 9) else None
 
 
-def read_time(camera: Mapping[int, Any]) -> str | None:
-    """When the picture was taken, ISO 8601, with an offset only where the camera wrote one."""
-    for time_tag, offset_tag in ((0x9003, 0x9011), (0x9004, 0x9012)):
-        text = read_text(camera.get(time_tag))
-        if text is None:
-            continue
-        try:
-            moment = datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - the zone is unknown or follows
-        except ValueError:
-            continue
-        return moment.isoformat() + _offset(read_text(camera.get(offset_tag)))
-    return None
-
-
-def _offset(text: str | None) -> str:
-    try:
-        return datetime.strptime(text or "", "%z").strftime("%z")[:3] + ":" + (text or "")[-2:]
-    except ValueError:
-        return ""
+def read_flash(value: Any) -> bool | None:
+    """Whether it fired: the lowest bit."""
+    number = read_number(value)
+    return bool(int(number) & 1) if number is not None else None
 
 
 _Row = tuple[str, Mapping[int, Any], int, Callable[[Any], Any]]
@@ -137,4 +133,7 @@ def _FIELDS(main: Mapping[int, Any], camera: Mapping[int, Any]) -> tuple[_Row, .
         ("f_number", camera, 0x829D, read_positive),
         ("iso", camera, 0x8827, read_whole),
         ("focal_length", camera, 0x920A, read_positive),
+        ("focal_length_35mm", camera, 0xA405, read_whole),
+        ("exposure_bias", camera, 0x9204, read_number),
+        ("flash", camera, 0x9209, read_flash),
     )

@@ -1,9 +1,13 @@
 """EXIF positions as decimal degrees (EXIF 2.32, 4.6.6)."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from services.processor.steps.xmp import Texts
+
+# The references and values of position and height.
 _LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE, _ALTITUDE_REF, _ALTITUDE = range(1, 7)
 
 
@@ -19,6 +23,22 @@ def read_gps(tags: Mapping[int, Any]) -> dict[str, float]:
         below = tags.get(_ALTITUDE_REF) in {1, b"\x01"}
         found["altitude"] = round(-altitude if below else altitude, 3)
     return found
+
+
+def read_gps_of_xmp(xmp: Texts) -> dict[str, float]:
+    """The same from XMP, which editors write where there is no room for EXIF: `48,51.4933N` or `48,51,29.6N`."""
+    latitude = _of_xmp("".join(xmp.get("latitude", ())[:1]), "NS", most=90)
+    longitude = _of_xmp("".join(xmp.get("longitude", ())[:1]), "EW", most=180)
+    if latitude is None or longitude is None:
+        return {}
+    return {"latitude": latitude, "longitude": longitude}
+
+
+def _of_xmp(text: str, references: str, *, most: int) -> float | None:
+    found = re.fullmatch(rf"\s*([0-9.,]{{1,40}})([{references}])\s*", text)
+    if found is None:
+        return None
+    return _degrees(tuple(found[1].split(",")), found[2], negative=references[1], most=most)
 
 
 def _degrees(value: Any, reference: Any, *, negative: str, most: int) -> float | None:

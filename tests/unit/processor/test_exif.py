@@ -6,8 +6,10 @@ import msgspec
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from services.processor.steps.exif import read_fields, read_number, read_text, read_time
+from services.processor.steps.exif import read_fields, read_number, read_text
 from services.processor.steps.gps import read_gps
+from services.processor.steps.iptc import Iptc
+from services.processor.steps.taken import taken_at
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.unit.processor.conftest import Derive
 
@@ -115,7 +117,7 @@ def test_the_first_of_several_iso_values_counts() -> None:
 def test_the_time_is_iso_8601_with_an_offset_only_when_known(
     camera: dict[int, Any], moment: str | None
 ) -> None:
-    assert read_time(camera) == moment
+    assert taken_at(camera, {}, Iptc()) == moment
 
 
 def place(latitude: Any, longitude: Any, north: Any = "N", east: Any = "E", **more: Any) -> dict[int, Any]:
