@@ -157,8 +157,13 @@ def _caller(claims: dict[str, Any]) -> Caller:
     )
 
 
+def may_be_sub(value: str) -> bool:
+    """Whether a token could name its bearer so: what can be nobody's id need not be looked for."""
+    return 0 < len(value) <= _TEXT_CHARS and all(unicodedata.category(c) not in {"Cc", "Cs"} for c in value)
+
+
 def _text(claim: str, value: str) -> str:
-    if not 0 < len(value) <= _TEXT_CHARS or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+    if not may_be_sub(value):
         raise Unauthenticated(
             f"The token's {claim!r} must be a text of 1 to {_TEXT_CHARS} characters without control characters."
         )

@@ -220,6 +220,11 @@ QUOTA_RESPONSES: dict[int, ResponseSpec] = {
         "Not yours to see",
         "Another owner's quota is for the service role; your token does not have it.",
     ),
+    422: problem(
+        errors.Invalid,
+        "What is asked for can be no owner",
+        "The owner 'ann\\x00' is not valid; allowed are 1 to 255 characters without control characters.",
+    ),
     503: _UNAVAILABLE,
 }
 

@@ -13,8 +13,8 @@ from services.ingest.charging import own_limits
 from services.ingest.context import Ingest
 from services.ingest.openapi import QUOTA_RESPONSES
 from services.ingest.requests import AnyRequest
-from shared.auth import Caller
-from shared.errors import Forbidden, Unavailable
+from shared.auth import Caller, may_be_sub
+from shared.errors import Forbidden, Invalid, Unavailable
 
 
 class Amount(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +54,14 @@ async def get_quota(
 
 
 async def quota_of(ingest: Ingest, caller: Caller, owner: str | None) -> QuotaView:
-    """Raises Forbidden for another's, Unavailable where nobody knows."""
+    """Raises Invalid for what can be no owner, Forbidden for another's, Unavailable where nobody knows."""
     mine = caller.sub or ""
     asked = owner or mine
+    if not may_be_sub(asked):
+        raise Invalid(
+            f"The owner {asked[:80]!r} is not valid; allowed are 1 to 255 characters without control characters.",
+            field="owner",
+        )
     if asked != mine and not caller.governs:
         raise Forbidden("Another owner's quota is for the service role; your token does not have it.")
     limits = own_limits(ingest.settings.quota, caller) if asked == mine else ingest.settings.quota

@@ -1,6 +1,13 @@
 """Requests that mean harm, or nothing: refused with a problem, never a fault of ours."""
 
+import asyncio
 import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
 
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
@@ -96,6 +103,47 @@ async def test_no_address_breaks_a_read(catalog: Service) -> None:
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == "application/problem+json", path
                 assert answer.json()["detail"], path
+
+
+WORST = ("a%00b", "x" * 5000)
+BAD = ("%00", "%ED%A0%80", "%ff", "%F0%9F%98%80", "-1", "9" * 40, "%0D%0A")
+_METHODS = {"get", "delete", "post", "put", "patch"}
+
+
+def addresses(
+    document: dict[str, Any], known: dict[str, str], hostile: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Every operation with each of its parameters in turn being hostile, and the others sound."""
+    for path, operations in document["paths"].items():
+        for method in operations.keys() & _METHODS:
+            parameters = operations[method].get("parameters", [])
+            names = [(p["in"], p["name"]) for p in parameters if p["in"] in {"path", "query"}]
+            for (place, name), text in itertools.product(names, hostile):
+                sound = {**dict.fromkeys(re.findall(r"{(\w+)}", path), "1"), **known}
+                if place == "path":
+                    sound[name] = text
+                there = path.format(**sound)
+                yield method.upper(), there + (f"?{quote(name)}={text}" if place == "query" else "")
+
+
+@pytest.mark.parametrize("hostile", [WORST, pytest.param(BAD, marks=pytest.mark.long)], ids=["worst", "bad"])
+async def test_no_text_in_any_parameter_of_any_route_is_a_fault(
+    catalog: Service, hostile: tuple[str, ...]
+) -> None:
+    upload = stories.uploaded()
+    await catalog.have(upload)
+    document = (await catalog.nobody.get("/openapi.json")).json()
+    cases = list(addresses(document, {"ref": str(upload.id), "public_id": str(upload.id)}, hostile))
+    assert len(cases) > 50 * len(hostile)
+    several = asyncio.Semaphore(8)
+    async with catalog.caller("root", "admin") as admin:
+
+        async def ask(method: str, path: str) -> None:
+            async with several:
+                answer = await admin.request(method, path, json={} if method != "GET" else None)
+            assert answer.status_code < 500, (method, path[:200], answer.text)
+
+        await asyncio.gather(*(ask(*case) for case in cases))
 
 
 async def test_a_token_that_is_none_is_401_everywhere(catalog: Service) -> None:

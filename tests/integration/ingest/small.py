@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -173,13 +173,16 @@ def detail(answer: bytes) -> str:
     return str(found["detail"])
 
 
+Beside = Callable[[Small], contextlib.AbstractAsyncContextManager[None]]
+
+
 @contextlib.contextmanager
-def in_a_thread() -> Iterator[Small]:
-    """The same in a loop and a thread of its own, for clients that block."""
+def in_a_thread(beside: Beside = lambda _: contextlib.nullcontext()) -> Iterator[Small]:
+    """The same in a loop and a thread of its own, for clients that block; `beside` lasts as long."""
     started: Future[tuple[Small, asyncio.Event, asyncio.AbstractEventLoop]] = Future()
 
     async def run() -> None:
-        async with running() as made:
+        async with running() as made, beside(made):
             stop = asyncio.Event()
             started.set_result((made, stop, asyncio.get_running_loop()))
             await stop.wait()

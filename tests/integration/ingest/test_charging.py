@@ -193,6 +193,13 @@ async def test_anothers_quota_is_told_to_services_alone(poor: Cashier) -> None:
     assert (told.json()["owner"], told.json()["objects"]["used"]) == ("ann", 1)
 
 
+@pytest.mark.parametrize("owner", ["%00", "ann%00", "a%0Ab", "x" * 256])
+async def test_what_can_be_no_owner_is_refused_by_name_of_the_field(poor: Cashier, owner: str) -> None:
+    told = await poor.ask("GET", f"/v1/quota?owner={owner}", "billing", {"roles": ["service"]})
+    assert (told.status_code, told.json()["field"]) == (422, "owner")
+    check((await poor.http.get("/openapi.json")).json(), "GET", "/v1/quota", told)
+
+
 async def test_what_a_service_uploads_for_a_user_is_the_users(poor: Cashier) -> None:
     files = {"file": ("a.jpg", JPEG)}
     service = {"roles": ["service"]}
