@@ -18,8 +18,8 @@ from deploy.services import PROJECT
 from services.processor.failures import Failure
 from services.processor.fork_client import ENVIRONMENT
 from services.processor.frames import Job
-from services.processor.recipes import STANDARD
 from services.processor.sandbox import Outcome, Sandbox
+from shared.recipes import shipped
 
 OURS, CLASSIC, FLOOR = "the sandbox's child", "classic Pillow", "floor"
 START_MS = 15.0
@@ -48,7 +48,7 @@ class _Ours:
 
     def _job(self, mime_type: str, file: Path) -> Outcome:
         original = os.open(file, os.O_RDONLY)
-        job = Job(media_id="bench", trace_id="bench", mime_type=mime_type, recipe=STANDARD)
+        job = Job(media_id="bench", trace_id="bench", mime_type=mime_type, recipe=shipped()["standard"])
         try:
             return self._runner.run(self._sandbox.run(job, original))
         finally:

@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> Litestar:
                 places=Places(settings.jobs, spare=1),  # for fresh uploads beside bulk work
                 metrics=JobMetrics(registry),
                 limits=settings.limits,
+                recipes=settings.recipes,
                 original_bytes=settings.original_bytes,
             )
             # A part that is down now is waited for; the bus makes its topology again on every connection.

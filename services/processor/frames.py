@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from services.processor.failures import Failure
-from services.processor.recipes import Recipe
 from shared.events.messages import PictureLimits
+from shared.recipes import Recipe
+from shared.rendering import Rendering
 
 HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
 
@@ -38,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One file for one child; its bytes come as a file descriptor beside this. `background`: others go first where
-    processors are short."""
+    processors are short. `rendering`: somebody asked for this one picture, which is all that is made."""
 
     media_id: str
     trace_id: str
@@ -46,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Recipe
     limits: Limits = Limits()
     background: bool = False
+    rendering: Rendering | None = None
 
 
 class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):

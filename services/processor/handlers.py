@@ -13,14 +13,14 @@ from services.processor.metrics import JobMetrics
 from services.processor.order import Order, order_of
 from services.processor.originals import fetched
 from services.processor.places import Places
-from services.processor.recipes import Recipe, find_recipe
 from services.processor.sandbox import Outcome, Sandbox
-from shared import failpoints
+from shared import failpoints, recipes
 from shared.errors import TripodError
 from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.consumer import EventContext
 from shared.events.messages import MediaDeleted
+from shared.recipes import Recipe, Recipes
 from shared.storage import keys, unreferenced
 from shared.storage.blobs import Blobs
 
@@ -39,6 +39,7 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
     metrics: JobMetrics
     limits: Limits
+    recipes: Recipes
     original_bytes: int
 
 
@@ -72,7 +73,7 @@ async def process(context: EventContext, deps: Deps) -> None:
         await announce.stored_only(deps.bus, order)
         deps.metrics.note_job(order.media_type, "ready", {})
         return
-    recipe = _recipe(order)
+    recipe = _recipe(order, deps)
     again = context.delivered > 1 or order.generation > 1
     try:
         await _derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
@@ -80,9 +81,9 @@ async def process(context: EventContext, deps: Deps) -> None:
         await _fail(order, error.failure, deps)
 
 
-def _recipe(order: Order) -> Recipe:
+def _recipe(order: Order, deps: Deps) -> Recipe:
     try:
-        return find_recipe(order.recipe)
+        return recipes.find(deps.recipes, order.recipe)
     except LookupError as error:
         raise UnknownRecipe(str(error)) from error
 
@@ -146,7 +147,11 @@ async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
 
 def _note(job: Job, outcome: Outcome, deps: Deps) -> None:
     deps.metrics.note_child(outcome)
-    cost = {"cpu_ms": outcome.cpu_milliseconds, "peak_kib": outcome.peak_kib}
+    cost = {
+        "cpu_ms": outcome.cpu_milliseconds,
+        "wall_ms": outcome.wall_milliseconds,
+        "peak_kib": outcome.peak_kib,
+    }
     if isinstance(outcome.verdict, Failure):
         verdict = outcome.verdict
         log.warning("job.failed", media_id=job.media_id, code=verdict.code, said=verdict.log, **cost)

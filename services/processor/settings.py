@@ -5,10 +5,12 @@ import os
 import msgspec
 
 from services.processor.frames import Limits
+from shared import recipes
 from shared.env import Env
 from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
 from shared.log import LogSettings
+from shared.recipes import Recipes
 from shared.storage.s3 import S3Settings
 
 _MEBIBYTE = 1024 * 1024
@@ -22,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3: S3Settings
     log: LogSettings = LogSettings()
     limits: Limits = Limits()
+    recipes: Recipes
     jobs: int = 2
     original_bytes: int = 256 * _MEBIBYTE
 
@@ -35,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             s3=S3Settings.from_env(env),
             log=LogSettings.from_env(env),
             limits=_limits(env),
+            recipes=recipes.load(env),
             jobs=env.integer("TRIPOD_PROCESSOR_JOBS", processors, least=1, most=256),
             original_bytes=_MEBIBYTE
             * env.integer("TRIPOD_PROCESSOR_ORIGINAL_MIB", 256, least=1, most=16 * 1024),

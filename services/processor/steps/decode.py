@@ -11,10 +11,10 @@ from PIL import UnidentifiedImageError
 from services.processor import embedded, failures, symptoms
 from services.processor.animation import is_animated
 from services.processor.ladder import fit_inside, shrink
-from services.processor.recipes import Recipe
 from services.processor.steps.colour import PROFILE, to_srgb
 from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
 from services.processor.work import Work
+from shared.recipes import Recipe
 
 # What the packaged libvips has no codec for; pillow-heif answers for HEIF.
 PILLOW_FORMATS = {"image/bmp": "BMP", "image/heic": "HEIF", "image/heif": "HEIF"}

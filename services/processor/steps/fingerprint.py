@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from services.processor.ladder import Ladder
-from services.processor.recipes import WHITE
 from services.processor.steps.decode import FINGERPRINT_SIDE
 from services.processor.steps.placeholder import placeholder
 from services.processor.vips import Image
 from services.processor.work import Fingerprint, Work
+from shared.recipes import WHITE
 
 # ThumbHash keeps at most 7 x 7 frequencies, so 32 pixels hold all that it can say.
 _PLACEHOLDER_SIDE = 32

@@ -6,9 +6,9 @@ from typing import TypeAlias
 from services.processor import failures
 from services.processor.frames import Variant
 from services.processor.ladder import Ladder
-from services.processor.recipes import MIME_TYPES, Format, VariantSpec
 from services.processor.vips import Image
 from services.processor.work import Work
+from shared.recipes import MIME_TYPES, Format, VariantSpec
 
 _NO_METADATA = "none"
 

@@ -13,13 +13,12 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from services.processor import handlers, recipes
+from services.processor import handlers
 from services.processor.failures import Failure, crashed, interrupted, timed_out
 from services.processor.frames import Job, Limits
 from services.processor.handlers import Deps, Interrupted, UnknownRecipe
 from services.processor.metrics import JobMetrics
 from services.processor.places import Places
-from services.processor.recipes import STANDARD
 from services.processor.sandbox import OnStep, Outcome, Sandbox
 from shared import trace
 from shared.errors import Unavailable
@@ -42,6 +41,7 @@ from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.memory import MemoryBlobs
 from tests.fixtures.pictures import encoded, late_jpeg, photo, picture
+from tests.fixtures.recipes import RECIPES, STANDARD
 
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
@@ -58,6 +58,7 @@ class Parts:
             places=Places(2),
             metrics=JobMetrics(self.registry),
             limits=Limits(),
+            recipes=dict(RECIPES),
             original_bytes=4 * 2**20,
         )
 
@@ -266,7 +267,7 @@ async def test_a_rerun_writes_what_its_recipe_changed_and_what_was_damaged_and_n
     assert STANDARD.variants[0].name == "thumbnail"
     wider = msgspec.structs.replace(STANDARD.variants[0], width=140)
     changed = msgspec.structs.replace(STANDARD, variants=(wider, *STANDARD.variants[1:]))
-    monkeypatch.setitem(recipes.RECIPES, "standard", changed)
+    monkeypatch.setitem(parts.deps.recipes, "standard", changed)
     await process(parts, msgspec.structs.replace(again, generation=3))
     assert puts == [keys.variant(event.id, spec=wider.hash, name="thumbnail", extension="jpg")]
     first, second, third = await parts.events()

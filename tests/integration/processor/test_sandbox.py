@@ -19,9 +19,9 @@ import pytest
 from services.processor.failures import Failure
 from services.processor.fork_client import ENVIRONMENT
 from services.processor.frames import Job, Limits, Result, StepDone
-from services.processor.recipes import STANDARD
 from services.processor.sandbox import Outcome, Sandbox
 from tests.fixtures.pictures import bomb_png, encoded, photo, picture
+from tests.fixtures.recipes import STANDARD
 from tests.fixtures.waiting import eventually
 
 pillow_heif.register_heif_opener()  # so that tests can write HEIC
@@ -440,7 +440,7 @@ async def test_a_child_of_bulk_work_leaves_the_processors_to_the_others(sandbox:
 WORKER = """
     import asyncio, os, signal, sys
     from services.processor.frames import Job
-    from services.processor.recipes import STANDARD
+    from tests.fixtures.recipes import STANDARD
     from services.processor.sandbox import Sandbox
 
     async def main():

@@ -9,8 +9,9 @@ import pytest
 
 from services.processor import pipeline, vips
 from services.processor.frames import Job, Limits, Result, StepDone
-from services.processor.recipes import STANDARD, Recipe
 from services.processor.work import Work
+from shared.recipes import Recipe
+from tests.fixtures.recipes import STANDARD
 
 Derive = Callable[..., Result]
 

@@ -9,8 +9,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from services.processor.failures import JobFailed
 from services.processor.frames import Limits, Result, StepDone, Variant
-from services.processor.recipes import STANDARD, Recipe, VariantSpec
+from shared.recipes import Recipe, VariantSpec
 from tests.fixtures.pictures import bomb_png, encoded, photo, picture
+from tests.fixtures.recipes import STANDARD
 from tests.unit.processor.conftest import Derive
 
 
@@ -47,7 +48,9 @@ def test_the_standard_variants_have_the_promised_sizes(derive: Derive) -> None:
     ]
     for variant in result.variants:
         assert opened(variant).size == (variant.width, variant.height)
-    assert [v.spec for v in result.variants] == [spec.hash for spec in STANDARD.variants]
+    assert [v.spec for v in result.variants] == [
+        spec.hash for spec in STANDARD.asked_of("image/jpeg", animated=False)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from PIL import Image, ImageCms
 
 from services.processor.animation import is_animated
 from services.processor.frames import Result
-from services.processor.recipes import CONTENT, ENTITY, MEDIAFILES, Recipe, VariantSpec
 from services.processor.vips import Image as VipsImage
+from shared.recipes import Recipe, VariantSpec
 from tests.fixtures.pictures import encoded, photo, picture
+from tests.fixtures.recipes import CONTENT, ENTITY, MEDIAFILES
 from tests.unit.processor.conftest import Derive
 from tests.unit.processor.test_pipeline import difference, distance, named, opened, wide_profile
 
