@@ -18,7 +18,7 @@ STACK ?= embedded
 CONTAINED := tests/contract $(sort $(wildcard tests/integration/*/)) tests/integration/test_embedded_fixtures.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench lint types imports check format asyncapi lock clean
+.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench sweep lint types imports check format asyncapi lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ bench: $(READY) ## speed as ratios to measured baselines; ARGS="--quick", ARGS="
 
 chaos: $(READY) ## kill parts at random under load, then count (SEED=1 UPLOADS=2000)
 	@exec $(BIN)/python -m tests.faults.chaos --seed $(or $(SEED),1) --uploads $(or $(UPLOADS),2000) $(ARGS)
+
+sweep: $(READY) ## any folder of files, hostile ones too, twice through the real worker (DIR=folder)
+	@$(if $(DIR),,echo 'say which folder: make sweep DIR=...'; exit 2)
+	@exec $(BIN)/python -m deploy.sweep "$(DIR)" $(ARGS)
 
 lint: $(READY) ## style and formatting
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -38,6 +39,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Result | Failure
     cpu_milliseconds: float = 0
+    wall_milliseconds: float = 0
     peak_kib: int = 0
 
 
@@ -83,8 +85,11 @@ class Sandbox:
         """
         try:
             client = await self._running()
+            started = time.monotonic()
             async with _attempt(client, next(self._numbers), job, original) as attempt:
-                return await attempt.attend(on_step)
+                outcome = await attempt.attend(on_step)
+            wall = round((time.monotonic() - started) * 1000, 1)
+            return msgspec.structs.replace(outcome, wall_milliseconds=wall)
         except Interrupted as error:
             return Outcome(verdict=failures.interrupted(str(error)))
 
