@@ -13,7 +13,7 @@ MOST_BYTES = 1024 * 1024
 @dataclass(slots=True, frozen=True)
 class Embedded:
     """Each is empty where the file has none, or one longer than MOST_BYTES. `iptc`: Photoshop's resources as JPEG
-    holds them, or the bare records as TIFF does."""
+    holds them, or the records alone as TIFF does."""
 
     exif: bytes = b""
     xmp: bytes = b""

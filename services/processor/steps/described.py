@@ -14,7 +14,7 @@ _DESCRIPTION, _ARTIST, _COPYRIGHT, _RATING = 0x010E, 0x013B, 0x8298, 0x4746
 _MOST_KEYWORDS = 64
 _KEYWORD_CHARS = 64
 # What cameras write into every picture says nothing about this one.
-_BOILERPLATE = frozenset(
+BOILERPLATE = frozenset(
     {
         "dcim",
         "digital camera",
@@ -52,7 +52,7 @@ def _edited(name: str, xmp: Texts, iptc: Iptc) -> list[str]:
 
 def exif_caption(main: Mapping[int, Any]) -> str:
     text = _exif_text(main, _DESCRIPTION)
-    return "" if text.strip().lower() in _BOILERPLATE else text
+    return "" if text.strip().lower() in BOILERPLATE else text
 
 
 def _exif_text(main: Mapping[int, Any], tag: int, *, part: int = 0) -> str:
