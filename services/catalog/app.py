@@ -20,7 +20,7 @@ from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head
 from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import erasing, relay
-from services.catalog.routes import entities, files, live, media
+from services.catalog.routes import entities, files, live, media, search
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
 from services.catalog.usage import using
@@ -98,7 +98,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         handlers=[
             Router(
                 "/v1",
-                route_handlers=[*media.HANDLERS, *files.HANDLERS, *entities.HANDLERS, *live.HANDLERS],
+                route_handlers=[*media.HANDLERS, *search.HANDLERS, *files.HANDLERS, *entities.HANDLERS, *live.HANDLERS],
                 dependencies=PARTS,
             ),
             *dialects.mounted(settings),

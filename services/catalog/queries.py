@@ -99,7 +99,7 @@ async def list_media(
 
 def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: Place | None) -> Shaped:
     """The first rows behind `after`."""
-    order = _order(sort)
+    order = order_of(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(limit)
     if after is not None:
         known = tuple_(bindparam("at", after.at, media.c.created_at.type), bindparam("last", after.id))
@@ -108,7 +108,7 @@ def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: 
     return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
 
 
-def _order(sort: Sort) -> tuple[ColumnElement[Any], ...]:
+def order_of(sort: Sort) -> tuple[ColumnElement[Any], ...]:
     return PLACE if sort == "created_at" else tuple(column.desc() for column in PLACE)
 
 
@@ -161,7 +161,7 @@ async def offset_page(
 def offset_listing(caller: Caller, filters: Filters, *, sort: Sort, offset: int, limit: int) -> Shaped:
     """The rows behind the first `offset` ones. Only places are skipped, never whole rows, so that pages deeper than
     10,000 rows are found as well."""
-    order = _order(sort)
+    order = order_of(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(offset + limit)
     ways = _on_each_ground(caller, filters, narrowed)
     ends = (ways.c.created_at, ways.c.id)

@@ -59,6 +59,15 @@ class MediaPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sort_order: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType = UNSET
 
 
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to find; all that the caller may see without a filter."""
+
+    filter: dict[str, Any] | None = None
+    sort: Sort = "-created_at"
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=1000)] | None = None
+
+
 class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Entities of one type."""
 

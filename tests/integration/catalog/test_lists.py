@@ -43,7 +43,7 @@ async def fill(database: Database, count: int, owner: str = "ann", **values: Any
         "generation": literal(1),
         "status": literal("ready"),
         "status_at": literal(START),
-    } | {name: literal(value) for name, value in values.items()}
+    } | {name: literal(value, media.c[name].type) for name, value in values.items()}
     async with database.writing() as connection:
         await connection.execute(media.insert().from_select(list(row), select(*row.values())))
 
