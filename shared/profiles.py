@@ -1,19 +1,24 @@
 """Profiles: named upload rule sets, read from a data file that an operator can extend."""
 
-import string
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from shared import profile_faults, recipes
 from shared.env import Env
 from shared.errors import Invalid, SettingsError
 from shared.events.messages import MediaType
 from shared.formats import BY_MIME
 from shared.slots import Slot
-from shared.storage.keys import FIELDS, UNIQUE, VARIANTS
+
+_MOST_BYTES = 5 * 2**40  # the largest object of an S3 store
+_MOST_SIDE = 2**31 - 1
+_MOST_PIXELS = 2**53 - 1
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +26,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `max_bytes` by media type; a missing type is refused, and so is a format that is not among `types` where its
     media type has some there. `attach`: who may hang media on an entity. `self` means the user with the entity's
-    id, whether it is registered or not, and the owners of one that is. `single`: a slot (entity and field) holds one
+    id, whether it is registered or not, and the owners of one that is. `entities`: the types of those that media of
+    this profile may be hung on; none named is all. `single`: a slot (entity and field) holds one
     media, and a new one replaces the former when it is ready. `slots`: the addresses of the entities API that lead
     here. `general`: what is hung on an entity by type and field alone and comes here: `type/field`, `type`, or `*`.
     docs/profiles.md explains each to operators.
@@ -29,15 +35,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     who: Literal["signed_in", "service"] = "signed_in"
     attach: Literal["owner_or_admin", "owner", "self", "anyone"] = "owner_or_admin"
+    entities: tuple[str, ...] = ()
     public: bool = False
     recipe: str
     key: str
-    max_bytes: dict[MediaType, int]
-    min_bytes: dict[MediaType, int] = {}
+    max_bytes: Annotated[dict[MediaType, Annotated[int, Meta(ge=1, le=_MOST_BYTES)]], Meta(min_length=1)]
+    min_bytes: dict[MediaType, Annotated[int, Meta(ge=0, le=_MOST_BYTES)]] = {}
     types: tuple[str, ...] = ()
-    max_pixels: int = 100_000_000
-    min_side: int = 1
-    max_side: int = 100_000
+    max_pixels: Annotated[int, Meta(ge=1, le=_MOST_PIXELS)] = 100_000_000
+    min_side: Annotated[int, Meta(ge=1, le=_MOST_SIDE)] = 1
+    max_side: Annotated[int, Meta(ge=1, le=_MOST_SIDE)] = 100_000
     single: bool = False
     on_entity_delete: Literal["detach", "cascade"] = "detach"
     slots: tuple[Slot, ...] = ()
@@ -57,60 +64,54 @@ Profiles = Mapping[str, Profile]
 
 
 def load(env: Env) -> Profiles:
-    """The shipped profiles; those of the file that TRIPOD_PROFILES names come on top, or in place of one."""
-    shipped = parse(resources.files("shared").joinpath("profiles.toml").read_bytes(), "the shipped profiles")
+    """The shipped profiles; those of the file that TRIPOD_PROFILES names come on top, or in place of one. Raises
+    SettingsError that names every fault; a recipe that the environment does not have is one."""
+    known = recipes.load(env)
+    shipped = parse(
+        resources.files("shared").joinpath("profiles.toml").read_bytes(), "the shipped profiles", known
+    )
     path = env.text("TRIPOD_PROFILES", "")
     if not path:
         return shipped
     try:
-        found = {**shipped, **parse(Path(path).read_bytes(), path)}
+        found = {**shipped, **parse(Path(path).read_bytes(), path, known)}
     except OSError as error:
         raise SettingsError(f"TRIPOD_PROFILES names {path!r}, which cannot be read: {error}.") from error
-    _check_together(found, path)
+    _refuse([f"The profiles in {path} cannot be used: {fault}." for fault in profile_faults.between(found)])
     return found
 
 
-def parse(text: bytes, source: str) -> Profiles:
-    """Profiles from TOML. Raises SettingsError that names source, profile and fault."""
+def parse(text: bytes, source: str, known: Iterable[str] | None = None) -> dict[str, Profile]:
+    """Profiles from TOML, which may name the recipes that are `known`, else the shipped ones. Raises SettingsError
+    that names the source, each profile with a fault, and its faults."""
     try:
-        found = msgspec.toml.decode(text, type=dict[str, Profile])
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise SettingsError(f"The profiles in {source} cannot be used: {error}.") from error
-    for name, profile in found.items():
-        if fault := _fault(profile):
-            raise SettingsError(f"Profile {name!r} in {source}: {fault}.")
+        tables = tomllib.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"The profiles in {source} cannot be read: {error}.") from error
+    names = recipes.shipped() if known is None else known
+    found: dict[str, Profile] = {}
+    complaints: list[str] = []
+    for name, table in tables.items():
+        faults = [*profile_faults.of_name(name)]
+        try:
+            found[name] = msgspec.convert(table, Profile)
+        except msgspec.ValidationError as error:
+            faults.append(profile_faults.of_shape(table, error, Profile))
+        else:
+            faults += profile_faults.of_profile(found[name], names)
+        complaints += [f"Profile {name!r} in {source}: {fault}." for fault in faults]
+    _refuse(complaints)
     return found
 
 
-def _check_together(found: Profiles, source: str) -> None:
-    """Raises SettingsError where two profiles want the same address, or the same media that comes without one."""
-    owners: dict[str, str] = {}
-    for name, profile in found.items():
-        for claim in {*(slot.path for slot in profile.slots), *(f"general {g}" for g in profile.general)}:
-            if (other := owners.setdefault(claim, name)) != name:
-                raise SettingsError(
-                    f"Profile {name!r} in {source} and profile {other!r} both have {claim!r}; one may. To give it to "
-                    f"{name!r}, let the file replace {other!r} as well, without it."
-                )
+def _refuse(complaints: list[str]) -> None:
+    if complaints:
+        raise SettingsError(" ".join(complaints))
 
 
 def of_entities(profiles: Profiles) -> tuple[str, ...]:
     """The profiles of the entities API: those with slots, and those of media that comes by type and field."""
     return tuple(name for name, profile in profiles.items() if profile.slots or profile.general)
-
-
-def _fault(profile: Profile) -> str | None:
-    fields = {field for _, field, _, _ in string.Formatter().parse(profile.key) if field}
-    if unknown := fields - FIELDS:
-        return f"the key has unknown fields {sorted(unknown)}; there are {', '.join(sorted(FIELDS))}"
-    if not fields & UNIQUE or profile.key.startswith((VARIANTS, "/")) or not profile.max_bytes:
-        return (
-            f"the key must contain one of {{{'}, {'.join(sorted(UNIQUE))}}} and not start with {VARIANTS!r} or a "
-            "slash, and max_bytes must name a media type"
-        )
-    if strange := [mime for mime in profile.types if mime not in BY_MIME]:
-        return f"the types {', '.join(strange)} are unknown; there are {', '.join(BY_MIME)}"
-    return next((fault for slot in profile.slots if (fault := slot.fault())), None)
 
 
 def find(profiles: Profiles, name: str) -> Profile:

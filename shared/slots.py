@@ -1,12 +1,16 @@
 """Slots: the addresses at which media is uploaded straight onto an entity, as a profile names them."""
 
 import re
+from typing import Literal, TypeAlias
 
 import msgspec
 
 ID, WITHIN = "{id}", "{within}"
 _WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FIELD = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+Taken: TypeAlias = Literal[
+    "description", "alt_text", "caption", "tags", "metadata", "is_public", "is_primary", "sort_order"
+]
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +24,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     field: str = ""
     label: str = ""
     says: str = ""
-    takes: tuple[str, ...] = ("alt_text",)
+    takes: tuple[Taken, ...] = ("alt_text",)
 
     @property
     def entity_type(self) -> str:

@@ -29,6 +29,15 @@ def check_caller(caller: Caller, profile: Profile, name: str) -> None:
         raise Forbidden(f"The profile {name!r} is for the service role; your token does not have it.")
 
 
+def check_hung_on(link: EntityLink, profile: Profile, name: str) -> None:
+    """Raises Invalid where media of this profile, whoever sends it, is not for entities of that type."""
+    if profile.entities and link.type not in profile.entities:
+        raise Invalid(
+            f"The profile {name!r} is for media of {' and '.join(profile.entities)}; entity_type is {link.type!r}.",
+            field="entity_type",
+        )
+
+
 async def check_entity(
     registry: KeyValue, caller: Caller, link: EntityLink, profile: Profile
 ) -> Entity | None:
@@ -90,7 +99,7 @@ def limit_of(profile: Profile, name: str, found: Format) -> int:
     if limit is None:
         raise UnsupportedType(
             f"The profile {name!r} does not take {found.mime}; it takes {', '.join(profile.max_bytes)}.",
-            allowed=list(profile.max_bytes),
+            allowed=list(_taken(profile)),
             media_type=found.media_type,
             found=found.mime,
         )
@@ -105,12 +114,20 @@ def limit_of(profile: Profile, name: str, found: Format) -> int:
     return limit
 
 
+def _taken(profile: Profile) -> tuple[str, ...]:
+    """What it takes: MIME types, and media types of which it takes all."""
+    return tuple(each for kind in profile.max_bytes for each in profile.takes(kind) or (kind,))
+
+
 def widest_limit(profiles: Profiles, found: Format) -> int:
     """The most bytes of this format that any of these profiles takes: the limit while it is not known which."""
     limits = [p.max_bytes[found.media_type] for p in profiles.values() if found.media_type in p.max_bytes]
     if not limits:
         raise UnsupportedType(
-            f"No profile takes {found.mime}.", media_type=found.media_type, found=found.mime
+            f"No profile takes {found.mime}.",
+            allowed=list(dict.fromkeys(each for profile in profiles.values() for each in _taken(profile))),
+            media_type=found.media_type,
+            found=found.mime,
         )
     return max(limits)
 

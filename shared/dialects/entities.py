@@ -12,9 +12,17 @@ from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
 from shared.errors import Forbidden, Invalid, Malformed, NotFound, TooLarge, TripodError, UnsupportedType
 from shared.events.messages import MediaType
+from shared.formats import BY_MIME
 from shared.media import Moderation, Status
 
-FORMATS = {"image": "JPG, PNG, GIF, WebP, BMP, TIFF", "video": "MP4, MOV, AVI, MKV, WebM, M4V"}
+_LABELS = (
+    ("JPG", "image/jpeg"), ("PNG", "image/png"), ("GIF", "image/gif"), ("WebP", "image/webp"), ("BMP", "image/bmp"),
+    ("TIFF", "image/tiff"),
+    ("MP4", "video/mp4"), ("MOV", "video/quicktime"), ("AVI", "video/x-msvideo"), ("MKV", "video/x-matroska"),
+    ("WebM", "video/webm"), ("M4V", "video/mp4"),
+)  # fmt: skip
+"""Formats as the document calls them, in its order."""
+_LABELLED = frozenset(mime for _, mime in _LABELS)
 MOST_DELETED = 100
 PLACE_TAKEN = "gps"
 """The part of the EXIF data that this API, which promises the camera's alone, does not tell: most of its media is
@@ -257,7 +265,18 @@ def _types(error: TripodError) -> str:
     another, what it claims."""
     if "claimed" in error.extra:
         return error.detail
-    allowed: list[str] = error.extra.get("allowed", [])
-    kinds = {one.partition("/")[0] for one in allowed} & set(FORMATS)
-    listed = "; ".join(FORMATS[kind] for kind in FORMATS if kind in kinds)
-    return f"The file is {error.extra['found']}; allowed are {listed or ', '.join(allowed)}."
+    return f"The file is {error.extra['found']}; allowed are {_formats(error.extra.get('allowed', []))}."
+
+
+def _formats(allowed: Sequence[str]) -> str:
+    """`allowed`: MIME types, and media types of which all formats are."""
+    kinds: dict[str, list[str]] = {}
+    for label, mime in _LABELS:
+        if mime in allowed:
+            kinds.setdefault(mime.partition("/")[0], []).append(label)
+    for mime in allowed:
+        if mime not in BY_MIME:
+            kinds.setdefault(mime, []).append(f"every {mime}")
+        elif mime not in _LABELLED:
+            kinds.setdefault(BY_MIME[mime].media_type, []).append(BY_MIME[mime].extension.upper())
+    return "; ".join(", ".join(labels) for labels in kinds.values())

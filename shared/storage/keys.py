@@ -11,13 +11,13 @@ import uuid
 import msgspec
 
 from shared.ids import id_time
+from shared.storage.key_templates import OF_ENTITIES, RESERVED, fields_of
 
-VARIANTS = "variants/"
-UNIQUE = frozenset({"uuid", "hex", "number", "random"})
-"""Fields of a template of which one is enough to tell two media apart."""
-OF_ENTITIES = frozenset({"entities", "entity_id", "display_id"})
-"""Fields that only a media which hangs on an entity can fill."""
-FIELDS = UNIQUE | OF_ENTITIES | {"YYYY", "MM", "DD", "name", "ext", "kind", "owner", "timestamp"}
+VARIANTS = f"{RESERVED}/"
+_ORIGINALS = "originals/"
+_RENDERING = re.compile(
+    rf"{VARIANTS}\d{{4}}/\d\d/\d\d/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/render-[0-9a-f]{{16}}\.[a-z]+"
+)
 _UNSAFE = re.compile(r"[^a-z0-9_]+")
 _RANDOM_DIGITS = 12  # of the id's 62 random bits: one in 2^48 within one second and one folder
 
@@ -46,7 +46,8 @@ class Naming(msgspec.Struct, frozen=True, kw_only=True):
 def original(template: str, naming: Naming) -> str:
     """The key of an original by its profile's template, e.g. `{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}`.
 
-    The date is that of the id, so that a retry under the same id finds the same key.
+    The date is that of the id, so that a retry under the same id finds the same key. What would lie among the
+    variants, because a field is filled with that word, goes below `originals/`.
     """
     when = id_time(naming.media_id)
     fields = {
@@ -69,12 +70,13 @@ def original(template: str, naming: Naming) -> str:
             "entity_id": folder(naming.entity.id),
             "display_id": folder(naming.entity.display_id or naming.entity.id),
         }
-    return template.format(**fields)
+    key = template.format(**fields)
+    return f"{_ORIGINALS}{key}" if key.lower().startswith(VARIANTS) else key
 
 
 def needs_entity(template: str) -> bool:
     """Whether only a media that hangs on an entity can have a key by this template."""
-    return any(f"{{{field}}}" in template for field in OF_ENTITIES)
+    return not OF_ENTITIES.isdisjoint(fields_of(template))
 
 
 def variants(media_id: uuid.UUID) -> str:
@@ -86,6 +88,17 @@ def variants(media_id: uuid.UUID) -> str:
 def variant(media_id: uuid.UUID, *, spec: str, name: str, extension: str) -> str:
     """The key of one variant: it holds the hash of what was asked for, so its bytes never change."""
     return f"{variants(media_id)}{spec}-{name}.{extension}"
+
+
+def rendering(media_id: uuid.UUID, *, made: str, extension: str) -> str:
+    """The key of a picture made on request; no row names it. `made` is the hash of what was asked for."""
+    return f"{variants(media_id)}render-{made}.{extension}"
+
+
+def rendering_of(key: str) -> uuid.UUID | None:
+    """The media whose rendering has this key; None for the keys of everything else."""
+    found = _RENDERING.fullmatch(key)
+    return uuid.UUID(found[1]) if found else None
 
 
 def slug(filename: str, limit: int = 50) -> str:

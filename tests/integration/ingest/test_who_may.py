@@ -71,6 +71,12 @@ TABLE: list[tuple[str, str, tuple[str, ...], int]] = [
     ("post", "post/1", ("owner", *GOVERN), 403),
     ("post", "post/absent", (), 404),
     ("board", "post/gone", (), 404),
+    # Whoever it is: a profile that everybody may hang media by is for entities of its types alone.
+    ("content", "persona/1", (), 422),
+    ("content", "post/absent", (), 422),
+    ("avatar", "post/1", (), 422),
+    ("cover", "sales_rep/1", (), 422),
+    ("entity", "property/1", (), 422),
 ]
 
 
@@ -103,3 +109,25 @@ async def test_every_profile_lets_in_whom_it_names_and_nobody_else() -> None:
                 taken += caller in may
         assert found == expected
         assert len(small.blobs.objects) == taken
+
+
+async def test_an_entity_that_is_told_behind_the_file_must_be_of_the_profiles_types_too() -> None:
+    async with running(known=KNOWN) as small, small.client() as http:
+        part = 'Content-Disposition: form-data; name="{}"'
+        fields = {"profile": "content", "entity_type": "persona", "entity_id": "1"}
+        pieces = [f'{part.format("file")}; filename="a.png"\r\n\r\n'.encode() + PNG]
+        pieces += [f"{part.format(name)}\r\n\r\n{value}".encode() for name, value in fields.items()]
+        body = b"".join(b"--x\r\n" + piece + b"\r\n" for piece in pieces) + b"--x--\r\n"
+        await small.bus.kv(topology.ENTITIES).put(
+            key("persona", "1"), msgspec.json.encode(Entity(type="persona", id="1", owners=("olga",)))
+        )
+        answer = await http.post(
+            "/v1/uploads", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        assert answer.status_code == 422
+        assert answer.json()["field"] == "entity_type"
+        assert (
+            answer.json()["detail"]
+            == "The profile 'content' is for media of content; entity_type is 'persona'."
+        )
+        assert await small.nothing_is_left()

@@ -1,10 +1,12 @@
 """The service from outside without any server: its settings and what it says of itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
 
+from services.catalog.settings import CatalogSettings
 from services.ingest.app import Outside, create_app
 from services.ingest.fields import NAMES
 from services.ingest.settings import IngestSettings
@@ -115,3 +117,13 @@ def test_the_librarys_limit_is_that_of_its_variable() -> None:
     settings = IngestSettings.from_env({**ENVIRONMENT, "MAX_FILE_SIZE": "20971520"})
     assert set(settings.profiles["library"].max_bytes.values()) == {20_971_520}
     assert settings.profiles["persona"].max_bytes["image"] == 10_485_760
+
+
+def test_a_fault_in_a_profile_stops_the_start_of_both_services_that_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.toml"
+    file.write_text('[mine]\nrecipe = "standard"\nkey = "{uuid"\nmax_bytes = { image = 1 }\n')
+    for settings in (IngestSettings, CatalogSettings):
+        with pytest.raises(
+            SettingsError, match=r"Profile 'mine' in .*profiles\.toml: the key '{uuid' is none"
+        ):
+            settings.from_env(ENVIRONMENT | {"TRIPOD_PROFILES": str(file)})

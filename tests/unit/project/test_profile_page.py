@@ -8,7 +8,7 @@ import msgspec
 from shared import profiles
 from shared.profiles import Profile
 from shared.slots import Slot
-from shared.storage.keys import FIELDS
+from shared.storage.key_templates import FIELDS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "profiles.md").read_text()
 
