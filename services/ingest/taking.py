@@ -76,6 +76,7 @@ async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity
 async def _check_entity(ingest: Ingest, caller: Caller, options: Options, profile: Profile) -> Entity | None:
     if options.entity is None:
         return None
+    rules.check_hung_on(options.entity, profile, options.profile)
     if options.within is not None:
         return await rules.check_part(ingest.entities, caller, options.entity, options.within, profile)
     return await rules.check_entity(ingest.entities, caller, options.entity, profile)
