@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -37,19 +38,21 @@ def sign(
     *,
     seconds: int | None = None,
     disposition: str = "",
+    parameters: Mapping[str, str] | None = None,
     now: float | None = None,
 ) -> tuple[str, int]:
-    """The path with its signature, and its expiry as Unix seconds. `path` is unescaped and has no query.
+    """The path with its signature, and its expiry as Unix seconds. `path` is unescaped and has no query; `parameters`
+    go into it.
 
-    Method, path, expiry and disposition are under the signature; GET covers HEAD.
+    Method, path, expiry, disposition and all parameters are under the signature; GET covers HEAD.
     """
     moment = time.time() if now is None else now
     lifetime = settings.seconds if seconds is None else seconds
     expires = -(-int(moment + lifetime) // settings.window) * settings.window
-    query = {"expires": str(expires)}
+    query = {**(parameters or {}), "expires": str(expires)}
     if disposition:
         query["disposition"] = disposition
-    query["signature"] = _signature(settings, path, expires, disposition)
+    query["signature"] = _signature(settings, path, expires, disposition, parameters)
     return f"{quote(path)}?{urlencode(query)}", expires
 
 
@@ -60,6 +63,7 @@ def check(
     expires: str,
     disposition: str,
     signature: str,
+    parameters: Mapping[str, str] | None = None,
     now: float | None = None,
 ) -> None:
     """Return when the link holds. Raises Forbidden when it was changed or has expired."""
@@ -67,13 +71,17 @@ def check(
     until = int(expires) if expires.isascii() and expires.isdigit() and len(expires) < 13 else 0
     if str(until) != expires:  # one link has one way to be written
         raise Forbidden(_NOT_VALID)
-    expected = _signature(settings, path, until, disposition)
+    expected = _signature(settings, path, until, disposition, parameters)
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise Forbidden(_NOT_VALID)
     if moment > until:
         raise Forbidden("This link has expired; ask for a new one.")
 
 
-def _signature(settings: LinkSettings, path: str, expires: int, disposition: str) -> str:
-    text = "\n".join(("GET", path, str(expires), disposition))
+def _signature(
+    settings: LinkSettings, path: str, expires: int, disposition: str, parameters: Mapping[str, str] | None
+) -> str:
+    # Without parameters there is no line of them, as in links that were made before there were any.
+    query = (urlencode(sorted(parameters.items())),) if parameters else ()
+    text = "\n".join(("GET", path, str(expires), disposition, *query))
     return hmac.new(settings.secret.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -148,12 +148,14 @@ def orphans(census: Census) -> Iterator[Finding]:
 
 
 def named(census: Census) -> set[str]:
-    """Every key that a row names, or should: the newest result of its media names it."""
+    """Every key that a row names, or should: the newest result of its media names it. No row names a rendering; it
+    belongs to its media as long as that is there."""
     keys_of_rows = {row.key for row in census.rows.values()}
     keys_of_files = {file.key for row in census.rows.values() for file in row.variants}
     told = census.story.derived
     due = {file.key for media_id in census.rows.keys() & told.keys() for file in told[media_id].variants}
-    return keys_of_rows | keys_of_files | due
+    rendered = {key for key in census.objects if keys.rendering_of(key) in census.rows}
+    return keys_of_rows | keys_of_files | due | rendered
 
 
 def intents(census: Census) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from services.catalog.census import Census, Tell
 from services.catalog.checks import Finding, finding_of
 from services.catalog.revealing import revealing
 from shared.errors import Unavailable
+from shared.storage import keys
 from shared.storage.blobs import BlobMissing, Blobs
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ async def read_originals(
 
 async def read_variants(census: Census, blobs: Blobs, tell: Tell) -> AsyncIterator[Finding]:
     """I2 and I8: the bytes of every variant are those that were told, where a digest was, and none carries metadata
-    of the camera, the place or the owner. Reads all of them."""
+    of the camera, the place or the owner; nor does any rendering. Reads all of them."""
     count = 0
     for row in census.rows.values():
         for file in row.variants:
@@ -60,6 +61,22 @@ async def read_variants(census: Census, blobs: Blobs, tell: Tell) -> AsyncIterat
                 yield finding_of("revealing", row.id, f"{file.name} carries {', '.join(found)}")
             count += 1
         tell("variants read", count)
+    async for finding in _read_renderings(census, blobs):
+        yield finding
+
+
+async def _read_renderings(census: Census, blobs: Blobs) -> AsyncIterator[Finding]:
+    for key in sorted(census.objects):
+        media_id = keys.rendering_of(key)
+        if media_id is None or media_id not in census.rows:
+            continue
+        try:
+            body = await _read(blobs, key, _whole)
+        except Unreadable as error:
+            yield finding_of("unreadable", media_id, f"{key}: {error}")
+        else:
+            if found := revealing(body):
+                yield finding_of("revealing", media_id, f"{key} carries {', '.join(found)}")
 
 
 async def _read(blobs: Blobs, key: str, take: Callable[[AsyncIterator[bytes]], Awaitable[T]]) -> T:

@@ -49,12 +49,14 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How it is asked for; `until` is the end of a signed link in Unix seconds."""
+    """How it is asked for; `until` is the end of a signed link in Unix seconds. `vary` names the header by which the
+    answer was chosen."""
 
     conditions: Conditions
     disposition: Disposition | None = None
     version: str | None = None
     until: int | None = None
+    vary: str | None = None
 
 
 def original(found: Deliverable) -> File:
@@ -96,7 +98,9 @@ def variant_filename(filename: str, ref: VariantRef) -> str:
 
 def headers(file: File, asked: Asked) -> dict[str, str]:
     """What every answer about a file carries, also 304."""
+    varying = {"Vary": asked.vary} if asked.vary else {}
     return {
+        **varying,
         "ETag": file.etag,
         "Last-Modified": http_date(file.modified),
         "Cache-Control": cache_control(file, asked),

@@ -57,6 +57,21 @@ class FileOperation(Operation):
         with_headers(self, {"Retry-After": header("While the variant is being made.")}, 404)
 
 
+@dataclass
+class RenderOperation(FileOperation):
+    """GET or HEAD of a picture whose format may be chosen by Accept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        accept = "Where the format is `auto`: whether `image/webp` is named in it."
+        schema = Schema(type=OpenAPIType.STRING)
+        self.parameters = [
+            *(self.parameters or ()),
+            Parameter(name="Accept", param_in="header", description=accept, schema=schema),
+        ]
+        with_headers(self, {"Vary": header("`Accept`, where the format was chosen by it.")}, 200, 206, 304)
+
+
 def file(media_type: str) -> dict[int, ResponseSpec]:
     """The answers that hold bytes of this kind, whole and in part."""
     return {

@@ -25,7 +25,7 @@ from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.messages import MediaProcessed, MediaUploaded
 from shared.storage.blobs import Blobs
-from shared.storage.keys import VARIANTS
+from shared.storage.keys import VARIANTS, rendering_of
 
 log = structlog.get_logger()
 
@@ -132,6 +132,8 @@ async def _unnamed(database: Database, keys: Sequence[str]) -> list[str]:
         if rest:
             # Keys without an id; there is no index for them, so one question for many.
             named |= set(await connection.scalars(select(media.c.key).where(media.c.key.in_(rest))))
+    there = {row.id for row in found}
+    named |= {key for key in keys if rendering_of(key) in there}
     busy = {row.id for row in found if row.status == "processing"}
     return [key for key in keys if key not in named and not (key.startswith(VARIANTS) and busy & ids_in(key))]
 

@@ -277,6 +277,8 @@ class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     made_at: datetime | None
     variants: tuple[VariantRef, ...]
+    error_code: str | None = None
+    error_detail: str | None = None
 
 
 async def deliverable(connection: AsyncConnection, caller: Caller | None, media_id: uuid.UUID) -> Deliverable:
@@ -299,6 +301,8 @@ async def deliverable(connection: AsyncConnection, caller: Caller | None, media_
         created_at=row["created_at"],
         made_at=row["derived_at"],
         variants=tuple(VariantRef(**ref) for ref in row["variants"] or ()),
+        error_code=row["error_code"],
+        error_detail=row["error_detail"],
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.fields import TAG_CHARS, TAGS, TEXT_CHARS
 from shared.media import Media
 from shared.names import MAX_BYTES
+from shared.rendering import Options
 
 CountKind: TypeAlias = Literal["exact", "capped", "estimated"]
 Sort: TypeAlias = Literal["-created_at", "created_at"]
@@ -84,10 +85,11 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """For how many seconds, for which variant (the original without), and how a browser is to take it."""
+    """For how many seconds, for which variant or rendering (the original without), and how a browser is to take it."""
 
     seconds: Annotated[int, Meta(ge=1, le=7 * 24 * 3600)] | None = None
     variant: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    render: Options | None = None
     disposition: Disposition | None = None
 
 

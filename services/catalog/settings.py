@@ -12,6 +12,8 @@ from shared.events.jetstream import BusSettings
 from shared.http import HttpSettings
 from shared.links import LinkSettings
 from shared.log import LogSettings
+from shared.presets import Presets
+from shared.presets import load as load_presets
 from shared.profiles import Profiles
 from shared.profiles import load as load_profiles
 from shared.storage.s3 import S3Settings
@@ -20,10 +22,10 @@ from shared.storage.s3 import S3Settings
 class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one catalog process. Times in seconds.
 
-    `profiles`: what becomes of their media when an entity goes. `variant_wait`: how long a request waits for a
-    variant that is being made. `stale`: after how long without a result a media is announced again. `janitor`:
-    between two rounds that erase what no row names; 0 is never. `failed_days`: after how many days a media of the
-    mediafiles API that failed is deleted; 0 is never.
+    `profiles`: what becomes of their media when an entity goes. `presets`: pictures on request, by name.
+    `variant_wait`: how long a request waits for a variant or a picture that is being made. `stale`: after how long
+    without a result a media is announced again. `janitor`: between two rounds that erase what no row names; 0 is
+    never. `failed_days`: after how many days a media of the mediafiles API that failed is deleted; 0 is never.
     """
 
     http: HttpSettings
@@ -34,6 +36,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     store: S3Settings
     database: DatabaseSettings
     profiles: Profiles = msgspec.field(default_factory=lambda: load_profiles(Env({})))
+    presets: Presets = msgspec.field(default_factory=lambda: load_presets(Env({})))
     dialects: DialectSettings = DialectSettings()
     variant_wait: float = 10
     stale: float = 900
@@ -64,6 +67,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             store=S3Settings.from_env(env),
             database=DatabaseSettings.from_env(env),
             profiles=load_profiles(env),
+            presets=load_presets(env),
             dialects=DialectSettings.from_env(env),
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),

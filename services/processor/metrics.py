@@ -15,6 +15,9 @@ class JobMetrics:
         self._jobs = Counter(
             "tripod_jobs_total", "Files processed", ("media_type", "code"), registry=registry
         )
+        self._renderings = Counter(
+            "tripod_renderings_total", "Pictures made on request", ("code",), registry=registry
+        )
         self._steps = Histogram(
             "tripod_job_step_seconds", "Time per step", ("step",), registry=registry, buckets=_SECONDS
         )
@@ -28,6 +31,9 @@ class JobMetrics:
     def note_child(self, outcome: Outcome) -> None:
         self._cpu.observe(outcome.cpu_milliseconds / 1000)
         self._peak.observe(outcome.peak_kib * 1024)
+
+    def note_rendering(self, code: str) -> None:
+        self._renderings.labels(code).inc()
 
     def note_job(self, media_type: str, code: str, timings: dict[str, float]) -> None:
         """`timings` in milliseconds per step."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from litestar import HttpMethod, Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import delivery, openapi, queries
 from services.catalog.conditions import Conditions
@@ -22,9 +24,9 @@ from services.catalog.queries import Deliverable
 from services.catalog.routes.common import NOT_MODIFIED, TAG_FILES, media_id_of, problems
 from services.catalog.schemas import Disposition, Link, LinkRequest
 from services.catalog.settings import CatalogSettings
-from shared import links
+from shared import links, presets
 from shared.auth import Caller
-from shared.errors import NotFound
+from shared.errors import Forbidden, Invalid, NotFound
 from shared.ids import public_id
 from shared.openapi import PUBLIC
 
@@ -133,7 +135,7 @@ async def deliver(
     "/media/{ref:str}/links",
     tags=[TAG_FILES],
     summary="A link that works without a token",
-    responses=problems(401, 404, 413, 422),
+    responses=problems(401, 403, 404, 413, 422),
 )
 async def make_link(
     ref: FromPath[str],
@@ -143,18 +145,50 @@ async def make_link(
     settings: NamedDependency[CatalogSettings],
 ) -> Response[Link]:
     """For `<img>` and `<video>`: the right to this one address, for an hour unless asked otherwise. The end is rounded
-    up, so that one file has one URL for a while and caches work."""
+    up, so that one file has one URL for a while and caches work. With `render`: to a picture on request, of sides and
+    format that who may change the media chooses, or by a preset."""
     media_id = media_id_of(ref)
     async with database.reading() as connection:
         found = await queries.deliverable(connection, caller, media_id)
-    path = original_path(media_id)
+        if data.render is not None:
+            await check_render(connection, caller, found, data, settings)
+    path = f"/v1/media/{media_id}/render" if data.render is not None else original_path(media_id)
     if data.variant is not None:
         path = variant_path(media_id, data.variant)
         if delivery.variant(found, data.variant) is None and found.status != "processing":
             raise no_variant(found, data.variant)
-    signed, until = links.sign(settings.links, path, seconds=data.seconds, disposition=data.disposition or "")
+    signed, until = links.sign(
+        settings.links,
+        path,
+        seconds=data.seconds,
+        disposition=data.disposition or "",
+        parameters=data.render.query if data.render is not None else None,
+    )
     url = f"{settings.http.base_url}{signed}"
     return Response(Link(url=url, expires_at=datetime.fromtimestamp(until, UTC)), headers={"Location": url})
+
+
+async def check_render(
+    connection: AsyncConnection,
+    caller: Caller,
+    found: Deliverable,
+    data: LinkRequest,
+    settings: CatalogSettings,
+) -> None:
+    """Raises Invalid, and Forbidden for free sizes of a media that the caller may not change: each is kept."""
+    asked = data.render
+    if asked is None:
+        return
+    if data.variant is not None:
+        raise Invalid("variant and render are both given; a link leads to one of them.", field="render")
+    asked.check()
+    if asked.preset is not None:
+        presets.find(settings.presets, asked.preset)
+    elif not (await queries.readable_row(connection, caller, found.id))["may_change"]:
+        raise Forbidden(
+            f"Only who may change {public_id(found.id)} may ask for sides, fit, format and q of their own; "
+            f"a preset is allowed: {', '.join(sorted(settings.presets))}."
+        )
 
 
 def original_path(media_id: uuid.UUID) -> str:
@@ -168,13 +202,24 @@ def variant_path(media_id: uuid.UUID, name: str) -> str:
 
 
 def check_link(
-    settings: CatalogSettings, path: str, expires: str | None, disposition: str | None, signature: str | None
+    settings: CatalogSettings,
+    path: str,
+    expires: str | None,
+    disposition: str | None,
+    signature: str | None,
+    *,
+    parameters: Mapping[str, str] | None = None,
 ) -> int | None:
     """The end of a link that holds, None where there is no link. Raises Forbidden for one that does not hold."""
     if signature is None:
         return None
     links.check(
-        settings.links, path, expires=expires or "", disposition=disposition or "", signature=signature
+        settings.links,
+        path,
+        expires=expires or "",
+        disposition=disposition or "",
+        signature=signature,
+        parameters=parameters,
     )
     return int(expires or 0)
 

@@ -62,3 +62,21 @@ def test_a_link_opens_only_its_own_path_and_only_with_our_secret() -> None:
         links.check(SETTINGS, "/v1/media/0191/download", **query(url), now=NOW)
     with pytest.raises(Forbidden):
         links.check(links.LinkSettings(secret="other" * 8), PATH, **query(url), now=NOW)
+
+
+def test_every_parameter_is_under_the_signature_and_a_link_without_any_is_as_ever() -> None:
+    asked = {"w": "320", "format": "auto"}
+    url, _ = links.sign(SETTINGS, PATH, parameters=asked, now=NOW)
+    assert url.startswith(f"{PATH}?w=320&format=auto&expires=")
+    links.check(SETTINGS, PATH, **query(url), parameters=dict(reversed(asked.items())), now=NOW)
+    for changed in (
+        {},
+        {"w": "320"},
+        {"w": "321", "format": "auto"},
+        {**asked, "q": "1"},
+        {"w": "320&format=auto"},
+    ):
+        with pytest.raises(Forbidden, match="not valid"):
+            links.check(SETTINGS, PATH, **query(url), parameters=changed, now=NOW)
+    plain, _ = links.sign(SETTINGS, PATH, now=NOW)
+    assert links.sign(SETTINGS, PATH, parameters={}, now=NOW)[0] == plain

@@ -1,0 +1,219 @@
+"""Renderings as the catalog sees them: who may ask for which, which object is meant, and one request for each."""
+
+import asyncio
+import mimetypes
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from services.catalog import queries
+from services.catalog.conditions import quoted
+from services.catalog.database import Database
+from services.catalog.delivery import File
+from services.catalog.live import Feed
+from services.catalog.queries import Deliverable, absent
+from shared import presets, trace
+from shared.auth import Caller
+from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from shared.events import rendering as wire
+from shared.events import topology
+from shared.events.bus import Bus, NoAnswer
+from shared.events.rendering import NotRendered, RenderRequest
+from shared.formats import BY_MIME
+from shared.ids import public_id
+from shared.presets import Presets
+from shared.rendering import EXTENSIONS, Options, Rendering, mime_type_of, rendering
+from shared.storage import keys
+from shared.storage.blobs import BlobInfo, Blobs
+from shared.storage.unreferenced import ask_to_erase
+
+log = structlog.get_logger()
+
+ANSWER_SECONDS = 120.0  # for one picture, its turn among others included; callers are not kept as long
+MOST_UNDER_WAY = 64
+_LOOK_SECONDS = 1.0
+_ZERO = re.compile(r"q\s*=\s*0(?:\.0*)?")
+_STORED_ONLY = "image/svg+xml"
+
+
+def require_right(options: Options, caller: Caller) -> None:
+    """Raises Unauthenticated and Forbidden where there is no signature: whoever may read a media may ask for presets,
+    of which there are few, but not fill the store with sizes of their own."""
+    if caller.sub is None:
+        raise Unauthenticated("A rendering needs a token or a signed link.")
+    if options.preset is None:
+        raise Forbidden(
+            "Sides, fit, format and q of one's own need a signed link, see POST /v1/media/{ref}/links; "
+            "with a token alone a preset is allowed."
+        )
+
+
+def accepts_webp(accept: str | None) -> bool:
+    """Whether an Accept field names WebP. `*/*` is no promise: those who show it nowhere else send that as well."""
+    for part in (accept or "").lower().split(","):
+        kind, *parameters = (each.strip() for each in part.split(";"))
+        if kind == "image/webp":
+            return not any(_ZERO.fullmatch(each) for each in parameters)
+    return False
+
+
+def meant(options: Options, known: Presets, *, mime_type: str, accept: str | None) -> tuple[Rendering, bool]:
+    """What is to be made, and whether another Accept would make it another. Raises Invalid."""
+    asked = presets.find(known, options.preset) if options.preset is not None else options
+    found = rendering(asked, mime_type=mime_type, accepts_webp=accepts_webp(accept))
+    return found, asked.format in {None, "auto"}
+
+
+async def original_of(
+    database: Database, feed: Feed, caller: Caller | None, media_id: uuid.UUID, *, wait: float
+) -> Deliverable:
+    """The media of which a picture can be made. A new one is waited for: what cannot be decoded is to fail once, in its
+    own job. Raises NotFound, then with Retry-After; Conflict for one that has failed; Invalid for what is no picture.
+    """
+    deadline = time.monotonic() + wait
+    with feed.watching(media_id) as news:
+        while True:
+            news.clear()
+            async with database.reading() as connection:
+                found = await queries.deliverable(connection, caller, media_id)
+            if found.status != "processing" or found.made_at is not None:
+                _require_picture(found)
+                return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NotFound(f"{public_id(media_id)} is not processed yet.", retry_after=2)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), min(left, _LOOK_SECONDS))
+
+
+def _require_picture(found: Deliverable) -> None:
+    known = BY_MIME.get(found.mime_type)
+    if known is None or known.media_type != "image" or found.mime_type == _STORED_ONLY:
+        raise Invalid(
+            f"{public_id(found.id)} is {found.mime_type}; only pictures other than SVG are rendered.",
+            field="ref",
+        )
+    if found.status == "failed":
+        raise Conflict(
+            f"Nothing can be made of {public_id(found.id)}: {found.error_detail or 'its processing has failed.'}",
+            reason=found.error_code,
+        )
+
+
+def file_of(found: Deliverable, made: Rendering, info: BlobInfo) -> File:
+    """As it is handed out. The ETag is that of its bytes: what was erased and made again may differ."""
+    extension = info.key.rsplit(".", 1)[-1]
+    mime_type = next(mime_type_of(f) for f in made.formats if EXTENSIONS[f] == extension)
+    stem = found.filename.rsplit(".", 1)[0] if "." in found.filename[1:] else found.filename
+    return File(
+        key=info.key,
+        size=info.size,
+        mime_type=mime_type,
+        filename=f"{stem}-{made.width}x{made.height}{mimetypes.guess_extension(mime_type) or ''}",
+        etag=quoted(info.etag),
+        version=made.hash,
+        modified=info.modified,
+        shown="inline",
+        is_public=found.is_public,
+    )
+
+
+class Renderings:
+    """Asks processors, once for each picture however many callers of this process want it: they wait together, and
+    what they no longer wait for is made all the same."""
+
+    def __init__(self, database: Database, bus: Bus, blobs: Blobs) -> None:
+        self._database = database
+        self._bus = bus
+        self._blobs = blobs
+        self._under_way: dict[str, asyncio.Task[BlobInfo]] = {}
+
+    async def get(self, found: Deliverable, made: Rendering, *, wait: float) -> BlobInfo:
+        """The object, made where it is not there. Raises Unavailable where that takes longer than `wait` seconds or
+        nobody does it, Invalid where it cannot be made."""
+        there = await self._there(found.id, made)
+        if there is not None:
+            return there
+        name = f"{found.id}.{made.hash}"
+        task = self._under_way.get(name)
+        if task is None:
+            if len(self._under_way) >= MOST_UNDER_WAY:
+                raise Unavailable("Too many pictures are being made just now; try again soon.", retry_after=2)
+            task = asyncio.create_task(self._make(found, made), name=f"rendering {name}")
+            self._under_way[name] = task
+            task.add_done_callback(self._forgetting(name))
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), wait)
+        except TimeoutError:
+            raise Unavailable("The picture is being made; try again soon.", retry_after=2) from None
+
+    async def close(self) -> None:
+        """Wait for nothing any more."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forgetting(self, name: str) -> Callable[["asyncio.Task[BlobInfo]"], None]:
+        def forget(task: "asyncio.Task[BlobInfo]") -> None:
+            del self._under_way[name]
+            # Nobody may be waiting any more, who would look at it.
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.info("rendering.not_made", rendering=name, reason=str(error))
+
+        return forget
+
+    async def _there(self, media_id: uuid.UUID, made: Rendering) -> BlobInfo | None:
+        for format_ in made.formats:
+            info = await self._blobs.head(
+                keys.rendering(media_id, made=made.hash, extension=EXTENSIONS[format_])
+            )
+            if info is not None:
+                return info
+        return None
+
+    async def _make(self, found: Deliverable, made: Rendering) -> BlobInfo:
+        answer = await self._ask(
+            RenderRequest(id=found.id, key=found.key, mime_type=found.mime_type, rendering=made)
+        )
+        if isinstance(answer, NotRendered):
+            if answer.retryable:
+                raise Unavailable(answer.detail, retry_after=2)
+            raise Invalid(answer.detail, reason=answer.code)
+        await self._still_wanted(found.id, answer.key)
+        info = await self._blobs.head(answer.key)
+        if info is None:
+            raise Unavailable("The picture was made and has been erased since; ask again.", retry_after=1)
+        return info
+
+    async def _ask(self, request: RenderRequest) -> wire.RenderAnswer:
+        current = trace.traceparent()
+        headers = {trace.HEADER: current} if current else None
+        try:
+            data = await self._bus.request(
+                topology.PROCESSOR_RENDER, wire.encode(request), timeout=ANSWER_SECONDS, headers=headers
+            )
+            return wire.read_answer(data)
+        except NoAnswer as error:
+            raise Unavailable("No processor is there to make the picture.", retry_after=5) from error
+        except msgspec.MsgspecError as error:
+            raise Unavailable("The processor's answer cannot be read.", retry_after=5) from error
+
+    async def _still_wanted(self, media_id: uuid.UUID, key: str) -> None:
+        """A picture of a media that was deleted meanwhile is erased again. Raises NotFound."""
+        async with self._database.reading() as connection:
+            try:
+                await queries.deliverable(connection, None, media_id)
+            except NotFound:
+                pass
+            else:
+                return
+        with suppress(NoAnswer):  # then the janitor finds it
+            await ask_to_erase(self._bus, topology.PROCESSOR_ERASE, [key])
+        log.info("rendering.came_late", media_id=str(media_id), key=key)
+        raise absent(str(media_id))

@@ -1,0 +1,97 @@
+"""Pictures on request: any size and format of a media, made once and kept."""
+
+import uuid
+from typing import Annotated, Any
+
+from litestar import HttpMethod, Request, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.types import ASGIApp
+
+from services.catalog import openapi, render
+from services.catalog.delivery import Asked, Delivery
+from services.catalog.routes.common import NOT_MODIFIED, TAG_FILES, media_id_of, problems
+from services.catalog.routes.files import Expires, Signature, check_link, conditions_of
+from services.catalog.schemas import Disposition
+from services.catalog.settings import CatalogSettings
+from shared.auth import Caller
+from shared.openapi import PUBLIC
+from shared.recipes import Fit
+from shared.rendering import MOST_SIDE, Options
+from shared.rendering import Asked as AskedFormat
+
+_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
+_W = "Width in pixels. Nothing is enlarged."
+_H = "Height in pixels."
+_FIT = "`inside` (the default) keeps the whole picture, `cover` fills w x h, `square` a square of w."
+_FORMAT = (
+    "`auto` (the default): WebP where Accept names it, else JPEG, or PNG where something shines through."
+)
+_Q = "Quality: 85 for JPEG, 80 for WebP and 60 for AVIF unless given; PNG has none."
+_PRESET = "A rendering by name, in place of all others."
+
+
+@route(
+    "/media/{ref:str}/render",
+    http_method=_METHODS,
+    tags=[TAG_FILES],
+    summary="A picture on request",
+    operation_class=openapi.RenderOperation,
+    security=PUBLIC,
+    responses={
+        **openapi.file("image/*"),
+        **NOT_MODIFIED,
+        **problems(401, 403, 404, 409, 412, 416, 422),
+    },
+)
+async def rendered(
+    ref: FromPath[str],
+    *,
+    request: Request[Any, Any, Any],
+    optional_caller: NamedDependency[Caller],
+    settings: NamedDependency[CatalogSettings],
+    w: Annotated[int | None, QueryParameter(ge=1, le=MOST_SIDE, description=_W)] = None,
+    h: Annotated[int | None, QueryParameter(ge=1, le=MOST_SIDE, description=_H)] = None,
+    fit: Annotated[Fit | None, QueryParameter(description=_FIT)] = None,
+    format_: Annotated[AskedFormat | None, QueryParameter(name="format", description=_FORMAT)] = None,
+    q: Annotated[int | None, QueryParameter(ge=1, le=100, description=_Q)] = None,
+    preset: Annotated[str | None, QueryParameter(min_length=1, max_length=32, description=_PRESET)] = None,
+    disposition: FromQuery[Disposition | None] = None,
+    expires: Expires = None,
+    signature: Signature = None,
+) -> ASGIApp:
+    """Made by a processor when it is first asked for, and kept. By a signed link, or a preset with a token of somebody
+    who may read the media. While it is being made the answer waits for some seconds, then it is 503 with
+    Retry-After."""
+    media_id = media_id_of(ref)
+    options = Options(w=w, h=h, fit=fit, format=format_, q=q, preset=preset)
+    until = check_link(
+        settings, render_path(media_id), expires, disposition, signature, parameters=options.query
+    )
+    options.check()
+    parts = request.app.state
+    wait = settings.variant_wait
+    caller = None if until else optional_caller
+    found = await render.original_of(parts["database"], parts["feed"], caller, media_id, wait=wait)
+    if not until:
+        render.require_right(options, optional_caller)
+    made, varies = render.meant(
+        options, settings.presets, mime_type=found.mime_type, accept=request.headers.get("accept")
+    )
+    info = await parts["renderings"].get(found, made, wait=wait)
+    parts["metrics"].bytes_asked.labels("rendering").inc()
+    asked = Asked(
+        conditions=conditions_of(request),
+        disposition=disposition,
+        until=until,
+        vary="Accept" if varies else None,
+    )
+    return Delivery(parts["blobs"], render.file_of(found, made, info), asked)
+
+
+def render_path(media_id: uuid.UUID) -> str:
+    """What a link to a rendering signs, beside its parameters."""
+    return f"/v1/media/{media_id}/render"
+
+
+HANDLERS = (rendered,)
