@@ -18,6 +18,7 @@ VARIANT, ENTITY, LOOKUP = (
     "/v1/entities/{entity_type}/{entity_id}",
     "/v1/media/lookup",
 )
+SEARCH = "/v1/media/search"
 CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "/v1/media", "/v1/media?limit=1", {}, 200),
     ("GET", "/v1/media", "/v1/media?limit=0", {}, 422),
@@ -25,6 +26,9 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", LOOKUP, "/v1/media/lookup", {"json": {"type": "post", "ids": ["1"]}}, 200),
     ("POST", LOOKUP, "/v1/media/lookup", {"json": {"type": "post", "ids": []}}, 422),
     ("POST", LOOKUP, "/v1/media/lookup", {"content": b" " * 1_048_577}, 413),
+    ("POST", SEARCH, "/v1/media/search", {"json": {}}, 200),
+    ("POST", SEARCH, "/v1/media/search", {"json": {"filter": {"field": "size"}}}, 422),
+    ("POST", SEARCH, "/v1/media/search", {"content": b" " * 1_048_577}, 413),
     ("GET", MEDIA, "/v1/media/ID", {}, 200),
     ("GET", MEDIA, "/v1/media/ID", {"headers": {"If-None-Match": "*"}}, 304),
     ("GET", MEDIA, "/v1/media/ABSENT", {}, 404),
