@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from shared.events.messages import EntityLink, MediaType, MediaUploaded, VariantRef
+from shared.events.messages import Colour, EntityLink, MediaType, MediaUploaded, VariantRef
 from shared.ids import public_id
 
 Status: TypeAlias = Literal["uploading", "processing", "ready", "failed"]
@@ -57,6 +57,9 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     taken_at: str | None = None
     phash: str | None = None
     dhash: str | None = None
+    ahash: str | None = None
+    colour_hash: str | None = None
+    colours: tuple[Colour, ...] = ()
     placeholder: str | None = None
     timings: dict[str, float] = {}
     warnings: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ metadata = MetaData(
 
 _EMPTY_LIST = text("'{}'")
 _EMPTY_OBJECT = text("'{}'::jsonb")
+_EMPTY_JSON_LIST = text("'[]'::jsonb")
 _ZERO = text("0")
 _FALSE = text("false")
 
@@ -99,6 +100,9 @@ media = Table(
     Column("taken_at", Text),  # the camera's clock, mostly without a zone: a text, not a moment
     Column("phash", BigInteger),
     Column("dhash", BigInteger),
+    Column("ahash", BigInteger),
+    Column("colour_hash", Text),
+    Column("colours", JSONB, nullable=False, server_default=_EMPTY_JSON_LIST),
     Column("degenerate", Boolean, nullable=False, server_default=_FALSE),
     Column("placeholder", Text),
     Column("timings", JSONB, nullable=False, server_default=_EMPTY_OBJECT),

@@ -14,7 +14,7 @@ from services.catalog.hashes import to_hex
 from services.catalog.models import media, variants
 from shared.auth import Caller
 from shared.dialects.view import View
-from shared.events.messages import EntityLink, VariantRef
+from shared.events.messages import Colour, EntityLink, VariantRef
 from shared.ids import public_id
 from shared.media import Media, MediaError, media_url, show_variants
 
@@ -81,6 +81,9 @@ def show(row: Record, base_url: str) -> Media:
         taken_at=row["taken_at"],
         phash=to_hex(row["phash"]),
         dhash=to_hex(row["dhash"]),
+        ahash=to_hex(row["ahash"]),
+        colour_hash=row["colour_hash"],
+        colours=tuple(Colour(**found) for found in row["colours"]),
         placeholder=row["placeholder"],
         timings=row["timings"],
         warnings=tuple(row["warnings"]),

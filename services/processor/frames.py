@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from services.processor.failures import Failure
-from shared.events.messages import PictureLimits
+from shared.events.messages import Colour, PictureLimits
 from shared.recipes import Recipe
 from shared.rendering import Rendering
 
@@ -83,6 +83,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     taken_at: str | None
     phash: str
     dhash: str
+    ahash: str | None = None
+    colour_hash: str | None = None
+    colours: tuple[Colour, ...] = ()
     degenerate: bool
     placeholder: str
     variants: tuple[Variant, ...]

@@ -7,14 +7,18 @@ from services.processor.embedded import Embedded
 from services.processor.frames import Job, Variant
 from services.processor.ladder import Ladder
 from services.processor.vips import Image
+from shared.events.messages import Colour
 
 
 @dataclass(slots=True)
 class Fingerprint:
-    """What makes a picture findable: 16 hex digits each, and whether it has too little to go by."""
+    """What makes a picture findable: 16 hex digits each (11 of colours), and whether it has too little to go by."""
 
     phash: str
     dhash: str
+    ahash: str
+    colour_hash: str
+    colours: tuple[Colour, ...]
     degenerate: bool
     placeholder: str
 

@@ -45,6 +45,13 @@ class PictureLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_pixels: int = 100_000_000
 
 
+class Colour(msgspec.Struct, frozen=True, kw_only=True):
+    """A colour of a picture as `#rrggbb` in sRGB, and which share of the picture it makes up, from 0 to 1."""
+
+    hex: str
+    share: float
+
+
 class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     """The original is in the object store under `key`. All that the upload said is here. `limits`: what a picture
     must keep to, for the processor to see to; its sides may not have been known before it was decoded."""
@@ -103,6 +110,9 @@ class MediaProcessed(msgspec.Struct, frozen=True, kw_only=True):
     taken_at: str | None = None
     phash: str | None = None
     dhash: str | None = None
+    ahash: str | None = None
+    colour_hash: str | None = None
+    colours: tuple[Colour, ...] = ()
     degenerate: bool = False
     placeholder: str | None = None
     variants: tuple[VariantRef, ...] = ()

@@ -5,27 +5,39 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from services.processor.ladder import Ladder
+from services.processor.steps.colours import dominant_colours
 from services.processor.steps.decode import FINGERPRINT_SIDE
 from services.processor.steps.placeholder import placeholder
 from services.processor.vips import Image
 from services.processor.work import Fingerprint, Work
 from shared.recipes import WHITE
 
+_COLOUR_SIDE = 64
 # ThumbHash keeps at most 7 x 7 frequencies, so 32 pixels hold all that it can say.
 _PLACEHOLDER_SIDE = 32
-# Below these the hashes are made of noise and would match anything.
+# What phash looks at: the 8 x 8 lowest frequencies of 32 x 32 grey pixels.
+_HASH_SIDE = 32
+_WAVES = np.cos(np.pi / _HASH_SIDE * np.outer(np.arange(8), np.arange(_HASH_SIDE) + 0.5))
+# Below these a hash is made of noise and would match anything.
 _LEAST_SIDE = 16
-_LEAST_DEVIATION = 2.0  # of 256 grey levels
+_LEAST_BITS = 32  # of 64; photos have 58 and more, gradients and single shapes 5 to 20
+_NOISE = 64.0  # how far rounding and JPEG move a frequency: it sums 1,024 pixels times 4
 
 
 def fingerprint(work: Work) -> None:
     """Fill in `fingerprint`. The hashes see the picture on white, so that format and transparency do not matter."""
-    small = to_pillow(_within(work.ladder.on(WHITE), FINGERPRINT_SIDE))
+    opaque = work.ladder.on(WHITE)
+    grey = to_pillow(_within(opaque, FINGERPRINT_SIDE)).convert("L")
+    squeezed = grey.resize((_HASH_SIDE, _HASH_SIDE), PillowImage.Resampling.LANCZOS)
+    coloured = to_pillow(_within(opaque, _COLOUR_SIDE)).convert("RGB")
     tiny = to_pillow(_within(work.ladder, _PLACEHOLDER_SIDE)).convert("RGBA")
     work.fingerprint = Fingerprint(
-        phash=str(imagehash.phash(small)),
-        dhash=str(imagehash.dhash(small)),
-        degenerate=is_degenerate(small, work.width, work.height),
+        phash=str(imagehash.phash(squeezed)),
+        dhash=str(imagehash.dhash(grey)),
+        ahash=str(imagehash.average_hash(grey)),
+        colour_hash=str(imagehash.colorhash(coloured)),
+        colours=dominant_colours(np.asarray(to_pillow(_within(work.ladder, _COLOUR_SIDE)).convert("RGBA"))),
+        degenerate=min(work.width, work.height) < _LEAST_SIDE or telling_bits(squeezed) < _LEAST_BITS,
         placeholder=placeholder(np.asarray(tiny)),
     )
 
@@ -42,7 +54,11 @@ def to_pillow(image: Image) -> PillowImage.Image:
     return PillowImage.fromarray(pixels.reshape(image.height, image.width, image.bands))
 
 
-def is_degenerate(small: PillowImage.Image, width: int, height: int) -> bool:
-    """Flat or tiny: there is nothing in it by which to tell it from others."""
-    grey = np.asarray(small.convert("L").resize((32, 32)), np.float32)
-    return min(width, height) < _LEAST_SIDE or float(grey.std()) < _LEAST_DEVIATION
+def telling_bits(squeezed: PillowImage.Image) -> int:
+    """How many bits of the perceptual hash of 32 x 32 grey pixels noise could not have turned over.
+
+    Each bit says on which side of the median a frequency lies. Where there is one colour, a gradient or a single
+    shape, most frequencies are nothing, and so is the median: their bits are chance.
+    """
+    frequencies = 4 * _WAVES @ np.asarray(squeezed, np.float64) @ _WAVES.T
+    return int((np.abs(frequencies - np.median(frequencies)) > _NOISE).sum())
