@@ -117,7 +117,8 @@ media = Table(
     CheckConstraint("moderation IN ('pending', 'approved', 'rejected', 'flagged')", name="moderation"),
     CheckConstraint("(entity_type IS NULL) = (entity_id IS NULL)", name="entity"),
     Index("ix_media_created", "created_at", "id"),
-    Index("ix_media_owner_created", "owner", "created_at", "id"),
+    # With the size in it what an owner uses is added up from the index alone.
+    Index("ix_media_owner_created", "owner", "created_at", "id", postgresql_include=["size"]),
     Index("ix_media_public_created", "created_at", "id", postgresql_where=text("is_public")),
     Index(
         "ix_media_entity_created", "entity_type", "entity_id", "created_at", "id",

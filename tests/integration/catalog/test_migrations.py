@@ -34,6 +34,10 @@ def test_migrations_make_the_tables_that_the_code_expects(database_url: str) -> 
         found = "".join(indexes).replace("(65535)::bigint", "65535")
         assert all(band_sql(band) in found for band in range(BANDS)), found
         assert found.count("INCLUDE (phash, id)") == BANDS, found
+        by_owner = connection.scalar(
+            text("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_media_owner_created'")
+        )
+        assert by_owner.endswith("(owner, created_at, id) INCLUDE (size)")
     engine.dispose()
 
 
