@@ -54,9 +54,9 @@ def boundary_of(content_type: str, name: str = FILE) -> str:
 
 
 class Form:
-    """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` grows meanwhile. Of a
-    form with many files call `next_file` instead, until there is none. `name` is that of the files' parts, `also`
-    are others that they may have.
+    """One form. Call `file`, read the file by iterating over `chunks`, then `rest`; `fields` and `received`, the bytes
+    read, grow meanwhile. Of a form with many files call `next_file` instead, until there is none. `name` is that of
+    the files' parts, `also` are others that they may have.
 
     Raises Malformed for what is no form, TooLarge and Invalid for what goes beyond the limits.
     """
@@ -74,7 +74,7 @@ class Form:
             max_segment_count=limits.FORM_PARTS,
         )
         self._events: Iterator[MultipartSegment | bytes | None] = iter(())
-        self._received = 0
+        self.received = 0
         self._parts = 0
         self._field_bytes = 0
         self._ended = False
@@ -155,8 +155,8 @@ class Form:
                 if self._ended:
                     return None
                 piece = await self._read()
-                self._received += len(piece)
-                if self._parts == 0 and self._received > limits.PREAMBLE_BYTES + len(piece):
+                self.received += len(piece)
+                if self._parts == 0 and self.received > limits.PREAMBLE_BYTES + len(piece):
                     raise self._no_boundary()
                 self._ended = not piece
                 self._events = self._parser.parse(piece)
@@ -164,7 +164,7 @@ class Form:
             raise self._translated(error) from error
 
     def _translated(self, error: MultipartError) -> TripodError:
-        if self._received == 0:
+        if self.received == 0:
             return Malformed(f"The body is empty; it must be a form with a part named {self._name!r}.")
         if isinstance(error, ParserLimitReached):
             return Malformed(
@@ -177,7 +177,7 @@ class Form:
 
     def _cut_off(self) -> Malformed:
         return Malformed(
-            f"The form ends after {self._received} bytes without its closing boundary '--{self._boundary}--'."
+            f"The form ends after {self.received} bytes without its closing boundary '--{self._boundary}--'."
         )
 
     def _no_boundary(self) -> Malformed:

@@ -41,7 +41,7 @@ async def upload_form(
     read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, largest=largest)
 
     async def open_source() -> Source:
-        source = await from_form(read, boundary, reading)
+        source = await from_form(read, boundary, reading, length=wish.asked.length)
         chunks = wish.promised.file(source.chunks)
         if largest is not None and largest < _widest(ingest, reading.profiles):
             chunks = _within(largest, chunks)

@@ -8,6 +8,8 @@ from services.ingest import fields
 from services.ingest.body import Read
 from services.ingest.fields import Options
 from services.ingest.form import FilePart, Form
+from services.ingest.limits import FORM_OVERHEAD_BYTES, bytes_text
+from shared.errors import Malformed
 from shared.names import display_name
 
 
@@ -27,7 +29,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """One file on its way. `early` is what is known before its bytes (`profile_known`: the profile is among it,
     else it will be one of `profiles`, of all where there are none); `finish` reads what comes after them and
     returns all. `complete`: nothing comes after them, so `early` is all. `waits`: it is one of many, for whose end it
-    waits."""
+    waits. `at_least`: bytes that `chunks` has or raises."""
 
     filename: str
     declared: str
@@ -39,18 +41,40 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     finish: Callable[[], Awaitable[Options]]
     complete: bool = False
     waits: bool = False
+    at_least: int = 0
 
 
-async def from_form(read: Read, boundary: str, reading: Reading = OURS) -> Source:
-    """A form up to the start of its file. Raises Malformed, Invalid, TooLarge as `Form` does."""
+async def from_form(
+    read: Read, boundary: str, reading: Reading = OURS, *, length: int | None = None
+) -> Source:
+    """A form of so many bytes up to the start of its file. Raises Malformed, Invalid, TooLarge as `Form` does."""
     form = Form(read, boundary)
     part = await form.file()
+    at_least = 0 if length is None else max(0, length - form.received - FORM_OVERHEAD_BYTES)
 
     async def finish() -> Options:
         await form.rest()
         return reading.parse(form.fields, complete=True)
 
-    return from_part(part, form.chunks(), form.fields, finish, reading)
+    chunks = _lasting(form, at_least) if at_least else form.chunks()
+    source = from_part(part, chunks, form.fields, finish, reading)
+    return msgspec.structs.replace(source, at_least=at_least)
+
+
+async def _lasting(form: Form, at_least: int) -> AsyncIterator[bytes]:
+    """The form's file. How long it is at the least is told from the form's length, and what may come after it:
+    raises Malformed where more does, or Invalid where that is a second file."""
+    seen = 0
+    async for piece in form.chunks():
+        seen += len(piece)
+        yield piece
+    if seen < at_least:
+        await form.rest()
+        raise Malformed(
+            f"More than {bytes_text(FORM_OVERHEAD_BYTES)} come after the file's {seen} bytes in the form; send only "
+            "its fields with it.",
+            limit=FORM_OVERHEAD_BYTES,
+        )
 
 
 def from_part(

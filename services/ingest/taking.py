@@ -154,7 +154,13 @@ async def _into_store(ingest: Ingest, wish: Wish, intent: Intent, attempt: Attem
         ingest, intent, transfer, body, expected=file.source.size or alone, last_word=file.source.waits
     )
     try:
-        await ingest.blobs.put(intent.key, body, size=file.source.size, content_type=intent.mime_type)
+        await ingest.blobs.put(
+            intent.key,
+            body,
+            size=file.source.size,
+            content_type=intent.mime_type,
+            at_least=file.source.at_least,
+        )
     except Unavailable as error:
         ingest.store.failed(error)
         raise Unavailable(error.detail, retry_after=RETRY_SECONDS) from error

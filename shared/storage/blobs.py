@@ -42,13 +42,20 @@ class Blobs(Protocol):
         ...
 
     async def put(
-        self, key: str, body: AsyncIterable[bytes], *, size: int | None, content_type: str
+        self,
+        key: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None,
+        content_type: str,
+        at_least: int = 0,
     ) -> BlobInfo:
         """Store `body` under `key`, replacing what was there; the object appears whole or not at all.
 
-        A known `size` streams without a buffer; None buffers one part at a time. Whatever `body` raises
-        comes out unchanged, after the transfer was aborted: then nothing new is in the store, and no
-        unfinished multipart either. A body shorter or longer than `size` raises ValueError, likewise.
+        A known `size` streams without a buffer. None streams the first `at_least` bytes, as many as the body
+        is sure to have, and buffers the rest, one part at a time. Whatever `body` raises comes out unchanged,
+        after the transfer was aborted: then nothing new is in the store, and no unfinished multipart either.
+        A body that is shorter than `at_least`, or shorter or longer than `size`, raises ValueError, likewise.
         Afterwards nobody reads `body` any more; to close it is the caller's.
         """
         ...

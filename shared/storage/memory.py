@@ -49,9 +49,16 @@ class MemoryBlobs:
             raise Unavailable("The object store has no such bucket.")
 
     async def put(
-        self, key: str, body: AsyncIterable[bytes], *, size: int | None, content_type: str
+        self,
+        key: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None,
+        content_type: str,
+        at_least: int = 0,
     ) -> BlobInfo:
         self._check()
+        fewest = at_least if size is None else size
         gathered = bytearray()
         upload = Unfinished(key=key, upload=uuid.uuid4().hex, begun=datetime.now(UTC))
         begun = False
@@ -64,9 +71,9 @@ class MemoryBlobs:
                 if size is None and len(gathered) >= PART_BYTES and not begun:
                     self.uploads[upload.upload] = upload
                     begun = True
-            if size is not None and len(gathered) < size:
+            if len(gathered) < fewest:
                 raise ValueError(
-                    f"The body ended after {len(gathered)} of the {size} bytes that were announced."
+                    f"The body ended after {len(gathered)} of the {fewest} bytes that were announced."
                 )
             if begun and upload.upload not in self.uploads:
                 raise Unavailable(f"The object store has forgotten the upload: store {key}.")

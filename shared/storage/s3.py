@@ -27,7 +27,7 @@ from shared.storage.s3_http import (
     unreachable,
 )
 from shared.storage.s3_multipart import Multipart, Spare
-from shared.storage.s3_upload import Stream, cut
+from shared.storage.s3_upload import Rest, Stream, cut, put_stream
 
 __all__ = ["S3Blobs", "S3Settings"]
 
@@ -64,7 +64,13 @@ class S3Blobs:
         await self._http.fetch("HEAD", "", f"find the bucket {self._settings.bucket}")
 
     async def put(
-        self, key: str, body: AsyncIterable[bytes], *, size: int | None, content_type: str
+        self,
+        key: str,
+        body: AsyncIterable[bytes],
+        *,
+        size: int | None,
+        content_type: str,
+        at_least: int = 0,
     ) -> BlobInfo:
         if size == 0:
             # Its end must have come before anything is sent: an empty request is complete at once.
@@ -73,13 +79,14 @@ class S3Blobs:
             return await self.put_bytes(key, b"", content_type=content_type)
         if size is not None and size <= LARGEST_PUT:
             return await self._put_stream(key, body, size, content_type)
+        if size is None and at_least >= self._part_bytes:
+            return await self._put_begun(key, body, at_least, content_type)
         return await self._put_parts(key, body, size, content_type)
 
     async def put_bytes(self, key: str, body: bytes, *, content_type: str) -> BlobInfo:
         async def send() -> BlobInfo:
-            headers, _ = await self._http.fetch(
-                "PUT", key, f"store {key}", headers=_put_headers(len(body), content_type), data=body
-            )
+            told = {"Content-Length": str(len(body)), "Content-Type": content_type}
+            headers, _ = await self._http.fetch("PUT", key, f"store {key}", headers=told, data=body)
             return _stored(key, len(body), headers)
 
         return await repeated(send)
@@ -103,30 +110,26 @@ class S3Blobs:
             await kept.close()
 
     async def _put_once(self, key: str, body: Again, size: int, content_type: str) -> BlobInfo:
-        what = f"store {key}"
-        limit = asyncio.timeout(None)
-        stream = Stream(body, size, limit)
-        try:
-            async with limit:
-                headers, _ = await self._http.fetch(
-                    "PUT",
-                    key,
-                    what,
-                    headers=_put_headers(size, content_type),
-                    data=stream,
-                    ask_first=size > KEEP_BYTES,
-                )
-        except TimeoutError as error:
-            raise unreachable(error, what) from error
-        except Unavailable:
-            await stream.left()
-            if stream.error is not None:
-                raise stream.error from None
-            raise
-        finally:
-            await stream.left()
+        headers = await put_stream(self._http, key, f"store {key}", body, size, content_type=content_type)
         stored = _stored(key, size, headers)
         return stored if size > LARGEST_LOOK else await self._verified(key, size, stored.etag)
+
+    async def _put_begun(
+        self, key: str, body: AsyncIterable[bytes], at_least: int, content_type: str
+    ) -> BlobInfo:
+        """What the body is sure to have goes as one part, or a few, as it comes; only its end is collected."""
+        rest = Rest(body)
+        async with await Multipart.begin(self._http, key, content_type, self._spare) as upload:
+            while (length := min(at_least - upload.size, LARGEST_PUT)) >= self._part_bytes:
+                await upload.stream(rest.first(length), length)
+            async with contextlib.aclosing(cut(rest, self._part_bytes)) as parts:
+                async for part in parts:
+                    if part.size:
+                        await upload.send(part)
+            if upload.size < at_least:
+                raise ValueError(f"The body had {upload.size} bytes; at least {at_least} were announced.")
+            etag = await upload.complete()
+        return await self._verified(key, upload.size, etag)
 
     async def _put_parts(
         self, key: str, body: AsyncIterable[bytes], size: int | None, content_type: str
@@ -234,10 +237,6 @@ class S3Blobs:
 
     async def close(self) -> None:
         await self._http.close()
-
-
-def _put_headers(size: int, content_type: str) -> dict[str, str]:
-    return {"Content-Length": str(size), "Content-Type": content_type}
 
 
 def _stored(key: str, size: int, headers: Mapping[str, str]) -> BlobInfo:

@@ -1,6 +1,7 @@
 """A multipart upload: parts in order, one on its way while the next one fills, completed or aborted."""
 
 import asyncio
+from collections.abc import AsyncIterable
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ from shared import failpoints
 from shared.errors import Unavailable
 from shared.storage.blobs import BlobMissing
 from shared.storage.s3_http import S3Http, child_text, parse_xml, repeated
-from shared.storage.s3_upload import Part
+from shared.storage.s3_upload import Part, put_stream
 
 log = structlog.get_logger()
 
@@ -58,33 +59,53 @@ class Multipart:
         )
         return cls(http, key, child_text(parse_xml(body, what), "UploadId"), spare)
 
-    async def send(self, part: Part) -> None:
-        """Send a part after the one before it; return when the next one may be filled. Raises Unavailable."""
+    async def stream(self, body: AsyncIterable[bytes], size: int) -> None:
+        """Send exactly `size` bytes as one part while they come; return when it is there. Raises Unavailable,
+        ValueError for another length, and whatever the body raises."""
+        await self._before_part()
+        self.size += size
+        what = self._part_name()
+        try:
+            headers = await put_stream(self._http, self._key, what, body, size, query=self._part_query())
+        except BlobMissing as error:
+            raise _forgotten(what) from error
+        self._etags.append(headers["ETag"])
+
+    async def _before_part(self) -> None:
         await self._sent()
         if len(self._etags) == 1:
             failpoints.reach("ingest.mid_parts")
+
+    async def send(self, part: Part) -> None:
+        """Send a part after the one before it; return when the next one may be filled. Raises Unavailable."""
+        await self._before_part()
         self.size += part.size
-        self._sending = asyncio.create_task(self._send(len(self._etags) + 1, part))
+        self._sending = asyncio.create_task(self._send(part))
         if self._spare.take():
             self._sending.add_done_callback(lambda _: self._spare.give_back())
         else:
             await self._sent()
 
-    async def _send(self, number: int, part: Part) -> None:
-        what = f"store part {number} of {self._key}"
+    async def _send(self, part: Part) -> None:
+        what = self._part_name()
         try:
             headers, _ = await self._http.fetch(
                 "PUT",
                 self._key,
                 what,
-                query={"partNumber": str(number), "uploadId": self._upload_id},
+                query=self._part_query(),
                 headers={"Content-Length": str(part.size)},
                 data=part,
             )
         except BlobMissing as error:
-            # A restart of the embedded store does this.
-            raise Unavailable(f"The object store has forgotten the upload: {what}.") from error
+            raise _forgotten(what) from error
         self._etags.append(headers["ETag"])
+
+    def _part_name(self) -> str:
+        return f"store part {len(self._etags) + 1} of {self._key}"
+
+    def _part_query(self) -> dict[str, str]:
+        return {"partNumber": str(len(self._etags) + 1), "uploadId": self._upload_id}
 
     async def _sent(self) -> None:
         if self._sending is not None:
@@ -110,7 +131,7 @@ class Multipart:
                 data=f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode(),
             )
         except BlobMissing as error:
-            raise Unavailable(f"The object store has forgotten the upload: {what}.") from error
+            raise _forgotten(what) from error
         answer = parse_xml(body, what)
         if answer.tag == "Error":
             raise Unavailable(f"The object store refuses to {what}: {child_text(answer, 'Code')}.")
@@ -152,3 +173,8 @@ class Multipart:
         except Unavailable as error:
             # What the caller sees is the first failure; the sweep finds what is left.
             log.warning("upload.abort_failed", key=self._key, error=error.detail)
+
+
+def _forgotten(what: str) -> Unavailable:
+    """A restart of the embedded store does this."""
+    return Unavailable(f"The object store has forgotten the upload: {what}.")

@@ -2,7 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+
+from shared.errors import Unavailable
+from shared.storage.blobs import BlobMissing
+from shared.storage.s3_again import KEEP_BYTES
+from shared.storage.s3_http import S3Http, unreachable
 
 STALL_SECONDS = 30.0
 """How long the store may take to accept one piece of a body."""
@@ -72,6 +77,69 @@ class Stream:
         if self._pieces is not None:
             await self._resting.wait()
             await self._pieces.aclose()
+
+
+async def put_stream(
+    http: S3Http,
+    key: str,
+    what: str,
+    body: AsyncIterable[bytes],
+    size: int,
+    *,
+    query: Mapping[str, str] | None = None,
+    content_type: str | None = None,
+) -> Mapping[str, str]:
+    """Send exactly `size` bytes as one PUT, as they come; the headers of the answer. What the body raises comes out
+    unchanged. Raises Unavailable, also where the store takes no more bytes."""
+    limit = asyncio.timeout(None)
+    stream = Stream(body, size, limit)
+    headers = {"Content-Length": str(size)}
+    if content_type is not None:
+        headers["Content-Type"] = content_type
+    try:
+        async with limit:
+            told, _ = await http.fetch(
+                "PUT", key, what, query=query, headers=headers, data=stream, ask_first=size > KEEP_BYTES
+            )
+    except TimeoutError as error:
+        raise unreachable(error, what) from error
+    except (Unavailable, BlobMissing):
+        await stream.left()
+        if stream.error is not None:
+            raise stream.error from None
+        raise
+    finally:
+        await stream.left()
+    return told
+
+
+class Rest:
+    """A body of which the beginning is read by one and what remains by another."""
+
+    def __init__(self, body: AsyncIterable[bytes]) -> None:
+        self._pieces = aiter(body)
+        self._surplus = b""
+
+    async def first(self, size: int) -> AsyncGenerator[bytes, None]:
+        """The next `size` bytes, fewer where the body ends; nothing is read after them."""
+        if self._surplus:
+            piece, self._surplus = self._surplus[:size], self._surplus[size:]
+            size -= len(piece)
+            yield piece
+        while size:
+            try:
+                piece = await anext(self._pieces)
+            except StopAsyncIteration:
+                return
+            piece, self._surplus = piece[:size], piece[size:]
+            size -= len(piece)
+            yield piece
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        if self._surplus:
+            yield self._surplus
+        async for piece in self._pieces:
+            yield piece
 
 
 class Part:

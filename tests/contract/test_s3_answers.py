@@ -386,6 +386,47 @@ async def test_a_slow_client_is_not_mistaken_for_a_stalled_store(
     assert fake.asked == ["PUT", "HEAD"]
 
 
+async def test_what_a_body_is_sure_to_have_goes_as_one_part_and_its_end_as_another(
+    fake: FakeStore, blobs: S3Blobs
+) -> None:
+    came: list[int] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        came.append(len(await request.read()))
+        return web.Response(headers={"ETag": '"e"'})
+
+    fake.answers = {"part 1": note, "part 2": note}
+    fake.answers["HEAD"] = always(lambda: web.Response(headers={"Content-Length": "7350"}))
+    stored = await blobs.put("a/key", body(7350, piece=333), size=None, content_type="x/y", at_least=7000)
+    assert stored.size == 7350
+    assert came == [7000, 350]
+    assert fake.asked == ["begin", "part 1", "part 2", "complete", "HEAD"]
+
+
+async def test_a_body_that_is_not_sure_to_fill_a_part_is_collected(fake: FakeStore, blobs: S3Blobs) -> None:
+    await blobs.put("a/key", body(PART - 1), size=None, content_type="x/y", at_least=PART - 2)
+    assert fake.asked == ["PUT", "HEAD"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+async def test_a_part_that_is_refused_while_it_streams_ends_the_upload_at_once_and_aborts_it(
+    fake: FakeStore, blobs: S3Blobs, status: int
+) -> None:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return xml(b"<Error><Code>NoSuchUpload</Code></Error>", status)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x" * PART
+        await asyncio.Event().wait()
+
+    fake.answers["part 1"] = refuse
+    with pytest.raises(Unavailable, match="part 1 of a/key"):
+        await asyncio.wait_for(
+            blobs.put("a/key", endless(), size=None, content_type="x/y", at_least=10**9), 5
+        )
+    assert fake.asked == ["begin", "part 1", "abort"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -18,14 +18,21 @@ async def rclone_with_bucket(rclone: S3Store) -> S3Store:
     return rclone
 
 
-@pytest.mark.parametrize(("size", "most"), [(SIZE, 2 * MEBIBYTE), (None, 2 * PART_BYTES + 2 * MEBIBYTE)])
+@pytest.mark.parametrize(
+    ("size", "at_least", "most"),
+    [
+        (SIZE, 0, 2 * MEBIBYTE),
+        (None, 0, 2 * PART_BYTES + 2 * MEBIBYTE),
+        (None, SIZE - MEBIBYTE, 3 * MEBIBYTE),
+    ],
+)
 async def test_a_put_holds_no_more_than_it_must(
-    rclone_with_bucket: S3Store, size: int | None, most: int
+    rclone_with_bucket: S3Store, size: int | None, at_least: int, most: int
 ) -> None:
     blobs = rclone_with_bucket.connect()
     await blobs.put_bytes("warm/up", b"", content_type="text/plain")
     tracemalloc.start()
-    await blobs.put("large", body(SIZE), size=size, content_type="video/mp4")
+    await blobs.put("large", body(SIZE), size=size, content_type="video/mp4", at_least=at_least)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     await blobs.close()

@@ -105,6 +105,10 @@ async def test_a_form_that_can_be_read_is_taken(small: Small, case: str) -> None
 REFUSED: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "empty"),
     "only the end": (END, 400, "no parts"),
+    "a second file of which the length speaks": (
+        FILE + part(named("file", filename='"b.jpg"'), body=JPEG + bytes(1_000_000)) + END, 422, "more than one",
+    ),
+    "more behind the file than fields can be": (FILE + END + b"x" * 1_000_000, 400, "come after the file"),
     "no end": (FILE, 400, "closing boundary"),
     "an end that is cut": (FILE + b"--b-", 400, "closing boundary"),
     "a file that is cut": (FILE[:-200], 400, "closing boundary"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.storage.s3_upload import Part, Stream, cut
+from shared.storage.s3_upload import Part, Rest, Stream, cut
 
 
 async def pieces_of(pieces: list[bytes]) -> AsyncIterator[bytes]:
@@ -27,6 +27,33 @@ def test_parts_are_the_body_cut_to_size_and_only_the_last_is_shorter(pieces: lis
     assert b"".join(parts) == b"".join(pieces)
     assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
     assert len(parts[-1]) < size
+
+
+@given(
+    pieces=st.lists(st.binary(max_size=10), max_size=10),
+    sizes=st.lists(st.integers(min_value=0, max_value=30), max_size=3),
+)
+def test_the_beginnings_of_a_body_and_what_remains_are_the_body(
+    pieces: list[bytes], sizes: list[int]
+) -> None:
+    async def split() -> list[bytes]:
+        rest = Rest(pieces_of(pieces))
+        beginnings = [b"".join([piece async for piece in rest.first(size)]) for size in sizes]
+        return [*beginnings, b"".join([piece async for piece in rest])]
+
+    found, whole_body = asyncio.run(split()), b"".join(pieces)
+    assert b"".join(found) == whole_body
+    for number, size in enumerate(sizes):
+        assert len(found[number]) == min(size, len(whole_body) - sum(map(len, found[:number])))
+
+
+async def test_nothing_is_read_behind_a_beginning_that_is_whole() -> None:
+    async def ends_at_four() -> AsyncIterator[bytes]:
+        yield b"ab"
+        yield b"cd"
+        raise AssertionError
+
+    assert [piece async for piece in Rest(ends_at_four()).first(4)] == [b"ab", b"cd"]
 
 
 async def test_a_part_lets_go_of_what_it_has_given() -> None:
