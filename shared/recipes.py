@@ -78,6 +78,11 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         canonical = msgspec.json.encode(self, order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:8]
 
+    @property
+    def code(self) -> str:
+        """What tells one variant of a media from all others, as keys have it."""
+        return f"{self.hash}-{self.name}"
+
     def written_as(self, mime_type: str) -> Format:
         """The format in which this variant of an original of `mime_type` is written."""
         return _FORMATS.get(mime_type, "jpeg") if self.format == "source" else self.format

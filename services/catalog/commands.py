@@ -106,14 +106,14 @@ async def begin_again(connection: AsyncConnection, row: Record, *, base_url: str
         .where(media.c.id == row["id"])
         .values(generation=generation, status="processing", status_at=now, error_code=None, error_detail=None)
     )
-    await outbox.reprocess_requested(connection, _request(row, generation, now))
+    await outbox.reprocess_requested(connection, await _request(connection, row, generation, now))
     return Reprocessing(media=await tell_updated(connection, row["id"], base_url), generation=generation)
 
 
 async def announce_again(connection: AsyncConnection, row: Record, now: datetime) -> None:
     """Ask once more for the generation that a row waits for."""
     await connection.execute(update(media).where(media.c.id == row["id"]).values(announced_at=now))
-    await outbox.reprocess_requested(connection, _request(row, row["generation"], now))
+    await outbox.reprocess_requested(connection, await _request(connection, row, row["generation"], now))
 
 
 async def tell_updated(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> Media:
@@ -166,7 +166,9 @@ async def _own(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID)
     return row
 
 
-def _request(row: Record, generation: int, now: datetime) -> ReprocessRequested:
+async def _request(
+    connection: AsyncConnection, row: Record, generation: int, now: datetime
+) -> ReprocessRequested:
     return ReprocessRequested(
         id=row["id"],
         generation=generation,
@@ -177,5 +179,6 @@ def _request(row: Record, generation: int, now: datetime) -> ReprocessRequested:
         media_type=row["media_type"],
         recipe=row["recipe"],
         limits=msgspec.convert(row["limits"], PictureLimits | None),
+        variants=await rows.stored_variants(connection, row["id"]),
         requested_at=now,
     )

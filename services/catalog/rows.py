@@ -52,6 +52,15 @@ def refs(row: Record) -> tuple[VariantRef, ...]:
     return tuple(VariantRef(**found) for found in row["variants"] or ())
 
 
+async def stored_variants(connection: AsyncConnection, media_id: uuid.UUID) -> tuple[VariantRef, ...]:
+    """What the newest result of a media has made, with its digests, in the order of the recipe."""
+    found = select(*(variants.c[name] for name in VariantRef.__struct_fields__)).where(
+        variants.c.media_id == media_id
+    )
+    rows = (await connection.execute(found.order_by(variants.c.position))).mappings()
+    return tuple(VariantRef(**row) for row in rows)
+
+
 def show(row: Record, base_url: str) -> Media:
     """The media object of a shaped row."""
     media_id: uuid.UUID = row["id"]

@@ -39,7 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One file for one child; its bytes come as a file descriptor beside this. `background`: others go first where
-    processors are short. `rendering`: somebody asked for this one picture, which is all that is made."""
+    processors are short. `rendering`: somebody asked for this one picture, which is all that is made.
+    `there`: the codes of variants that are stored already and need not be made."""
 
     media_id: str
     trace_id: str
@@ -48,6 +49,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     background: bool = False
     rendering: Rendering | None = None
+    there: tuple[str, ...] = ()
 
 
 class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
@@ -75,7 +77,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
-    """All that was derived. Sides in pixels after orientation, `timings` in milliseconds per step."""
+    """All that was derived. Sides in pixels after orientation, `timings` in milliseconds per step. `kept`: the codes of
+    variants that were there and belong to the recipe."""
 
     width: int
     height: int
@@ -89,6 +92,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     degenerate: bool
     placeholder: str
     variants: tuple[Variant, ...]
+    kept: tuple[str, ...] = ()
     warnings: tuple[str, ...]
     timings: dict[str, float]
 

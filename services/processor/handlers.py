@@ -1,7 +1,9 @@
 """What happens on an event: derive, give up, or erase. Plain functions of (event, deps); the consumer loop settles."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
@@ -11,7 +13,7 @@ from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Job, Limits, Result, StepDone
 from services.processor.metrics import JobMetrics
 from services.processor.order import Order, order_of
-from services.processor.originals import fetched
+from services.processor.originals import fetched, is_heavy
 from services.processor.places import Places
 from services.processor.sandbox import Outcome, Sandbox
 from shared import failpoints, recipes
@@ -41,6 +43,8 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     recipes: Recipes
     original_bytes: int
+    heavy: Places = msgspec.field(default_factory=lambda: Places(1))
+    """Beside a place, the one for files that take so much memory that a second must not run with them."""
 
 
 class Interrupted(TripodError):
@@ -89,6 +93,9 @@ def _recipe(order: Order, deps: Deps) -> Recipe:
 
 
 async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, again: bool) -> None:
+    started = time.monotonic()
+    await announce.progress(deps.bus, order, "fetch", 0)
+    there = await variant_store.whole(deps.blobs, order.id, order.variants)
     job = Job(
         media_id=str(order.id),
         trace_id=job_trace,
@@ -96,24 +103,35 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
         recipe=recipe,
         limits=deps.limits.within(order.limits),
         background=not order.urgent,
+        there=tuple(there),
     )
-    started = time.monotonic()
-    await announce.progress(deps.bus, order, "fetch", 0)
     async with fetched(deps.blobs, order.key, limit=deps.original_bytes) as original:
         timings = {"fetch": _since(started)}
         started = time.monotonic()
-        async with deps.places.take(urgent=order.urgent):
+        async with _place(order, original, deps):
             timings["wait"] = _since(started)
             result = await _run(job, original, order, deps)
     timings |= result.timings
     started = time.monotonic()
     await announce.progress(deps.bus, order, "store", 90)
-    variants = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
+    made = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
+    kept = [there[code] for code in result.kept if code in there]
+    variants = variant_store.in_order(recipe, [*made, *kept])
     failpoints.reach("processor.after_variants")
     timings["store"] = _since(started)
     await announce.processed(deps.bus, order, result, variants, timings)
     deps.metrics.note_job(order.media_type, "ready", timings)
     log.info("media.processed", media_id=job.media_id, generation=order.generation, timings=timings)
+
+
+@contextlib.asynccontextmanager
+async def _place(order: Order, original: int, deps: Deps) -> AsyncIterator[None]:
+    """A place for a child; for a heavy file the one of those first, so that it holds none while it waits for that."""
+    async with contextlib.AsyncExitStack() as stack:
+        if order.mime_type == "image/jpeg" and is_heavy(original):
+            await stack.enter_async_context(deps.heavy.take(urgent=order.urgent))
+        await stack.enter_async_context(deps.places.take(urgent=order.urgent))
+        yield
 
 
 def _since(started: float) -> float:

@@ -4,11 +4,19 @@ import uuid
 
 import msgspec
 
-from shared.events.messages import Event, MediaType, MediaUploaded, PictureLimits, ReprocessRequested
+from shared.events.messages import (
+    Event,
+    MediaType,
+    MediaUploaded,
+    PictureLimits,
+    ReprocessRequested,
+    VariantRef,
+)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Run the pipeline over the original under `key`. `urgent`: somebody waits for it."""
+    """Run the pipeline over the original under `key`. `urgent`: somebody waits for it. `variants`: what an
+    earlier run has made."""
 
     id: uuid.UUID
     generation: int
@@ -19,6 +27,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str
     limits: PictureLimits | None
     urgent: bool
+    variants: tuple[VariantRef, ...] = ()
 
 
 def order_of(event: Event, subject: str) -> Order | None:
@@ -35,4 +44,5 @@ def order_of(event: Event, subject: str) -> Order | None:
         recipe=event.recipe,
         limits=event.limits,
         urgent=subject.endswith(".fresh"),
+        variants=event.variants if isinstance(event, ReprocessRequested) else (),
     )

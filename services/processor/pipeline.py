@@ -9,10 +9,12 @@ from services.processor.steps.decode import decode
 from services.processor.steps.exif import exif
 from services.processor.steps.fingerprint import fingerprint
 from services.processor.steps.orient import orient
+from services.processor.steps.render import render
 from services.processor.steps.variants import variants
 from services.processor.work import Work
 
 STEPS: tuple[Callable[[Work], None], ...] = (decode, orient, variants, fingerprint, exif)
+OF_A_RENDERING: tuple[Callable[[Work], None], ...] = (decode, orient, render)
 
 
 def run(work: Work, report: Callable[[StepDone], None]) -> Result:
@@ -21,7 +23,8 @@ def run(work: Work, report: Callable[[StepDone], None]) -> Result:
     Raises JobFailed with the verdict, and whatever the codecs raise; `work.step` then tells where.
     """
     deadline = time.monotonic() + work.job.limits.wall_seconds
-    for index, step in enumerate(STEPS):
+    steps = STEPS if work.job.rendering is None else OF_A_RENDERING
+    for index, step in enumerate(steps):
         work.step = step.__name__
         started = time.monotonic()
         if started > deadline:
@@ -32,12 +35,12 @@ def run(work: Work, report: Callable[[StepDone], None]) -> Result:
         report(
             StepDone(
                 step=step.__name__,
-                percent=100 * (index + 1) // len(STEPS),
+                percent=100 * (index + 1) // len(steps),
                 milliseconds=milliseconds,
                 trace_id=work.job.trace_id,
             )
         )
-    return _result(work)
+    return _result(work) if work.job.rendering is None else _picture(work)
 
 
 def _result(work: Work) -> Result:
@@ -53,6 +56,24 @@ def _result(work: Work) -> Result:
         colours=work.fingerprint.colours,
         degenerate=work.fingerprint.degenerate,
         placeholder=work.fingerprint.placeholder,
+        variants=work.variants,
+        kept=work.kept,
+        warnings=tuple(work.warnings),
+        timings=work.timings,
+    )
+
+
+def _picture(work: Work) -> Result:
+    """The one picture that was asked for, and nothing of its media."""
+    return Result(
+        width=work.width,
+        height=work.height,
+        exif={},
+        taken_at=None,
+        phash="",
+        dhash="",
+        degenerate=True,
+        placeholder="",
         variants=work.variants,
         warnings=tuple(work.warnings),
         timings=work.timings,

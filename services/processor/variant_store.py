@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from services.processor.frames import Variant
 from shared import failpoints
 from shared.events.messages import VariantRef
+from shared.recipes import Recipe
 from shared.storage import keys
-from shared.storage.blobs import BlobInfo, Blobs
+from shared.storage.blobs import BlobInfo, BlobMissing, Blobs
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"}
 
@@ -29,9 +30,7 @@ async def keep(
 async def _keep_one(
     blobs: Blobs, media_id: uuid.UUID, variant: Variant, there: dict[str, BlobInfo]
 ) -> VariantRef:
-    key = keys.variant(
-        media_id, spec=variant.spec, name=variant.name, extension=_EXTENSIONS[variant.mime_type]
-    )
+    key = _key(media_id, variant)
     if not _is(there.get(key), variant.body):
         await blobs.put_bytes(key, variant.body, content_type=variant.mime_type)
         failpoints.reach("processor.mid_variants")
@@ -45,6 +44,41 @@ async def _keep_one(
         spec=variant.spec,
         sha256=hashlib.sha256(variant.body).hexdigest(),
     )
+
+
+async def whole(blobs: Blobs, media_id: uuid.UUID, told: Iterable[VariantRef]) -> dict[str, VariantRef]:
+    """Of what an earlier run has told of, what is there with the very bytes: by code. Raises Unavailable.
+
+    They are read, because stores differ in what their ETags are, and this is where damage is found and mended.
+    """
+    refs = [ref for ref in told if ref.sha256 is not None and ref.key == _key(media_id, ref)]
+    found = await asyncio.gather(*(_is_whole(blobs, ref) for ref in refs))
+    return {f"{ref.spec}-{ref.name}": ref for ref, is_whole in zip(refs, found, strict=True) if is_whole}
+
+
+def in_order(recipe: Recipe, refs: Iterable[VariantRef]) -> tuple[VariantRef, ...]:
+    """As the recipe has them."""
+    places = {spec.name: place for place, spec in enumerate(recipe.variants)}
+    return tuple(sorted(refs, key=lambda ref: places[ref.name]))
+
+
+async def _is_whole(blobs: Blobs, ref: VariantRef) -> bool:
+    digest, size = hashlib.sha256(), 0
+    try:
+        async with blobs.get(ref.key) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                if size > ref.size:
+                    return False
+    except BlobMissing:
+        return False
+    return size == ref.size and digest.hexdigest() == ref.sha256
+
+
+def _key(media_id: uuid.UUID, variant: Variant | VariantRef) -> str:
+    extension = _EXTENSIONS.get(variant.mime_type, "bin")
+    return keys.variant(media_id, spec=variant.spec, name=variant.name, extension=extension)
 
 
 def _is(found: BlobInfo | None, body: bytes) -> bool:

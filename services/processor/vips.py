@@ -10,10 +10,13 @@ from services.processor.cut_short import is_cut_short
 from services.processor.frames import Limits
 
 Image = pyvips.Image
+Region = pyvips.Region
 Source = pyvips.Source
 Operation = pyvips.Operation
 VipsError = pyvips.Error
 BLOB = pyvips.GValue.blob_type
+INTEGER = pyvips.GValue.gint_type
+INTEGERS = pyvips.GValue.array_int_type
 
 # The loader is named by us from the sniffed type; libvips never guesses it from the bytes.
 LOADERS = {
@@ -38,7 +41,18 @@ _ALLOWED = (
 )
 _USED = (
     *LOADERS.values(),
-    *("cast", "colourspace", "copy", "extract_band", "flatten", "flip", "icc_transform", "premultiply"),
+    *(
+        "arrayjoin",
+        "cast",
+        "colourspace",
+        "copy",
+        "extract_area",
+        "extract_band",
+        "flatten",
+        "flip",
+        "icc_transform",
+        "premultiply",
+    ),
     *(
         "resize",
         "rot",

@@ -47,5 +47,6 @@ class Work:
     exif: dict[str, object] = field(default_factory=dict)
     taken_at: str | None = None
     variants: tuple[Variant, ...] = ()
+    kept: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)

@@ -134,7 +134,8 @@ class MediaFailed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """The pipeline is to run again over an original that is there. `limits` are those of its upload."""
+    """The pipeline is to run again over an original that is there. `limits` are those of its upload; `variants` is what
+    the newest result has made, which need not be made again where it is whole and still asked for."""
 
     id: uuid.UUID
     generation: int
@@ -145,6 +146,7 @@ class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
     media_type: MediaType
     recipe: str
     limits: PictureLimits | None = None
+    variants: tuple[VariantRef, ...] = ()
     requested_at: datetime
 
 

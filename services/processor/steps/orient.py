@@ -1,6 +1,7 @@
 """Step 2: turn the picture the right way up, as EXIF says, while it is small."""
 
 from services.processor.ladder import Ladder
+from services.processor.vips import Image
 from services.processor.work import Work
 
 # EXIF orientation: first mirrored left to right, then turned clockwise.
@@ -18,13 +19,17 @@ _TURNS = {
 
 def orient(work: Work) -> None:
     """Make `image`, `width` and `height` those that a person sees."""
-    mirrored, angle = _TURNS[work.orientation]
-    if mirrored:
-        work.image = work.image.flip("horizontal")
-    if angle is not None:
-        work.image = work.image.rot(angle)
-    if work.orientation != 1:
-        work.image = work.image.copy_memory()
+    work.image = upright(work.image, work.orientation)
     if work.orientation >= 5:
         work.width, work.height = work.height, work.width
     work.ladder = Ladder(work.image, width=work.width, height=work.height)
+
+
+def upright(image: Image, orientation: int) -> Image:
+    """The image, which is in memory, turned as EXIF says, in memory."""
+    mirrored, angle = _TURNS[orientation]
+    if mirrored:
+        image = image.flip("horizontal")
+    if angle is not None:
+        image = image.rot(angle)
+    return image if orientation == 1 else image.copy_memory()

@@ -14,8 +14,8 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.processor import handlers
-from services.processor.failures import Failure, crashed, interrupted, timed_out
-from services.processor.frames import Job, Limits
+from services.processor.failures import Failure, corrupt, crashed, interrupted, timed_out
+from services.processor.frames import Job, Limits, Result
 from services.processor.handlers import Deps, Interrupted, UnknownRecipe
 from services.processor.metrics import JobMetrics
 from services.processor.places import Places
@@ -40,7 +40,7 @@ from shared.events.messages import (
 from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.memory import MemoryBlobs
-from tests.fixtures.pictures import encoded, late_jpeg, photo, picture
+from tests.fixtures.pictures import claiming_sides, encoded, late_jpeg, photo, picture
 from tests.fixtures.recipes import RECIPES, STANDARD
 
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
@@ -126,6 +126,21 @@ def context(event: Event, *, delivered: int = 1, lane: str = "fresh") -> EventCo
         headers={},
         trace=trace.continue_from(TRACEPARENT),
     )
+
+
+def requested(event: MediaUploaded, **changes: Any) -> ReprocessRequested:
+    again = ReprocessRequested(
+        id=event.id,
+        generation=2,
+        owner=event.owner,
+        key=event.key,
+        size=1,
+        mime_type=event.mime_type,
+        media_type="image",
+        recipe=event.recipe,
+        requested_at=datetime.now(UTC),
+    )
+    return msgspec.structs.replace(again, **changes)
 
 
 async def process(parts: Parts, event: Event, **options: Any) -> None:
@@ -290,6 +305,69 @@ async def test_a_rerun_writes_what_its_recipe_changed_and_what_was_damaged_and_n
     assert parts.variants(event.id)[damaged.key] == before[damaged.key]
 
 
+async def test_one_changed_variant_is_the_only_one_that_is_encoded_and_written(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = uploaded(await parts.store(photo(2000, 1500)))
+    await process(parts, event)
+    (first,) = await parts.events()
+    assert isinstance(first, MediaProcessed)
+    puts, put_bytes = [], parts.blobs.put_bytes
+
+    async def counted(key: str, body: bytes, *, content_type: str) -> Any:
+        puts.append(key)
+        return await put_bytes(key, body, content_type=content_type)
+
+    jobs, run = [], parts.deps.sandbox.run
+
+    async def watched(job: Job, original: int, on_step: OnStep) -> Outcome:
+        outcome = await run(job, original, on_step)
+        assert isinstance(outcome.verdict, Result)
+        jobs.append([variant.name for variant in outcome.verdict.variants])
+        return outcome
+
+    monkeypatch.setattr(parts.blobs, "put_bytes", counted)
+    monkeypatch.setattr(parts.deps.sandbox, "run", watched)
+    # All smaller ones were made from the largest.
+    assert STANDARD.variants[4].name == "xlarge"
+    other = msgspec.structs.replace(STANDARD.variants[4], width=1500, height=1500)
+    changed = msgspec.structs.replace(
+        STANDARD, variants=(*STANDARD.variants[:4], other, *STANDARD.variants[5:])
+    )
+    monkeypatch.setitem(parts.deps.recipes, "standard", changed)
+    again = requested(event, generation=2, variants=first.variants)
+    await process(parts, again)
+    assert jobs == [["xlarge"]]
+    assert puts == [keys.variant(event.id, spec=other.hash, name="xlarge", extension="jpg")]
+    second = (await parts.events())[-1]
+    assert isinstance(second, MediaProcessed)
+    assert [ref.name for ref in second.variants] == [spec.name for spec in STANDARD.variants]
+    assert [a == b for a, b in zip(first.variants, second.variants, strict=True)] == [
+        *[True] * 4,
+        False,
+        True,
+    ]
+    assert (second.phash, second.placeholder) == (first.phash, first.placeholder)
+
+    # What was damaged, is gone, or was told under a key that is not its own is made again.
+    monkeypatch.setitem(parts.deps.recipes, "standard", STANDARD)
+    small, medium, large = first.variants[1:4]
+    whole = parts.variants(event.id)
+    await put_bytes(small.key, whole[small.key][:-1] + b"x", content_type="image/jpeg")
+    await parts.blobs.delete(medium.key)
+    stranger = msgspec.structs.replace(large, key=event.key)
+    told = (first.variants[0], small, medium, stranger, *first.variants[4:])
+    jobs.clear()
+    puts.clear()
+    await process(parts, msgspec.structs.replace(again, generation=3, variants=told))
+    assert jobs == [["small", "medium", "large"]]
+    assert sorted(puts) == sorted([small.key, medium.key])
+    assert parts.variants(event.id) == whole
+    third = (await parts.events())[-1]
+    assert isinstance(third, MediaProcessed)
+    assert third.variants == first.variants
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -373,6 +451,33 @@ async def test_a_crash_or_timeout_gets_one_more_child_and_then_fails(
     assert isinstance(done, MediaFailed)
     assert (done.code, done.detail) == (failure.code, failure.detail)
     assert sandbox.verdicts == []
+
+
+class Counting:
+    """A sandbox that notes how many jobs it has at once and fails each."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+
+    async def run(self, job: Job, original: int, on_step: OnStep) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+        self.running += 1
+        self.most = max(self.most, self.running)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.running -= 1
+        return Outcome(verdict=corrupt("image/jpeg").failure)
+
+
+@pytest.mark.parametrize(("progressive", "at_once"), [(True, 1), (False, 2)])
+async def test_two_files_that_take_very_much_memory_never_run_beside_each_other(
+    bus: MemoryBus, blobs: MemoryBlobs, *, progressive: bool, at_once: int
+) -> None:
+    sandbox = Counting()
+    parts = Parts(bus, blobs, sandbox)
+    large = claiming_sides(encoded(picture(60, 40), progressive=progressive), 9000, 9000)
+    jobs = [process(parts, uploaded(await parts.store(large)), lane="slow") for _ in range(4)]
+    await asyncio.gather(*jobs)
+    assert sandbox.most == at_once
 
 
 async def test_an_interrupted_job_is_handed_out_again_and_fails_in_the_end(

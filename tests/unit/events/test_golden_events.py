@@ -202,7 +202,7 @@ GOLDEN: dict[str, str] = {
         '"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",'
         '"data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","generation":3,"owner":"user-1",'
         '"key":"2026/11/21/a.jpg","size":1,"mime_type":"image/jpeg","media_type":"image",'
-        '"recipe":"standard","limits":null,"requested_at":"2026-11-21T07:33:00.123456Z"}}'
+        '"recipe":"standard","limits":null,"variants":[],"requested_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
     "media.deleted.v1": (
         '{"specversion":"1.0","id":"event-1","source":"/tripod/ingest","type":"media.deleted.v1",'
