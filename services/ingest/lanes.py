@@ -1,8 +1,11 @@
-"""Which lane an owner's event takes: one who uploads very much must not delay another's single file."""
+"""Which lane an event takes: who uploads very much, or what takes very long, must not delay another's single file."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from shared.events.topology import SLOW
+from shared.jpeg_frame import jpeg_frame
 
 _WINDOW_SECONDS = 60.0
 _OWNERS_KEPT = 10_000
@@ -20,8 +23,9 @@ class Lanes:
         self._clock = clock
         self._windows: OrderedDict[str, tuple[float, int, bool]] = OrderedDict()
 
-    def of(self, owner: str) -> str:
-        """`fresh`, or `bulk` for an owner who uploads more than the fresh ones of a minute."""
+    def of(self, owner: str, head: bytes = b"") -> str:
+        """`fresh`, or `bulk` for an owner who uploads more than the fresh ones of a minute. `slow` where the file's
+        first bytes show a large progressive JPEG; where they do not, the processor will see."""
         now = self._clock()
         began, count, flooding = self._windows.pop(owner, (now, 0, False))
         if now - began >= _WINDOW_SECONDS:
@@ -32,4 +36,7 @@ class Lanes:
         self._windows[owner] = (began, count, flooding)
         if len(self._windows) > _OWNERS_KEPT:
             self._windows.popitem(last=False)
+        frame = jpeg_frame(head)
+        if frame is not None and frame.is_heavy:
+            return SLOW
         return "bulk" if flooding or count > self._bulk_above else "fresh"

@@ -124,7 +124,7 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             await duplicates.look(ingest, event, options.on_duplicate)
-            announcement = announce.prepare(event, ingest.lanes.of(event.owner))
+            announcement = announce.prepare(event, ingest.lanes.of(event.owner, file.head.data))
             await lease.change(
                 state="stored",
                 size=event.size,

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import mmap
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from services.processor import failures
 from services.processor.failures import JobFailed
+from shared.jpeg_frame import jpeg_frame
 from shared.storage.blobs import BlobMissing, Blobs
 
 LOOKS = (0.05, 0.2, 0.8)
@@ -26,6 +28,15 @@ async def fetched(blobs: Blobs, key: str, *, limit: int) -> AsyncIterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def is_heavy(original: int) -> bool:
+    """Whether this is a JPEG that takes very much memory; only lengths of its segments are looked at here."""
+    if os.fstat(original).st_size == 0:  # which cannot be mapped
+        return False
+    with mmap.mmap(original, 0, prot=mmap.PROT_READ) as view:
+        frame = jpeg_frame(view)
+    return frame is not None and frame.is_heavy
 
 
 async def _look_again(fill: Callable[[], Awaitable[None]]) -> None:

@@ -4,10 +4,10 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from services.processor import handlers
+from services.processor import handlers, render
 from services.processor.handlers import Deps
 from shared.events.consumer import ConsumerMetrics, consume
-from shared.events.topology import LANES, MEDIA_TYPES, Topology
+from shared.events.topology import LANES, MEDIA_TYPES, SLOW, Topology
 from shared.runtime import Background
 
 _ERASERS = 8
@@ -27,7 +27,8 @@ def start(
     metrics = ConsumerMetrics(registry)
     names = {f"processor-{media_type}-{lane}": media_type for media_type in MEDIA_TYPES for lane in LANES}
     places = {name: jobs + 2 if media_type == "image" else _OTHERS for name, media_type in names.items()}
-    for name, concurrency in (places | {"processor-reprocess": jobs + 2}).items():
+    places |= {f"processor-image-{SLOW}": 1, "processor-reprocess": jobs + 2}
+    for name, concurrency in places.items():
         background.start(
             name,
             consume(
@@ -41,6 +42,8 @@ def start(
                 grace=grace,
             ),
         )
+    rendering = render.keep_rendering(deps, background.stop, at_once=max(1, jobs // 2))
+    background.start("processor-renderer", rendering)
     background.start("processor-janitor", handlers.keep_tidy(deps, background.stop))
     background.start(
         "processor-eraser",

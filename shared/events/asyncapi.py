@@ -21,8 +21,9 @@ _SCHEMAS = "#/components/schemas/"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "media_type": {"enum": list(topology.MEDIA_TYPES), "description": "What kind of media it is."},
     "lane": {
-        "enum": list(topology.LANES),
-        "description": "`bulk` for what an owner sends above a rate, so that it delays nobody else.",
+        "enum": [*topology.LANES, topology.SLOW],
+        "description": "`bulk` for what an owner sends above a rate, so that it delays nobody else; `slow` for "
+        "images that take very long.",
     },
     "media_id": {"description": "The UUID of the media."},
     "entity_type": {"description": "The type of the entity in the other system."},

@@ -86,6 +86,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
 
 MEDIA_TYPES = ("image", "video", "audio", "document", "other")
 LANES = ("fresh", "bulk")
+SLOW = "slow"
+"""The lane of those images of which a worker can have one at a time only."""
 
 MEDIA = "MEDIA"
 REGISTRY = "REGISTRY"
@@ -99,10 +101,11 @@ IDEMPOTENCY = "idempotency"
 QUOTAS = "quotas"
 DIGESTS = "digests"
 ENTITIES = "entities"
+RENDERS = "renders"
 
 
 def uploaded(media_type: str, lane: str) -> str:
-    """The subject of an upload: `media.v1.uploaded.<type>.<fresh|bulk>`."""
+    """The subject of an upload: `media.v1.uploaded.<type>.<fresh|bulk>`; images have `slow`, too."""
     return f"media.v1.uploaded.{media_type}.{lane}"
 
 
@@ -133,6 +136,7 @@ CATALOG_FIND_DIGEST = "catalog.v1.find_digest"
 CATALOG_USAGE = "catalog.v1.usage"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
+PROCESSOR_RENDER = "processor.v1.render"
 
 
 def _lane(media_type: str, lane: str, *, ack_wait: timedelta, pending: int) -> Durable:
@@ -203,6 +207,8 @@ TOPOLOGY = Topology(
             for media_type in MEDIA_TYPES
             for lane in LANES
         ),
+        # Few at once: each may be at work for long, and what another worker could take is not to wait here.
+        _lane("image", SLOW, ack_wait=timedelta(seconds=60), pending=16),
     ),
     buckets=(
         Bucket(name=COUNTERS, max_bytes=MEBIBYTE),
@@ -215,5 +221,7 @@ TOPOLOGY = Topology(
         Bucket(name=QUOTAS, max_bytes=GIBIBYTE),
         # Who was first with a file: needed while its upload is under way.
         Bucket(name=DIGESTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=6)),
+        # Who makes a rendering, while it is made.
+        Bucket(name=RENDERS, max_bytes=64 * MEBIBYTE, ttl=timedelta(minutes=10)),
     ),
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from services.ingest.lanes import Lanes
+from tests.fixtures.pictures import claiming_sides, encoded, photo, picture
 
 
 class Clock:
@@ -62,3 +63,13 @@ def test_the_owners_last_heard_of_are_kept(clock: Clock) -> None:
     for n in range(9_999):
         lanes.of(f"owner {n}")
     assert lanes.of("crowd") == "bulk"
+
+
+def test_a_large_progressive_jpeg_takes_the_slow_lane_and_counts_all_the_same(clock: Clock) -> None:
+    lanes = Lanes(2, clock)
+    heavy = claiming_sides(encoded(picture(60, 40), progressive=True), 9000, 9000)
+    assert [lanes.of("ann", heavy), lanes.of("ann", photo(60, 40)), lanes.of("ann")] == [
+        "slow",
+        "fresh",
+        "bulk",
+    ]
