@@ -15,7 +15,7 @@ from shared.dialects.view import View
 from shared.errors import Invalid, Malformed, Unavailable
 from shared.events import topology
 from shared.events.bus import Message, NoAnswer
-from shared.events.messages import MediaCreated, MediaUpdated, MediaUploaded, decode
+from shared.events.messages import Event, MediaCreated, MediaDeleted, MediaUpdated, MediaUploaded, decode
 from shared.media import Media, from_upload
 
 log = structlog.get_logger()
@@ -129,7 +129,8 @@ async def _await_result(
     *,
     seconds: float | None,
 ) -> Media | None:
-    """The media as the catalog tells of it: processed where that came in time, else the last word of it."""
+    """The media as the catalog tells of it: processed where that came in time, else the last word of it. A media that
+    is gone, because a newer one has its place already, will not be processed any more: nobody waits for it."""
     deadline = time.monotonic() + _patience(ingest, seconds)
     known: Media | None = None
     async with ingest.bus.listen(topology.live(str(event.id))) as messages:
@@ -138,7 +139,12 @@ async def _await_result(
         try:
             while known is None or known.status == "processing":
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    known = _told(await anext(messages)) or known
+                    told = _told(await anext(messages))
+                if isinstance(told, MediaDeleted):
+                    log.info("upload.gone_while_waited_for", media_id=str(event.id))
+                    break
+                if isinstance(told, (MediaCreated, MediaUpdated)):
+                    known = msgspec.convert(told.media, Media)
         except TimeoutError:
             log.info("upload.not_processed_in_time", media_id=str(event.id))
         finally:
@@ -146,13 +152,12 @@ async def _await_result(
     return known
 
 
-def _told(message: Message) -> Media | None:
+def _told(message: Message) -> Event | None:
     try:
-        event = decode(message.data)[1]
+        return decode(message.data)[1]
     except Malformed as error:
         log.warning("live.unreadable", subject=message.subject, error=str(error))
         return None
-    return msgspec.convert(event.media, Media) if isinstance(event, (MediaCreated, MediaUpdated)) else None
 
 
 def _patience(ingest: Ingest, seconds: float | None) -> float:

@@ -14,9 +14,12 @@ import pytest
 
 from services.ingest.app import REAL, Outside
 from services.ingest.settings import IngestSettings
+from shared import profiles
+from shared.dialects.settings import DialectSettings
+from shared.env import Env
 from shared.events import topology
 from shared.events.bus import REPLY_HEADER, Message
-from shared.events.messages import MediaUploaded, Progress, decode, encode
+from shared.events.messages import Event, MediaCreated, MediaDeleted, MediaUploaded, Progress, decode, encode
 from shared.ids import new_id, public_id
 from shared.media import Media, from_upload
 from shared.storage.blobs import Blobs
@@ -25,6 +28,7 @@ from tests.integration.ingest.conftest import Gateway, Start, delete, eventually
 from tests.integration.ingest.mortal import Life, Mortal
 
 JPEG = encoded(picture(64, 48))
+FACE = encoded(picture(120, 110))
 
 
 class Catalog:
@@ -150,6 +154,40 @@ async def test_progress_is_shown_while_it_is_processed(gateway: Gateway) -> None
         return (await status(gateway, answer))["progress"] == {"stage": "variants", "percent": 60}
 
     await eventually(shown, "the progress")
+
+
+async def test_who_waits_for_a_result_is_answered_as_soon_as_the_media_is_gone(start: Start) -> None:
+    patient = {
+        "profiles": profiles.load(Env({"TRIPOD_ENV": "development"})),
+        "dialects": DialectSettings(wait=60),
+    }
+    async with start(**patient) as gateway, Catalog(gateway).running() as catalog, asyncio.timeout(20):
+        slot = "/v1/media/users/ann/avatar"
+        upload = asyncio.create_task(gateway.http.post(slot, files={"file": ("a.jpg", FACE)}))
+        await eventually(lambda: uploaded(catalog), "the upload to be told")
+        await tell_gone(gateway, catalog)
+        answer = await upload
+    assert (answer.status_code, answer.json()["media"]["status"]) == (201, "processing")
+
+
+async def uploaded(catalog: Catalog) -> bool:
+    return bool(catalog.known)
+
+
+async def tell_gone(gateway: Gateway, catalog: Catalog) -> None:
+    """What the catalog's relay repeats of a media that a newer one has replaced at once."""
+    (media,) = catalog.known.values()
+    now = datetime.now(UTC)
+    events: list[Event] = [
+        MediaCreated(id=media.id, owner="ann", media=msgspec.to_builtins(media)),
+        MediaDeleted(
+            id=media.id, number=media.number, owner="ann", media_type="image", key=None,
+            variants="variants/x/", deleted_at=now,
+        ),
+    ]  # fmt: skip
+    for event in events:
+        data = encode(event, source="t", event_id="1", subject=str(media.id), time=now, traceparent=None)
+        await gateway.bus.broadcast(topology.live(str(media.id)), data)
 
 
 @pytest.mark.parametrize("with_catalog", [True, False])
