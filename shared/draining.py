@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -18,7 +19,14 @@ class DrainingServer(uvicorn.Server):
     have served it.
     """
 
+    def __init__(self, config: uvicorn.Config, on_leaving: Callable[[], None] | None = None) -> None:
+        """`on_leaving` is called first, to end the answers that would never end by themselves."""
+        super().__init__(config)
+        self._on_leaving = on_leaving
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_leaving is not None:
+            self._on_leaving()
         doors = [
             socket.socket(fileno=os.dup(listener.fileno()))
             for server in self.servers

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
@@ -57,14 +57,14 @@ class Background:
 
 def serve(app: Litestar, settings: HttpSettings) -> None:
     """Serve until a signal comes. Exits with 1 when a background task died or the start failed."""
-    started = run(app, settings)
+    started = run(app, settings, app.state.get("on_leaving"))
     background: Background | None = app.state.get("background")
     if not started or (background is not None and background.failed):
         sys.exit(1)
 
 
-def run(app: Any, settings: HttpSettings) -> bool:
-    """Serve an ASGI app until a signal comes; whether it ever started."""
+def run(app: Any, settings: HttpSettings, on_leaving: Callable[[], None] | None = None) -> bool:
+    """Serve an ASGI app until a signal comes, then call `on_leaving`; whether it ever started."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -78,7 +78,7 @@ def run(app: Any, settings: HttpSettings) -> bool:
         timeout_keep_alive=30,
         ws_max_size=64 * 1024,
     )
-    server = DrainingServer(config)
+    server = DrainingServer(config, on_leaving)
     # The server raises its signal once more when it is done; a clean stop is not to look like a kill.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _already_heeded)

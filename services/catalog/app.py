@@ -20,7 +20,8 @@ from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head
 from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import erasing, relay
-from services.catalog.routes import entities, files, live, media, search
+from services.catalog.render import Renderings
+from services.catalog.routes import entities, files, live, media, render, search
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
 from services.catalog.usage import using
@@ -49,7 +50,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         bus, blobs, background = await connect(settings.bus), S3Blobs(settings.store), Background()
-        app.state.update({"bus": bus, "blobs": blobs, "background": background})
+        renderings = Renderings(database, bus, blobs)
+        app.state.update({"bus": bus, "blobs": blobs, "background": background, "renderings": renderings})
         with suppress(Unavailable):  # then it is made as soon as the broker is there
             await bus.ensure(settings.bus.topology)
         finding = duties.finding(database, settings.http.base_url)
@@ -85,6 +87,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
                 await background.close()
         finally:
             await background.close()
+            await renderings.close()
             await bus.close()
             await blobs.close()
             await database.close()
@@ -98,7 +101,14 @@ def create_app(settings: CatalogSettings) -> Litestar:
         handlers=[
             Router(
                 "/v1",
-                route_handlers=[*media.HANDLERS, *search.HANDLERS, *files.HANDLERS, *entities.HANDLERS, *live.HANDLERS],
+                route_handlers=[
+                    *media.HANDLERS,
+                    *search.HANDLERS,
+                    *files.HANDLERS,
+                    *render.HANDLERS,
+                    *entities.HANDLERS,
+                    *live.HANDLERS,
+                ],
                 dependencies=PARTS,
             ),
             *dialects.mounted(settings),
@@ -108,6 +118,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         registry=registry,
     )
     app.state.update({"settings": settings, "database": database, "feed": feed, "metrics": metrics})
+    app.state["on_leaving"] = feed.leave
     return app
 
 

@@ -62,6 +62,7 @@ class Listener:
         self._limit = limit
         self._waiting: deque[LiveMessage] = deque()
         self._wake = asyncio.Event()
+        self._left = False
 
     def put(self, message: LiveMessage) -> None:
         if len(self._waiting) >= self._limit:
@@ -75,8 +76,16 @@ class Listener:
         self._waiting.append(LiveMessage(type="resync"))
         self._wake.set()
 
-    async def next(self) -> LiveMessage:
+    def leave(self) -> None:
+        """Nothing more comes behind what waits."""
+        self._left = True
+        self._wake.set()
+
+    async def next(self) -> LiveMessage | None:
+        """The next one as soon as there is one; None when this process leaves."""
         while not self._waiting:
+            if self._left:
+                return None
             self._wake.clear()
             await self._wake.wait()
         return self._waiting.popleft()
@@ -97,6 +106,11 @@ class Feed:
             yield listener
         finally:
             self._listeners.discard(listener)
+
+    def leave(self) -> None:
+        """This process ends: its listeners are to go elsewhere."""
+        for listener in self._listeners:
+            listener.leave()
 
     @contextmanager
     def watching(self, media_id: uuid.UUID) -> Iterator[asyncio.Event]:
@@ -146,7 +160,7 @@ class Feed:
             return
         sequence = message.headers.get(SEQUENCE_HEADER, "")
         shown = msgspec.structs.replace(
-            _shown(event),
+            shown_as(event),
             sequence=int(sequence) if sequence.isdecimal() else None,
             trace_id=continue_from(envelope.traceparent).trace_id if envelope.traceparent else None,
         )
@@ -155,7 +169,7 @@ class Feed:
     async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
         media = shown.media or {}
         public = bool(media.get("is_public")) and media.get("moderation") == "approved"
-        outside = _as_outsiders_see(shown)
+        outside = as_outsiders_see(shown)
         undecided = []
         for listener in self._listeners:
             if listener.caller.governs or listener.caller.sub == owner is not None:
@@ -182,14 +196,16 @@ async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:
         return await registry.find_entity(connection, str(link["type"]), str(link["id"]))
 
 
-def _as_outsiders_see(shown: LiveMessage) -> LiveMessage:
+def as_outsiders_see(shown: LiveMessage) -> LiveMessage:
+    """The same for those who may see the media but not change it."""
     if shown.media is None:
         return shown
     known = without_place(shown.media.get("exif", {}))
     return msgspec.structs.replace(shown, media={**shown.media, **OUTSIDE, "exif": known})
 
 
-def _shown(event: Shown) -> LiveMessage:
+def shown_as(event: Shown) -> LiveMessage:
+    """How listeners are told of an event."""
     match event:
         case MediaCreated():
             return LiveMessage(type="media.created", id=event.id, media=event.media)

@@ -1,23 +1,37 @@
-"""WS /v1/live: what happens to the media that the caller may see."""
+"""/v1/live: what happens to the media that the caller may see, by WebSocket or as server-sent events."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import WebSocket, websocket
+from litestar import Request, WebSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import ServerSentEvent
+from litestar.response.sse import ServerSentEventMessage
 
-from services.catalog.live import Feed, Listener
+from services.catalog.database import Database
+from services.catalog.live import Feed, Listener, LiveMessage
 from services.catalog.measures import CatalogMetrics
+from services.catalog.missed import from_there_on
+from services.catalog.routes.common import TAG_MEDIA, problems
 from services.catalog.settings import CatalogSettings
 from shared.auth import Authenticator, Caller
-from shared.errors import TripodError, Unauthenticated
+from shared.errors import Invalid, TripodError, Unauthenticated, Unavailable
+from shared.events.bus import Bus
 
 POLICY = 1008  # RFC 6455, 7.4.1
+AWAY = 1001
 TRY_LATER = 1013
 MAX_SECONDS = 24 * 3600.0  # then also a token that never ends is checked again
+PING_SECONDS = 15.0  # proxies close what says nothing for longer
+MOST_PLACE = 2**63 - 1
+_SINCE = "The `sequence` of the last message that was heard: what came behind it is told first."
 _encoder = msgspec.json.Encoder()
 
 
@@ -25,57 +39,165 @@ _encoder = msgspec.json.Encoder()
 async def live(
     socket: WebSocket[Any, Any, Any],
     feed: NamedDependency[Feed],
+    database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     metrics: NamedDependency[CatalogMetrics],
 ) -> None:
     """JSON messages of type media.created, media.updated, media.deleted, progress and resync.
 
     The connection ends with the token, after a day at the latest. The token comes as `?token=` or in the Authorization
-    header; a browser's Origin must be an allowed one.
+    header; a browser's Origin must be an allowed one. `?since=` tells first what came behind that `sequence`.
     """
     await socket.accept()
     try:
-        caller = await _caller(socket, settings)
+        caller = await _caller(socket, settings, socket.query_params.get("token"))
+        since = _place(socket.query_params.get("since"))
     except TripodError as error:
         await socket.close(code=POLICY if error.status < 500 else TRY_LATER, reason=error.detail[:120])
         return
+    bus: Bus = socket.app.state.bus
     with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
-        await _converse(socket, caller, listener)
+        await _converse(socket, listener, from_there_on(database, bus, listener, since))
 
 
-async def _caller(socket: WebSocket[Any, Any, Any], settings: CatalogSettings) -> Caller:
-    origin, allowed = socket.headers.get("origin"), settings.http.cors_origins
+@get(
+    "/live",
+    tags=[TAG_MEDIA],
+    summary="What happens, as it happens",
+    responses={
+        200: ResponseSpec(
+            str,
+            generate_examples=False,
+            media_type="text/event-stream",
+            description="Events; each `data` is a message as the WebSocket at this address has it",
+        ),
+        **problems(401, 422),
+    },
+)
+async def events(
+    request: Request[Any, Any, Any],
+    feed: NamedDependency[Feed],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    metrics: NamedDependency[CatalogMetrics],
+    *,
+    token: Annotated[
+        str | None, QueryParameter(description="For browsers, which send no headers here")
+    ] = None,
+    since: Annotated[int | None, QueryParameter(ge=0, le=MOST_PLACE, description=_SINCE)] = None,
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+) -> ServerSentEvent:
+    """Of type media.created, media.updated, media.deleted, progress and resync; the `id` of an event is its place in
+    the stream, so that a browser that reconnects misses nothing. Ends with the token, after a day at the latest."""
+    caller = await _caller(request, settings, token)
+    place = _place(last_event_id) if last_event_id else since
+    bus: Bus = request.app.state.bus
+
+    async def tell() -> AsyncIterator[ServerSentEventMessage]:
+        with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
+            async with aclosing(from_there_on(database, bus, listener, place)) as messages:
+                async for message in _until_the_end(messages, _seconds_left(caller)):
+                    yield _event(message)
+
+    return ServerSentEvent(tell())
+
+
+def _event(message: LiveMessage | None) -> ServerSentEventMessage:
+    """None is a sign of life."""
+    if message is None:
+        return ServerSentEventMessage(data=None, comment="ping")
+    return ServerSentEventMessage(
+        data=_encoder.encode(message).decode(), event=message.type, id=message.sequence
+    )
+
+
+async def _until_the_end(
+    messages: AsyncIterator[LiveMessage], seconds: float
+) -> AsyncIterator[LiveMessage | None]:
+    """The messages, and None where none came for some time, until the time is over."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    coming = asyncio.ensure_future(anext(messages, None))
+    try:
+        while (left := deadline - loop.time()) > 0:
+            done, _ = await asyncio.wait([coming], timeout=min(left, PING_SECONDS))
+            if not done:
+                yield None
+                continue
+            message = coming.result()
+            if message is None:
+                return
+            coming = asyncio.ensure_future(anext(messages, None))
+            yield message
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+def _place(said: str | None) -> int | None:
+    """Raises Invalid."""
+    if said is None:
+        return None
+    if not (said.isascii() and said.isdecimal() and int(said) <= MOST_PLACE):
+        raise Invalid(f"since is {said[:80]!r}; it must be the sequence of a message.", field="since")
+    return int(said)
+
+
+async def _caller(
+    connection: WebSocket[Any, Any, Any] | Request[Any, Any, Any],
+    settings: CatalogSettings,
+    token: str | None,
+) -> Caller:
+    origin, allowed = connection.headers.get("origin"), settings.http.cors_origins
     if origin is not None and "*" not in allowed and origin.rstrip("/") not in allowed:
         raise Unauthenticated(f"The origin {origin[:80]!r} is not allowed here.")
-    token = socket.query_params.get("token")
-    authenticator: Authenticator = socket.app.state.authenticator
+    authenticator: Authenticator = connection.app.state.authenticator
     caller = await (
-        authenticator.verify(token) if token else authenticator.caller(socket.headers.get("authorization"))
+        authenticator.verify(token)
+        if token
+        else authenticator.caller(connection.headers.get("authorization"))
     )
     if caller.sub is None:
         raise Unauthenticated("This needs a token: ?token= or an Authorization header.")
     return caller
 
 
-async def _converse(socket: WebSocket[Any, Any, Any], caller: Caller, listener: Listener) -> None:
-    tasks = [asyncio.create_task(_tell(socket, listener)), asyncio.create_task(_until_left(socket))]
+def _seconds_left(caller: Caller) -> float:
     left = (caller.expires_at - datetime.now(UTC)).total_seconds() if caller.expires_at else MAX_SECONDS
+    return min(left, MAX_SECONDS)
+
+
+async def _converse(
+    socket: WebSocket[Any, Any, Any], listener: Listener, messages: AsyncIterator[LiveMessage]
+) -> None:
+    tasks = [asyncio.create_task(_tell(socket, messages)), asyncio.create_task(_until_left(socket))]
+    left = _seconds_left(listener.caller)
     try:
-        done, _ = await asyncio.wait(
-            tasks, timeout=min(left, MAX_SECONDS), return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             reason = "The token has expired." if left < MAX_SECONDS else "It was long enough; connect again."
             await socket.close(code=POLICY, reason=reason)
+        elif tasks[1] not in done:
+            await _say_why(socket, tasks[0].exception())
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _tell(socket: WebSocket[Any, Any, Any], listener: Listener) -> None:
-    while True:
-        await socket.send_data(_encoder.encode(await listener.next()).decode(), mode="text")
+async def _say_why(socket: WebSocket[Any, Any, Any], error: BaseException | None) -> None:
+    """Nothing more comes, although the client is there."""
+    if error is None:
+        await socket.close(code=AWAY, reason="This replica leaves; connect again.")
+    elif isinstance(error, Unavailable):
+        await socket.close(code=TRY_LATER, reason="What was missed cannot be told now; connect again.")
+    elif not isinstance(error, WebSocketDisconnect):
+        raise error
+
+
+async def _tell(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[LiveMessage]) -> None:
+    async for message in messages:
+        await socket.send_data(_encoder.encode(message).decode(), mode="text")
 
 
 async def _until_left(socket: WebSocket[Any, Any, Any]) -> None:
@@ -87,4 +209,4 @@ async def _until_left(socket: WebSocket[Any, Any, Any]) -> None:
         return
 
 
-HANDLERS = (live,)
+HANDLERS = (live, events)

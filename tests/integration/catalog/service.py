@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import jwt
 import uvicorn
+from litestar import Litestar
 from sqlalchemy import Table, select
 
 from services.catalog.app import create_app
@@ -137,7 +138,12 @@ async def all_rows(database: Database, table: str | Table) -> list[dict[str, Any
 @asynccontextmanager
 async def serving(settings: CatalogSettings) -> AsyncIterator[str]:
     """The service on a port of its own, within this process; its address."""
-    app = create_app(settings)
+    async with running(create_app(settings)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(

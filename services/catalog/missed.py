@@ -1,0 +1,95 @@
+"""What a listener has missed: the events behind a place of the stream, as far as the caller may see them now."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Iterable
+
+import msgspec
+from sqlalchemy import Uuid, any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.catalog import rights
+from services.catalog.database import Database
+from services.catalog.live import Listener, LiveMessage, as_outsiders_see, shown_as
+from services.catalog.models import media
+from shared.auth import Caller
+from shared.events import topology
+from shared.events.bus import Bus
+from shared.events.messages import MediaCreated, MediaDeleted, MediaUpdated, decode
+from shared.trace import continue_from
+
+MOST = 5_000
+"""Places that are looked at; whoever was away for longer asks for everything anew."""
+AT_ONCE = 100
+
+
+async def from_there_on(
+    database: Database, bus: Bus, listener: Listener, since: int | None
+) -> AsyncGenerator[LiveMessage, None]:
+    """What the listener has missed since that place, then what happens; nothing twice and nothing left out. Ends when
+    this process leaves. Raises Unavailable."""
+    known = 0
+    if since is not None:
+        known = await bus.last_sequence(topology.MEDIA)
+        async for behind in missed(database, bus, listener.caller, since=since, until=known):
+            yield behind
+    while (message := await listener.next()) is not None:
+        if message.sequence is None or message.sequence > known:
+            yield message
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """A stored event that listeners are told of."""
+
+    message: LiveMessage
+    owner: str | None
+
+
+async def missed(
+    database: Database, bus: Bus, caller: Caller, *, since: int, until: int
+) -> AsyncGenerator[LiveMessage, None]:
+    """In order, from behind `since` up to `until`. A `resync` alone where that is too much, or where the stream is not
+    the one that `since` was a place of. Raises Unavailable."""
+    if not 0 <= until - since <= MOST:
+        yield LiveMessage(type="resync")
+        return
+    for first in range(since + 1, until + 1, AT_ONCE):
+        places = range(first, min(first + AT_ONCE, until + 1))
+        told = [found for found in await asyncio.gather(*(_at(bus, place) for place in places)) if found]
+        # What was public once may not be so any more: the rows of now decide, not the events of then.
+        changeable = await _seen(database, caller, {found.message.id for found in told if found.message.id})
+        for found in told:
+            message = _for(caller, found, changeable)
+            if message is not None:
+                yield message
+
+
+async def _at(bus: Bus, place: int) -> _Told | None:
+    stored = await bus.read(topology.MEDIA, place)
+    if stored is None:
+        return None
+    envelope, event = decode(stored.data)
+    if not isinstance(event, MediaCreated | MediaUpdated | MediaDeleted):
+        return None
+    trace_id = continue_from(envelope.traceparent).trace_id if envelope.traceparent else None
+    return _Told(msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id), event.owner)
+
+
+async def _seen(database: Database, caller: Caller, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, bool]:
+    """Of these media the ones that the caller may see, each with whether they may change it."""
+    asked = bindparam(None, list(ids), ARRAY(Uuid))
+    found = select(media.c.id, rights.changeable(caller)).where(
+        media.c.id == any_(asked), rights.readable(caller)
+    )
+    async with database.reading() as connection:
+        return {row[0]: row[1] for row in await connection.execute(found)}
+
+
+def _for(caller: Caller, told: _Told, changeable: dict[uuid.UUID, bool]) -> LiveMessage | None:
+    """What the caller is told of it; None where that is nothing. Of what is deleted no row tells any more whose it
+    was."""
+    if told.message.type == "media.deleted":
+        return told.message if caller.governs or caller.sub == told.owner is not None else None
+    if told.message.id not in changeable:
+        return None
+    return told.message if changeable[told.message.id] else as_outsiders_see(told.message)

@@ -1,0 +1,158 @@
+"""/v1/live for those who were away: what they missed comes first, by WebSocket and as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from services.catalog import missed
+from services.catalog.app import create_app
+from services.catalog.routes import live as live_route
+from services.catalog.settings import CatalogSettings
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service, running
+
+
+@asynccontextmanager
+async def socket(catalog: Service, sub: str, **query: Any) -> AsyncIterator[ClientConnection]:
+    address = httpx.URL(catalog.url.replace("http", "ws", 1) + "/v1/live", params={**query})
+    headers = {"Authorization": f"Bearer {catalog.token(sub)}"}
+    async with connect(str(address), additional_headers=headers) as found:
+        yield found
+
+
+async def hear(found: ClientConnection, count: int) -> list[dict[str, Any]]:
+    return [json.loads(await asyncio.wait_for(found.recv(), 10)) for _ in range(count)]
+
+
+@asynccontextmanager
+async def stream(
+    catalog: Service, sub: str, headers: dict[str, str] | None = None, **query: Any
+) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    """Server-sent events as their fields."""
+    async with (
+        catalog.caller(sub) as client,
+        client.stream("GET", "/v1/live", params=query, headers=headers or {}) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield parsed(answer)
+
+
+async def parsed(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
+    fields: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if not line:
+            yield fields
+            fields = {}
+            continue
+        name, _, value = line.partition(": ")
+        fields[name] = value
+
+
+async def test_what_came_behind_a_place_is_told_first_and_nothing_twice(catalog: Service) -> None:
+    first, second = stories.uploaded(), stories.uploaded()
+    await catalog.have(first, stories.processed(first))
+    await catalog.told()
+    async with socket(catalog, "ann", since=0) as ann:
+        before = await hear(ann, 2)
+    assert [(m["type"], m["id"]) for m in before] == [
+        ("media.created", str(first.id)),
+        ("media.updated", str(first.id)),
+    ]
+    await catalog.have(second)
+    async with catalog.caller("ann") as client:
+        await client.delete(f"/v1/media/{first.id}")
+    await catalog.told()
+    async with socket(catalog, "ann", since=before[0]["sequence"]) as ann:
+        await catalog.have(stories.processed(second))
+        after = await hear(ann, 3)
+    # Of what was deleted meanwhile, that alone.
+    assert [(m["type"], m["id"]) for m in after] == [
+        ("media.created", str(second.id)),
+        ("media.deleted", str(first.id)),
+        ("media.updated", str(second.id)),
+    ]
+    places = [m["sequence"] for m in after]
+    assert places == sorted(set(places))
+
+
+async def test_invariant_10_what_was_public_then_and_is_private_now_is_not_told_again(
+    catalog: Service,
+) -> None:
+    theirs, open_ = stories.uploaded("bob", is_public=True), stories.uploaded("bob", is_public=True)
+    await catalog.have(theirs, open_, stories.processed(open_))
+    async with catalog.caller("bob") as bob:
+        assert (await bob.patch(f"/v1/media/{theirs.id}", json={"is_public": False})).status_code == 200
+    await catalog.told()
+    async with socket(catalog, "ann", since=0) as ann:
+        created, updated = await hear(ann, 2)
+    assert {created["id"], updated["id"]} == {str(open_.id)}
+    assert updated["media"]["timings"] == {}
+
+
+@pytest.mark.parametrize("since", [10**9, 0])
+async def test_who_was_away_for_too_long_is_told_to_ask_for_everything(
+    catalog: Service, monkeypatch: pytest.MonkeyPatch, since: int
+) -> None:
+    monkeypatch.setattr(missed, "MOST", 0)
+    await catalog.have(stories.uploaded())
+    await catalog.told()
+    async with socket(catalog, "ann", since=since) as ann:
+        assert await hear(ann, 1) == [{"type": "resync"}]
+
+
+async def test_events_come_by_plain_http_too_and_a_browser_goes_on_where_it_was(
+    catalog: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_route, "PING_SECONDS", 0.05)
+    first, second = stories.uploaded(), stories.uploaded()
+    async with stream(catalog, "ann") as events:
+        assert (await anext(events)) == {"": "ping"}
+        await catalog.have(first)
+        created = [event async for event in until(events, "media.created")][-1]
+    assert json.loads(created["data"])["media"]["id"] == str(first.id)
+    await catalog.have(second)
+    await catalog.told()
+    async with stream(catalog, "ann", {"Last-Event-ID": created["id"]}) as events:
+        found = [event async for event in until(events, "media.created")][-1]
+    assert json.loads(found["data"])["id"] == str(second.id)
+
+
+async def until(events: AsyncIterator[dict[str, str]], kind: str) -> AsyncIterator[dict[str, str]]:
+    async for event in events:
+        yield event
+        if event.get("event") == kind:
+            return
+
+
+async def test_a_token_in_the_address_is_enough_for_browsers_and_none_is_refused(catalog: Service) -> None:
+    refused = await catalog.nobody.get("/v1/live")
+    assert refused.status_code == 401
+    odd = await catalog.nobody.get(
+        "/v1/live", params={"token": catalog.token("ann")}, headers={"Last-Event-ID": "x"}
+    )
+    assert (odd.status_code, odd.json()["field"]) == (422, "since")
+    async with catalog.nobody.stream("GET", "/v1/live", params={"token": catalog.token("ann")}) as answer:
+        assert answer.status_code == 200
+
+
+async def test_a_replica_that_leaves_ends_its_streams_at_once(
+    catalog: Service, settings: CatalogSettings
+) -> None:
+    app = create_app(settings)
+    async with running(app) as url:
+        leaving = Service(settings, catalog.database, catalog.bus, catalog.blobs, url)
+        async with stream(leaving, "ann", since=0) as events, socket(leaving, "ann") as ann:
+            await catalog.have(stories.uploaded())
+            await hear(ann, 1)
+            app.state["on_leaving"]()
+            assert len([event async for event in events]) == 1
+            await asyncio.wait_for(ann.wait_closed(), 10)
+        assert (ann.close_code, ann.close_reason) == (1001, "This replica leaves; connect again.")
+        await leaving.nobody.aclose()
