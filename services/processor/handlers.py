@@ -108,7 +108,7 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
     async with fetched(deps.blobs, order.key, limit=deps.original_bytes) as original:
         timings = {"fetch": _since(started)}
         started = time.monotonic()
-        async with _place(order, original, deps):
+        async with place(original, deps, mime_type=order.mime_type, urgent=order.urgent):
             timings["wait"] = _since(started)
             result = await _run(job, original, order, deps)
     timings |= result.timings
@@ -125,12 +125,12 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
 
 
 @contextlib.asynccontextmanager
-async def _place(order: Order, original: int, deps: Deps) -> AsyncIterator[None]:
+async def place(original: int, deps: Deps, *, mime_type: str, urgent: bool) -> AsyncIterator[None]:
     """A place for a child; for a heavy file the one of those first, so that it holds none while it waits for that."""
     async with contextlib.AsyncExitStack() as stack:
-        if order.mime_type == "image/jpeg" and is_heavy(original):
-            await stack.enter_async_context(deps.heavy.take(urgent=order.urgent))
-        await stack.enter_async_context(deps.places.take(urgent=order.urgent))
+        if mime_type == "image/jpeg" and is_heavy(original):
+            await stack.enter_async_context(deps.heavy.take(urgent=urgent))
+        await stack.enter_async_context(deps.places.take(urgent=urgent))
         yield
 
 

@@ -9,7 +9,7 @@ import structlog
 from services.processor import failures
 from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Job, Variant
-from services.processor.handlers import Deps
+from services.processor.handlers import Deps, place
 from services.processor.leases import held
 from services.processor.originals import fetched
 from shared import trace
@@ -105,7 +105,7 @@ async def _made(asked: RenderRequest, deps: Deps) -> Variant:
     )
     async with (
         fetched(deps.blobs, asked.key, limit=deps.original_bytes) as original,
-        deps.places.take(urgent=True),
+        place(original, deps, mime_type=asked.mime_type, urgent=True),
     ):
         outcome = await deps.sandbox.run(job, original)
         deps.metrics.note_child(outcome)

@@ -3,8 +3,9 @@
 import uuid
 from typing import Annotated, Any
 
-from litestar import HttpMethod, Request, route
+from litestar import HttpMethod, Request, Response, route
 from litestar.di import NamedDependency
+from litestar.exceptions import ValidationException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
@@ -15,11 +16,20 @@ from services.catalog.routes.files import Expires, Signature, check_link, condit
 from services.catalog.schemas import Disposition
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
+from shared.errors import Invalid
 from shared.openapi import PUBLIC
+from shared.problem import EXCEPTION_HANDLERS, answer
 from shared.recipes import Fit
 from shared.rendering import MOST_SIDE, Options
 from shared.rendering import Asked as AskedFormat
 
+_ALLOWED = {
+    **dict.fromkeys(("w", "h"), f"a whole number from 1 to {MOST_SIDE}"),
+    "fit": "inside, cover or square",
+    "format": "auto, jpeg, png, webp, avif or source",
+    "q": "a whole number from 1 to 100",
+    "preset": "a name of 1 to 32 characters",
+}
 _METHODS = [HttpMethod.GET, HttpMethod.HEAD]
 _W = "Width in pixels. Nothing is enlarged."
 _H = "Height in pixels."
@@ -31,6 +41,17 @@ _Q = "Quality: 85 for JPEG, 80 for WebP and 60 for AVIF unless given; PNG has no
 _PRESET = "A rendering by name, in place of all others."
 
 
+def _refuse(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    """The framework's own words name neither the value nor what is allowed."""
+    faults = error.extra if isinstance(error.extra, list) else []
+    field = next((fault["key"] for fault in faults if fault.get("key") in _ALLOWED), None)
+    if field is None:
+        return EXCEPTION_HANDLERS[ValidationException](request, error)
+    value = request.query_params.get(field, "")[:64]
+    refusal = Invalid(f"{field} is {value!r}; allowed is {_ALLOWED[field]}.", field=field)
+    return answer(request, refusal)
+
+
 @route(
     "/media/{ref:str}/render",
     http_method=_METHODS,
@@ -38,6 +59,7 @@ _PRESET = "A rendering by name, in place of all others."
     summary="A picture on request",
     operation_class=openapi.RenderOperation,
     security=PUBLIC,
+    exception_handlers={ValidationException: _refuse},
     responses={
         **openapi.file("image/*"),
         **NOT_MODIFIED,
@@ -53,7 +75,7 @@ async def rendered(
     w: Annotated[int | None, QueryParameter(ge=1, le=MOST_SIDE, description=_W)] = None,
     h: Annotated[int | None, QueryParameter(ge=1, le=MOST_SIDE, description=_H)] = None,
     fit: Annotated[Fit | None, QueryParameter(description=_FIT)] = None,
-    format_: Annotated[AskedFormat | None, QueryParameter(name="format", description=_FORMAT)] = None,
+    format: Annotated[AskedFormat | None, QueryParameter(description=_FORMAT)] = None,  # noqa: A002 - as in the URL
     q: Annotated[int | None, QueryParameter(ge=1, le=100, description=_Q)] = None,
     preset: Annotated[str | None, QueryParameter(min_length=1, max_length=32, description=_PRESET)] = None,
     disposition: FromQuery[Disposition | None] = None,
@@ -64,7 +86,7 @@ async def rendered(
     who may read the media. While it is being made the answer waits for some seconds, then it is 503 with
     Retry-After."""
     media_id = media_id_of(ref)
-    options = Options(w=w, h=h, fit=fit, format=format_, q=q, preset=preset)
+    options = Options(w=w, h=h, fit=fit, format=format, q=q, preset=preset)
     until = check_link(
         settings, render_path(media_id), expires, disposition, signature, parameters=options.query
     )

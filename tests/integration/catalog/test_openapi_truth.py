@@ -13,6 +13,7 @@ from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 
 MEDIA, FILE, LINKS = "/v1/media/{ref}", "/v1/media/{ref}/download", "/v1/media/{ref}/links"
+RENDER = "/v1/media/{ref}/render"
 VARIANT, ENTITY, LOOKUP = (
     "/v1/media/{ref}/variants/{name}",
     "/v1/entities/{entity_type}/{entity_id}",
@@ -50,7 +51,16 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {"headers": {"Range": "bytes=0-1"}}, 206),
     ("GET", VARIANT, "/v1/media/ID/variants/huge", {}, 404),
     ("GET", VARIANT, "/v1/media/PENDING/variants/thumbnail", {}, 404),
+    ("GET", RENDER, "/v1/media/ID/render?preset=small", {}, 503),
+    ("GET", RENDER, "/v1/media/ID/render", {}, 422),
+    ("GET", RENDER, "/v1/media/ID/render?w=5", {}, 403),
+    ("GET", RENDER, "/v1/media/ABSENT/render?preset=small", {}, 404),
+    ("GET", RENDER, "/v1/media/PENDING/render?preset=small", {}, 404),
     ("POST", LINKS, "/v1/media/ID/links", {"json": {}}, 201),
+    ("POST", LINKS, "/v1/media/ID/links", {"json": {"render": {"w": 5}}}, 201),
+    ("POST", LINKS, "/v1/media/ID/links", {"json": {"render": {}}}, 422),
+    ("POST", LINKS, "/v1/media/ID/links", {"json": {"render": {"w": 0}}}, 422),
+    ("POST", LINKS, "/v1/media/THEIRS/links", {"json": {"render": {"w": 5}}}, 403),
     ("POST", LINKS, "/v1/media/ID/links", {"content": b" " * 1_048_577}, 413),
     ("POST", LINKS, "/v1/media/ID/links", {"json": {"seconds": 0}}, 422),
     ("GET", "/v1/media/{ref}/similar", "/v1/media/ID/similar", {}, 200),

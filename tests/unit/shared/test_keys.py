@@ -69,3 +69,17 @@ def test_variants_lie_below_a_prefix_that_no_other_media_shares() -> None:
 
 def test_two_media_of_one_day_have_different_prefixes() -> None:
     assert keys.variants(AN_ID) != keys.variants(uuid.UUID(int=AN_ID.int ^ 1))
+
+
+def test_a_rendering_is_told_by_its_key_and_lies_among_the_variants_of_its_media() -> None:
+    key = keys.rendering(AN_ID, made="0123456789abcdef", extension="webp")
+    assert key.startswith(keys.variants(AN_ID))
+    assert keys.rendering_of(key) == AN_ID
+    for other in (
+        keys.variant(AN_ID, spec="01234567", name="render", extension="webp"),
+        f"{key}/x",
+        f"originals/{key}",
+        key.replace("render-", "Render-"),
+        keys.variants(AN_ID),
+    ):
+        assert keys.rendering_of(other) is None
