@@ -16,10 +16,10 @@ def autopsy(exited: Exited, limits: Limits, stderr: int) -> Failure:
     """The verdict. `stderr` is the descriptor of the file that the child's error output went to."""
     last_words = _read_end(stderr)
     if exited.status == -signal.SIGXCPU:
-        return failures.timed_out(limits.cpu_seconds, last_words)
+        return failures.computed_too_long(limits.cpu_seconds, last_words)
     if exited.status == -signal.SIGKILL:
         if exited.cpu_milliseconds >= limits.cpu_seconds * 1000:
-            return failures.timed_out(limits.cpu_seconds, last_words)
+            return failures.computed_too_long(limits.cpu_seconds, last_words)
         return failures.killed_for_memory(last_words)
     # Native code that gets no memory says so and aborts, or does not even say so.
     if symptoms.says_starved(last_words) or exited.peak_kib * 1024 > _NEARLY * limits.memory_bytes:

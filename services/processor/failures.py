@@ -87,8 +87,14 @@ def killed_for_memory(log: str = "") -> Failure:
 
 
 def timed_out(seconds: float, log: str = "") -> Failure:
+    """By the clock, which runs faster where others have the processors."""
     detail = f"Processing the file takes longer than the {seconds:g} seconds that a file may use."
     return Failure(code="timeout", detail=detail, retryable=True, log=log)
+
+
+def computed_too_long(seconds: float, log: str = "") -> Failure:
+    """By the child's own CPU time: the same file would do it again, so no retry."""
+    return msgspec.structs.replace(timed_out(seconds, log), retryable=False)
 
 
 def crashed(log: str) -> Failure:

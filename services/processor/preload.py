@@ -2,6 +2,7 @@
 
 import codecs
 import datetime as dt
+import encodings.aliases
 import gc
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from PIL import BmpImagePlugin, Image, TiffImagePlugin
 
 from services.processor import vips
 
-_CODECS = ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "idna")
+# Of other systems only.
+_NOT_HERE = frozenset({"mbcs", "oem"})
 
 
 def preload() -> None:
     """Import, warm up and freeze. Raises RuntimeError when a library has started a thread: forks would hang."""
-    for name in _CODECS:
+    # All of them: a file's metadata can name any.
+    for name in sorted({"idna", *encodings.aliases.aliases.values()} - _NOT_HERE):
         codecs.lookup(name)
     dt.datetime.strptime("2000", "%Y")  # noqa: DTZ007 - imports its implementation at first use
     pillow_heif.register_heif_opener(thumbnails=False)

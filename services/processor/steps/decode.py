@@ -99,8 +99,17 @@ def _open_with_pillow(work: Work) -> Image:
             profile = bytes(picture.info.get("icc_profile") or b"")
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = picture.convert("RGBA" if has_alpha else "RGB")
-    except (UnidentifiedImageError, SyntaxError, ValueError, OSError, EOFError, Warning) as error:
-        raise _pillow_verdict(error, mime_type) from error
+    # RuntimeError is what libheif's own limits become.
+    except (
+        UnidentifiedImageError,
+        SyntaxError,
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        Warning,
+    ) as error:
+        raise _pillow_verdict(error, work) from error
     image = Image.new_from_memory(pixels.tobytes(), work.width, work.height, len(pixels.getbands()), "uchar")
     image = image.copy(interpretation="srgb")
     if profile:
@@ -108,8 +117,10 @@ def _open_with_pillow(work: Work) -> Image:
     return image
 
 
-def _pillow_verdict(error: Exception, mime_type: str) -> failures.JobFailed:
-    log = str(error)
+def _pillow_verdict(error: Exception, work: Work) -> failures.JobFailed:
+    log, mime_type = str(error), work.job.mime_type
+    if symptoms.says_starved(log):
+        return failures.JobFailed(failures.out_of_memory(work.job.limits.memory_bytes, log))
     if isinstance(error, EOFError) or symptoms.says_cut_short(log):
         return failures.truncated(log)
     if symptoms.says_unsupported(log):
