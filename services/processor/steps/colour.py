@@ -5,13 +5,16 @@ import struct
 from services.processor.vips import Image, VipsError
 
 PROFILE = "icc-profile-data"
+_SIGNATURE = b"acsp"
 
 
 def to_srgb(image: Image, warnings: list[str]) -> Image:
     """An image of 1 or 3 bands (plus alpha) of 8 bits. A profile is applied only where it is not sRGB already:
     the transform costs more than everything else together."""
     profile = _profile(image)
-    if profile and not is_srgb(profile):
+    if profile and profile[36:40] != _SIGNATURE:
+        warnings.append("The colour profile could not be used: it is no ICC profile.")
+    elif profile and not is_srgb(profile):
         try:
             image = image.icc_transform(
                 "srgb", embedded=True, intent="relative", black_point_compensation=True
@@ -19,7 +22,9 @@ def to_srgb(image: Image, warnings: list[str]) -> Image:
         except VipsError as error:
             warnings.append(f"The colour profile could not be used: {str(error).strip()[:200]}")
     if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", input_profile="cmyk", intent="relative")
+        image = image.icc_transform(
+            "srgb", input_profile="cmyk", intent="relative", black_point_compensation=True
+        )
     if image.interpretation not in {"srgb", "b-w"}:
         image = image.colourspace("b-w" if image.bands < 3 else "srgb")
     if image.bands > 4:
