@@ -40,7 +40,9 @@ def read_xmp(packet: bytes) -> Texts:
     """The texts by name, of a list all, of alternatives the default language first. Raises UnreadableXmp."""
     reader = _Reader()
     try:
-        reader.read(packet.strip(b"\0 \t\r\n"))
+        # Padding, which some writers end with a NUL. Of UTF-16, half of each sign may be one.
+        is_wide = b"\0" in packet[:4] or packet[:2] in {b"\xfe\xff", b"\xff\xfe"}
+        reader.read(packet if is_wide else packet.strip(b"\0 \t\r\n"))
     except (expat.ExpatError, UnicodeError, LookupError) as error:  # an unknown encoding is a LookupError
         raise UnreadableXmp(str(error)) from error
     return reader.found
