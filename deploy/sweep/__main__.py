@@ -73,6 +73,9 @@ def sweep(found: Sequence[Sample], folder: Path, console: Console) -> Report:
         seconds=time.monotonic() - started,
         classes=classes,
         total=total,
+        others={
+            one.name: end.verdict for one, end in zip(found, rounds[0], strict=True) if end.verdict != "ready"
+        },
         faults=tuple(faults),
         notes=notes,
     )

@@ -37,13 +37,14 @@ class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole sweep; without `faults` it has passed."""
+    """The whole sweep; without `faults` it has passed. `others`: how each file ended that did not become ready."""
 
     folder: str
     files: int
     seconds: float
     classes: tuple[ClassRow, ...]
     total: ClassRow
+    others: dict[str, str]
     faults: tuple[str, ...]
     notes: tuple[str, ...] = ()
 

@@ -86,4 +86,4 @@ async def test_very_many_hostile_pictures_end_soon_with_a_sensible_verdict() -> 
         hostile.damaged(600, 400, 60),
         hostile.damaged(61, 47, 150),
     )
-    assert await judge(files, limits=Limits(), peak_mib=700) == []
+    assert await judge(files, limits=Limits(), peak_mib=1500) == []
