@@ -86,7 +86,7 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> VariantSpec:
-        """As the pipeline makes it where nothing shines through."""
+        """As the pipeline makes it where nothing shines through. An animation keeps moving where WebP is asked for."""
         return VariantSpec(
             name=NAME,
             width=self.width,
@@ -94,6 +94,7 @@ class Rendering(msgspec.Struct, frozen=True, kw_only=True):
             fit=self.fit,
             format=self.formats[0],
             quality=self.quality,
+            moving=self.format == "webp",
         )
 
 

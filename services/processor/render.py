@@ -11,7 +11,7 @@ from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Job, Variant
 from services.processor.handlers import Deps, place
 from services.processor.leases import held
-from services.processor.originals import fetched
+from services.processor.originals import LOOKS, fetched
 from shared import trace
 from shared.errors import Unavailable
 from shared.events import topology
@@ -128,8 +128,17 @@ async def _keep(asked: RenderRequest, variant: Variant, deps: Deps) -> str:
         # The eraser may have passed by before this was written.
         await deps.blobs.delete(key)
         raise JobFailed(failures.missing())
+    await _seen(key, deps)
     log.info("rendering.stored", media_id=str(asked.id), key=key, size=variant.size)
     return key
+
+
+async def _seen(key: str, deps: Deps) -> None:
+    """Wait until the store shows what it took, before anybody looks for it and does not find it."""
+    for wait in LOOKS:
+        if await deps.blobs.head(key) is not None:
+            return
+        await asyncio.sleep(wait)
 
 
 async def _make_room(asked: RenderRequest, deps: Deps) -> None:

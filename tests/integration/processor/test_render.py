@@ -124,6 +124,16 @@ async def test_plain_is_png_only_where_something_shines_through(processors: Proc
     assert processors.count() == 2
 
 
+async def test_an_animation_moves_as_webp_and_stands_still_as_anything_else(processors: Processors) -> None:
+    frames = [picture(120, 80, seed=seed) for seed in range(3)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+    of = await processors.store(data, "image/gif")
+    with processors.picture(await processors.ask(of, w=60, accepts_webp=True)) as moving:
+        assert (moving.format, moving.size, getattr(moving, "n_frames", 1)) == ("WEBP", (60, 40), 3)
+    with processors.picture(await processors.ask(of, w=60)) as still:
+        assert (still.format, getattr(still, "n_frames", 1)) == ("JPEG", 1)
+
+
 async def test_what_many_ask_for_at_once_is_made_once(processors: Processors) -> None:
     of = await processors.store(photo(600, 400))
     answers = await asyncio.gather(*(processors.ask(of, w=200) for _ in range(10)))
