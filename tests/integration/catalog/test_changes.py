@@ -92,6 +92,8 @@ async def test_reprocessing_is_the_next_generation_and_its_result_wins(catalog: 
         await catalog.told()
         (request,) = [e for _, e in await catalog.stream() if isinstance(e, ReprocessRequested)]
         assert (request.id, request.generation, request.key) == (upload.id, 2, upload.key)
+        assert request.variants == stories.processed(upload).variants  # with their digests
+        assert all(ref.sha256 for ref in request.variants)
 
         await catalog.have(stories.failed(upload, 1))
         assert (await ann.get(f"/v1/media/{upload.id}")).json()["status"] == "processing"
