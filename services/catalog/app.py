@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from services.catalog import dialects, duties
 from services.catalog.announcing import keep_registry
+from services.catalog.counters import keep_adding_up
 from services.catalog.database import Database
+from services.catalog.downloads import Downloads
 from services.catalog.duplicates import finding_duplicates
 from services.catalog.failed import keep_cleaning
 from services.catalog.letters import keep_noting
@@ -21,7 +23,7 @@ from services.catalog.migrate import head
 from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
-from services.catalog.routes import entities, files, live, media, render, search
+from services.catalog.routes import entities, files, live, media, render, search, stats
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
 from services.catalog.usage import using
@@ -45,6 +47,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
     are down, and is ready when they are there."""
     registry = CollectorRegistry()
     database, feed, metrics = Database(settings.database), Feed(), CatalogMetrics(registry)
+    downloads = Downloads()
     consumer_metrics = ConsumerMetrics(registry)
 
     @asynccontextmanager
@@ -82,6 +85,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
                     database, mediafiles.PROFILE, days=settings.failed_days, stop=background.stop
                 )
                 background.start("cleaner", cleaning)
+                background.start("counters", keep_adding_up(database, background.stop))
+                background.start("downloads", downloads.keep_writing(database, background.stop))
                 background.start("bucket", duties.have_bucket(blobs, background.stop))
                 yield
                 await background.close()
@@ -108,6 +113,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
                     *render.HANDLERS,
                     *entities.HANDLERS,
                     *live.HANDLERS,
+                    *stats.HANDLERS,
                 ],
                 dependencies=PARTS,
             ),
@@ -118,7 +124,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         registry=registry,
     )
     app.state.update({"settings": settings, "database": database, "feed": feed, "metrics": metrics})
-    app.state["on_leaving"] = feed.leave
+    app.state.update({"downloads": downloads, "on_leaving": feed.leave})
     return app
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from services.catalog import rights
 from services.catalog.census import Audience, Census, Derived, Row
+from services.catalog.counters import recount
 from services.catalog.database import Database
 from services.catalog.models import media
 from shared import entities
@@ -68,6 +69,18 @@ def acknowledged(census: Census, ledger: Ledger) -> Iterator[Finding]:
                 line.id,
                 f"{line.size} bytes {line.sha256} were sent, the row says {row.size} bytes {row.sha256}",
             )
+
+
+async def counted(database: Database) -> list[Finding]:
+    """The statistics are those of the rows. Raises Unavailable."""
+    return [
+        Finding(
+            check="counted",
+            subject=", ".join(f"{name} {value}" for name, value in one.key.items() if value),
+            detail=f"{one.table} lack {one.objects} media and {one.bytes} bytes; `tripod recount` mends it",
+        )
+        for one in await recount(database, repair=False)
+    ]
 
 
 def complete(census: Census, ledger: Ledger) -> Iterator[Finding]:

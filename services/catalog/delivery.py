@@ -2,7 +2,7 @@
 
 import mimetypes
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from urllib.parse import quote
 
@@ -141,7 +141,11 @@ class Delivery:
     """The answer to a GET or HEAD of a file, as an ASGI app: the store is asked before anything is sent, so that
     its refusal is still a proper answer."""
 
-    def __init__(self, blobs: Blobs, file: File, asked: Asked) -> None:
+    def __init__(
+        self, blobs: Blobs, file: File, asked: Asked, on_sending: Callable[[], None] | None = None
+    ) -> None:
+        """`on_sending` hears when the beginning of the file goes out."""
+        self._on_sending = on_sending
         self._blobs = blobs
         self._file = file
         self._asked = asked
@@ -170,6 +174,8 @@ class Delivery:
             return
         try:
             async with self._blobs.get(file.key, start=start, length=length) as body:
+                if start == 0 and self._on_sending is not None:
+                    self._on_sending()
                 await ASGIStreamingResponse(iterator=body, headers=fields, status_code=status)(
                     scope, receive, send
                 )

@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -105,6 +106,8 @@ media = Table(
     Column("colours", JSONB, nullable=False, server_default=_EMPTY_JSON_LIST),
     Column("degenerate", Boolean, nullable=False, server_default=_FALSE),
     Column("placeholder", Text),
+    Column("variant_count", Integer, nullable=False, server_default=_ZERO),
+    Column("variant_bytes", BigInteger, nullable=False, server_default=_ZERO),
     Column("timings", JSONB, nullable=False, server_default=_EMPTY_OBJECT),
     Column("warnings", ARRAY(Text), nullable=False, server_default=_EMPTY_LIST),
     # Computed from what was told, so that the order of the telling leaves no trace in the row.
@@ -156,6 +159,59 @@ variants = Table(
     Column("spec", Text, nullable=False),
     Column("sha256", Text),  # null where the processor that made it did not tell it yet
 )
+
+
+def _amounts() -> tuple[Column[int], ...]:
+    return tuple(
+        Column(name, BigInteger, nullable=False) for name in ("objects", "bytes", "variants", "variant_bytes")
+    )
+
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("month", Date, primary_key=True),  # of the upload: its first day
+    Column("profile", Text, primary_key=True),
+    Column("media_type", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("entity_type", Text, primary_key=True),  # empty where the media hangs on nothing
+    *_amounts(),
+)
+"""How many media there are of a kind. A trigger of `media` notes each change, and `counters` adds them up."""
+
+entity_tallies = Table(
+    "entity_tallies",
+    metadata,
+    Column("entity_type", Text, primary_key=True),
+    Column("entity_id", Text, primary_key=True),
+    Column("media_type", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    *_amounts(),
+)
+
+tally_changes = Table(
+    "tally_changes",
+    metadata,
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("owner", "profile", "media_type", "status", "entity_type", "entity_id")
+    ),
+    Column("month", Date, nullable=False),
+    *_amounts(),
+)
+"""What is not in the tallies yet; written by the trigger alone."""
+
+downloads = Table(
+    "downloads",
+    metadata,
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Index("ix_downloads_owner_count", "owner", "count"),
+    Index("ix_downloads_count", "count"),
+)
+"""How often each original was fetched. A figure: what a dying process had not written is lost."""
 
 early_results = Table(
     "early_results",

@@ -202,6 +202,8 @@ def derived_part(row: Record, event: Result) -> dict[str, Any]:
         "colours": msgspec.to_builtins(event.colours),
         "degenerate": event.degenerate,
         "placeholder": event.placeholder,
+        "variant_count": len(event.variants),
+        "variant_bytes": sum(ref.size for ref in event.variants),
         "timings": event.timings,
         "warnings": list(event.warnings),
     }

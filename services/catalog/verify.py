@@ -96,6 +96,7 @@ async def verify(
     for check in checks.CHECKS:
         findings += check(census)
     findings += [f async for f in checks.shown(database, census)]
+    findings += await checks.counted(database)
     asked = set(census.rows) if deep else {line.id for line in ledger}
     findings += [f async for f in contents.read_originals(census, blobs, asked, tell)]
     if deep:

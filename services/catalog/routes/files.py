@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -128,7 +129,9 @@ async def deliver(
         file = msgspec.structs.replace(file, filename=filename)
     parts["metrics"].bytes_asked.labels("original" if variant is None else "variant").inc()
     asked = Asked(conditions=conditions_of(request), disposition=disposition, version=version, until=until)
-    return Delivery(parts["blobs"], file, asked)
+    counted = variant is None or or_original  # what stands for the original counts as the original
+    note = partial(parts["downloads"].note, media_id) if counted else None
+    return Delivery(parts["blobs"], file, asked, note)
 
 
 @post(

@@ -1,0 +1,127 @@
+"""How much there is, from the tallies: as quick for a million media as for ten."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    cast,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog import rights
+from services.catalog.models import downloads, entity_tallies, media, tallies, tally_changes
+from services.catalog.rows import shaped_for, show_to_caller
+from shared.auth import Caller
+from shared.media import Media
+
+Scope: TypeAlias = Callable[[Table], ColumnElement[bool]]
+By: TypeAlias = Literal["media_type", "status", "profile", "entity_type", "month", "owner"]
+AMOUNTS = ("objects", "bytes", "variants", "variant_bytes")
+MOST_KEYS = 100
+TOP = 10
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """`bytes` are those of the originals, `variant_bytes` of what was made of them."""
+
+    objects: int = 0
+    bytes: int = 0
+    variants: int = 0
+    variant_bytes: int = 0
+
+
+class Downloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """How often an original was fetched."""
+
+    downloads: int
+    media: Media
+
+
+async def amounts(
+    connection: AsyncConnection,
+    caller: Caller,
+    *,
+    owner: str | None = None,
+    by: tuple[By, ...] = (),
+) -> dict[tuple[str, ...], Amount]:
+    """What the caller has (all that there is for those who see all, or what one `owner` has), by the values of `by`;
+    where there is nothing, nothing. The largest MOST_KEYS where there are more owners."""
+    scope = _of(caller, owner)
+    return await _summed(connection, tallies, scope, by)
+
+
+async def entity_amounts(
+    connection: AsyncConnection, entity_type: str, entity_id: str, by: tuple[By, ...] = ()
+) -> dict[tuple[str, ...], Amount]:
+    """The same of what hangs on one entity, whoever asks."""
+
+    def scope(table: Table) -> ColumnElement[bool]:
+        return and_(table.c.entity_type == entity_type, table.c.entity_id == entity_id)
+
+    return await _summed(connection, entity_tallies, scope, by)
+
+
+async def _summed(
+    connection: AsyncConnection, table: Table, scope: Scope, by: tuple[By, ...]
+) -> dict[tuple[str, ...], Amount]:
+    names = (*by, *AMOUNTS)
+    both = union_all(*(_columns(source, names, scope) for source in (table, tally_changes))).subquery()
+    sums = [cast(func.sum(both.c[name]), BigInteger).label(name) for name in AMOUNTS]
+    keys = [both.c[name] for name in by]
+    asked = select(*keys, *sums).group_by(*keys).having(func.sum(both.c.objects) > 0)
+    if by:
+        asked = asked.order_by(sums[1].desc(), *keys).limit(MOST_KEYS)
+    rows = (await connection.execute(asked)).all()
+    return {
+        tuple(map(_text, row[: len(by)])): Amount(**dict(zip(AMOUNTS, row[len(by) :], strict=True)))
+        for row in rows
+    }
+
+
+def _columns(source: Table, names: tuple[str, ...], scope: Scope) -> Select[Any]:
+    return select(*(source.c[name] for name in names)).where(scope(source))
+
+
+def _text(value: Any) -> str:
+    return f"{value:%Y-%m}" if isinstance(value, date) else str(value)
+
+
+def _of(caller: Caller, owner: str | None) -> Scope:
+    """Whose tallies they are."""
+
+    def scope(table: Table) -> ColumnElement[bool]:
+        column: ColumnElement[str] = table.c.owner
+        return true() if owner is None and caller.sees_all else column == (owner or caller.sub)
+
+    return scope
+
+
+async def top_downloads(
+    connection: AsyncConnection, caller: Caller, *, owner: str | None, base_url: str
+) -> list[Downloaded]:
+    """The originals that were fetched most often, of those counted in `amounts`."""
+    ranked = select(downloads.c.media_id, downloads.c.count).order_by(
+        downloads.c.count.desc(), downloads.c.media_id
+    )
+    if owner is not None or not caller.sees_all:
+        ranked = ranked.where(downloads.c.owner == (owner or caller.sub))
+    top = ranked.limit(TOP).subquery()
+    found = (
+        shaped_for(caller, top.c.count)
+        .join(top, top.c.media_id == media.c.id)
+        .where(rights.readable(caller))
+        .order_by(top.c.count.desc(), media.c.id)
+    )
+    rows = (await connection.execute(found)).mappings().all()
+    return [Downloaded(downloads=row["count"], media=show_to_caller(row, base_url)) for row in rows]
