@@ -29,18 +29,34 @@ from shared.events.messages import (
     MediaFailed,
     MediaProcessed,
     MediaUploaded,
+    ReprocessRequested,
     decode,
     encode,
 )
 from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.s3 import S3Blobs, S3Settings
-from tests.fixtures.pictures import photo
+from tests.fixtures.pictures import encoded, photo
 from tests.fixtures.servers import Broker, ObjectStore
 from tests.fixtures.waiting import eventually
 
 T = TypeVar("T")
 CLEAN = {0}
+# An operator's recipe, and what it may be after one variant has been changed.
+RECIPES = """
+[cards]
+variants = [
+    { name = "large", width = 500, height = 500, format = "webp", moving = true },
+    { name = "card", width = 200, height = 100, fit = "cover" },
+    { name = "small", width = 100, height = 100 },
+]
+[changed]
+variants = [
+    { name = "large", width = 500, height = 500, format = "webp", moving = true },
+    { name = "card", width = 200, height = 120, fit = "cover" },
+    { name = "small", width = 100, height = 100 },
+]
+"""
 
 
 class Processor:
@@ -138,7 +154,9 @@ async def processor(nats_url: str, object_store: ObjectStore, tmp_path: Path) ->
         "TRIPOD_S3_ACCESS_KEY": object_store.access_key,
         "TRIPOD_S3_SECRET_KEY": object_store.secret_key,
         "TRIPOD_PROCESSOR_JOBS": "2",
+        "TRIPOD_RECIPES": str(tmp_path / "recipes.toml"),
     }
+    (tmp_path / "recipes.toml").write_text(RECIPES)
     running = Processor(environ, tmp_path / "processor.log")
     running.start()
     try:
@@ -231,6 +249,53 @@ async def test_a_photo_is_processed_between_real_servers(
     assert status == 200
     assert 'tripod_jobs_total{code="ready",media_type="image"} 1.0' in metrics
     assert "tripod_child_cpu_seconds_count 1.0" in metrics
+
+
+async def test_an_animation_processed_again_by_a_recipe_with_one_change_is_written_one_variant(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    frames = [Image.effect_noise((400, 300), 20 + 30 * number).convert("P") for number in range(3)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=90)
+    event = await upload(bus, blobs, data, mime_type="image/gif", recipe="cards")
+    (first,) = await ended(bus, processor, event)
+    assert isinstance(first, MediaProcessed)
+    assert [(v.name, v.width, v.height) for v in first.variants] == [
+        ("large", 400, 300),
+        ("card", 200, 100),
+        ("small", 100, 75),
+    ]
+    async with blobs.get(first.variants[0].key) as chunks:
+        body = b"".join([chunk async for chunk in chunks])
+    with Image.open(io.BytesIO(body)) as moving:
+        assert getattr(moving, "n_frames", 1) == 3
+    before = {info.key: info.modified async for info in blobs.list(keys.variants(event.id))}
+
+    again = ReprocessRequested(
+        id=event.id,
+        generation=2,
+        owner=event.owner,
+        key=event.key,
+        size=event.size,
+        mime_type=event.mime_type,
+        media_type="image",
+        recipe="changed",
+        variants=first.variants,
+        requested_at=datetime.now(UTC),
+    )
+    await publish(bus, topology.media_subject("reprocess_requested", "image"), again)
+
+    async def processed_again() -> MediaProcessed | None:
+        found = (await endings(bus))[event.id]
+        return found if isinstance(found, MediaProcessed) and found.generation == 2 else None
+
+    second = await until(processed_again, "the second generation", tell=processor.said)
+    assert second is not None
+    after = {info.key: info.modified async for info in blobs.list(keys.variants(event.id))}
+    assert before.items() <= after.items()  # nothing has been written once more
+    card = second.variants[1]
+    assert after.keys() - before.keys() == {card.key}
+    assert (card.width, card.height) == (200, 120)
+    assert (second.variants[0], second.variants[2]) == (first.variants[0], first.variants[2])
 
 
 async def test_every_lane_is_worked_on(bus: JetStreamBus, blobs: S3Blobs, processor: Processor) -> None:
