@@ -1,7 +1,11 @@
 """`tripod`: the command line of operators and clients. Tables for people, `--json` for machines."""
 
+import json
+import signal
+import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 
@@ -27,6 +31,18 @@ class Commands(click.Group):
             loaded: click.Command = found.load()
             return loaded
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Tells wrong options as JSON too where that was asked for; click's own words and status 2 follow."""
+        machine = "--json" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if machine:
+                click.echo(json.dumps({"problem": {"code": "usage", "detail": error.format_message()}}))
+            raise
+        except KeyboardInterrupt:  # a library was being loaded: no run has begun
+            sys.exit(128 + signal.SIGINT)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

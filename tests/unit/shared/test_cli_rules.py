@@ -229,6 +229,17 @@ def test_a_wrong_call_is_told_in_one_line_with_status_1(arguments: tuple[str, ..
     assert f"tripod: {problem['detail']}\n" == ended.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [("upload", "--jobs", "0", "a"), ("upload",), ("rm",), ("ls", "--no-such-option")]
+)
+def test_wrong_options_are_told_as_json_too_where_that_is_asked_for(arguments: tuple[str, ...]) -> None:
+    plain, machine = (CliRunner().invoke(main, [*arguments, *more]) for more in ((), ("--json",)))
+    assert (plain.exit_code, plain.stdout, machine.exit_code) == (2, "", 2)
+    problem = json.loads(machine.stdout)["problem"]
+    assert problem["code"] == "usage"
+    assert problem["detail"] in plain.stderr
+
+
 def test_paths_of_which_none_can_be_read_are_told_one_by_one_without_a_server() -> None:
     ended = CliRunner().invoke(main, ["upload", os.devnull, "absent", "--json"], env={"TRIPOD_TOKEN": None})
     assert ended.exit_code == 1
