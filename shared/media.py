@@ -2,15 +2,24 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from shared.events.messages import Colour, EntityLink, MediaType, MediaUploaded, VariantRef
 from shared.ids import public_id
 
 Status: TypeAlias = Literal["uploading", "processing", "ready", "failed"]
 Moderation: TypeAlias = Literal["pending", "approved", "rejected", "flagged"]
+
+_EXIF = (
+    "What camera and people wrote into the file; only what is there. Texts: camera_make, camera_model, lens, software, "
+    "title, caption, creator, copyright, icc_profile; keywords, a list of texts; taken_at, ISO 8601 with an offset "
+    "only where the file has one. Numbers: exposure_time (s), exposure_bias (EV), f_number, iso, focal_length and "
+    "focal_length_35mm (mm), orientation (1 to 8), rating (0 to 5, -1 is rejected). flash: whether it fired. gps, for "
+    "those who may change the media: latitude and longitude in degrees, altitude in metres, time in UTC."
+)
 
 
 class MediaError(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +62,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     caption: str | None = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
-    exif: dict[str, Any] = {}
+    exif: Annotated[dict[str, Any], Meta(description=_EXIF)] = {}
     taken_at: str | None = None
     phash: str | None = None
     dhash: str | None = None

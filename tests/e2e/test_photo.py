@@ -49,6 +49,10 @@ def test_a_photo_becomes_ready_with_all_that_is_known_about_it(ann: Client) -> N
     assert exif["gps"]["longitude"] == pytest.approx(-2.2945, abs=1e-5)
     assert media["taken_at"].startswith("2024-05-17T14:03:22")
     assert len(bytes.fromhex(media["phash"])) == len(bytes.fromhex(media["dhash"])) == 8
+    assert len(bytes.fromhex(media["ahash"])) == 8
+    assert len(media["colour_hash"]) == 11
+    assert 2 <= len(media["colours"]) <= 5
+    assert all(set(colour) == {"hex", "share"} for colour in media["colours"])
     assert 5 <= len(base64.b64decode(media["placeholder"])) <= 40
     assert set(media["timings"]) >= {"decode", "variants", "fingerprint"}
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.events.messages import (
+    Colour,
     EntityLink,
     MediaFailed,
     MediaProcessed,
@@ -59,6 +60,9 @@ def processed(upload: MediaUploaded, generation: int = 1, **changes: Any) -> Med
         taken_at="2024-05-17T14:03:22",
         phash=f"{generation:016x}",
         dhash="0123456789abcdef",
+        ahash="ffff00000000ffff",
+        colour_hash="07000000000",
+        colours=(Colour(hex="#1e90ff", share=0.5),),
         placeholder="abc=",
         variants=tuple(variant(upload.id, name, generation) for name in ("thumbnail", "small")),
         warnings=("odd",),

@@ -83,7 +83,8 @@ def test_refusals_are_problem_documents(document: dict[str, Any]) -> None:
 def test_the_media_object_is_described_field_by_field(own: dict[str, Any]) -> None:
     schemas = own["components"]["schemas"]
     media = next(schema for name, schema in schemas.items() if name.endswith("Media") or name == "Media")
-    assert {"id", "public_id", "status", "variants", "exif", "phash"} <= set(media["properties"])
+    assert {"id", "public_id", "status", "variants", "exif", "phash", "colours"} <= set(media["properties"])
+    assert "taken_at" in media["properties"]["exif"]["description"]
     page = next(schema for name, schema in schemas.items() if name.endswith("MediaPage"))
     assert set(page["properties"]) == {"items", "next_cursor", "count"}
 

@@ -124,6 +124,18 @@ def place(latitude: Any, longitude: Any, north: Any = "N", east: Any = "E", **mo
     return {1: north, 2: latitude, 3: east, 4: longitude} | {int(k[1:]): v for k, v in more.items()}
 
 
+def test_the_time_of_the_satellites_is_utc_or_absent() -> None:
+    here = place((1, 0, 0), (2, 0, 0))
+    assert read_gps({**here, 29: "2008:10:23", 7: (14, 27, 7.24)})["time"] == "2008-10-23T14:27:07Z"
+    for date, clock in (
+        ("2008:13:01", (1, 2, 3)),
+        (None, (1, 2, 3)),
+        ("2008:10:23", (25, 0, 0)),
+        ("x", None),
+    ):
+        assert "time" not in read_gps({**here, 29: date, 7: clock})
+
+
 @pytest.mark.parametrize(
     ("tags", "found"),
     [
@@ -144,7 +156,7 @@ def place(latitude: Any, longitude: Any, north: Any = "N", east: Any = "E", **mo
         ({}, {}),
     ],
 )
-def test_positions_are_decimal_degrees_or_absent(tags: dict[int, Any], found: dict[str, float]) -> None:
+def test_positions_are_decimal_degrees_or_absent(tags: dict[int, Any], found: dict[str, float | str]) -> None:
     assert read_gps(tags) == found
 
 

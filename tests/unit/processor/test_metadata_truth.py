@@ -155,6 +155,13 @@ def height(truth: Truth) -> float | None:
     return value if isinstance(value, int | float) and place(truth) else None
 
 
+def satellite_time(truth: Truth) -> str | None:
+    found = re.fullmatch(
+        r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)(\.\d+)?Z", str(truth.get("Composite:GPSDateTime", ""))
+    )
+    return "{}-{}-{}T{}Z".format(*found.groups()) if found and place(truth) else None
+
+
 FIELDS: dict[str, Callable[[Truth], Any]] = {
     "camera_make": text("IFD0:Make"),
     "camera_model": text("IFD0:Model"),
@@ -178,6 +185,7 @@ FIELDS: dict[str, Callable[[Truth], Any]] = {
     "taken_at": moment,
     "place": place,
     "altitude": height,
+    "satellite_time": satellite_time,
 }
 
 
@@ -187,6 +195,7 @@ def ours(exif: dict[str, Any]) -> dict[str, Any]:
     if gps:
         flat["place"] = (gps["latitude"], gps["longitude"])
         flat["altitude"] = gps.get("altitude")
+        flat["satellite_time"] = gps.get("time")
     if "caption" in flat:
         flat["caption"] = " ".join(flat["caption"].split())
     return flat
