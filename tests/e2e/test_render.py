@@ -8,7 +8,7 @@ import httpx
 from PIL import Image
 
 from tests.e2e.conftest import Client
-from tests.fixtures.pictures import bomb_png, encoded, photo, picture
+from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
@@ -155,10 +155,6 @@ def test_of_what_is_no_picture_or_has_failed_nothing_is_made(ann: Client) -> Non
     answer = ann.http.get(f"/v1/media/{broken['id']}/render?preset=small")
     assert (answer.status_code, answer.json()["reason"]) == (409, broken["error"]["code"])
     assert broken["error"]["detail"] in answer.json()["detail"]
-    bomb = ann.upload(bomb_png(), "bomb.png")
-    if bomb.status_code < 300:
-        answer = ann.http.get(f"/v1/media/{bomb.json()['id']}/render?preset=small")
-        assert answer.status_code == 409
 
 
 def test_with_its_media_every_rendering_goes(ann: Client, nobody: httpx.Client, system: System) -> None:

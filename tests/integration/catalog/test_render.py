@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from services.catalog import checks, janitor, orphans
+from services.catalog import checks, contents, janitor, orphans
 from services.catalog.census import take_census
 from services.catalog.settings import CatalogSettings
 from services.processor import handlers, render
@@ -103,12 +103,23 @@ async def test_what_fifty_ask_two_catalogs_for_at_once_is_made_once_and_belongs_
     assert rendered not in list(janitor.unnamed(census))
     assert rendered not in await sweep(catalog)
 
+    # What it must not reveal, a deep look would tell.
+    assert await revealed(catalog) == []
+    await catalog.blobs.put_bytes(rendered, photo(60, 40), content_type="image/jpeg")
+    assert await revealed(catalog) == [rendered]
+
     # One of a media that is not there is everybody's to find.
     stray = rendered.replace(str(upload.id), str(stories.uploaded().id))
     await catalog.blobs.put_bytes(stray, b"x", content_type="image/jpeg")
     census = await take_census(catalog.database, catalog.bus, catalog.blobs, lambda _what, _count: None)
     assert [finding.subject for finding in checks.orphans(census)] == [stray]
     assert await sweep(catalog) == [stray]
+
+
+async def revealed(catalog: Service) -> list[str]:
+    census = await take_census(catalog.database, catalog.bus, catalog.blobs, lambda _what, _count: None)
+    found = contents.read_variants(census, catalog.blobs, lambda _what, _count: None)
+    return [f.detail.split()[0] async for f in found if f.check == "revealing" and "render-" in f.detail]
 
 
 async def sweep(catalog: Service) -> list[str]:
