@@ -8,7 +8,7 @@ from services.ingest import rules
 from services.ingest.answers import Answering
 from services.ingest.digest_fields import Promised
 from services.ingest.idempotency import Asked
-from services.ingest.source import Source
+from services.ingest.source import Reading, Source
 from services.ingest.transfer import Head, Transfer
 from shared.auth import Caller
 from shared.entities import Entity
@@ -17,13 +17,15 @@ from shared.formats import Format
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request asks for beside its bytes, and how it wants to be answered."""
+    """What a request asks for beside its bytes, and how it wants to be answered. `reading`: how its form is read;
+    None for a body that is the file."""
 
     caller: Caller
     asked: Asked
     key: str | None
     answering: Answering
     promised: Promised
+    reading: Reading | None = None
 
     @property
     def owner(self) -> str:

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import msgspec
 import structlog
 
+from services.ingest import admission
 from services.ingest.ahead import FILES_AHEAD, Ahead
 from services.ingest.answers import Answering
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
 from services.ingest.form import FilePart, Form, boundary_of
-from services.ingest.idempotency import Answer, check_key
+from services.ingest.idempotency import Answer
 from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.requests import AnyRequest, body_of, wish_of
 from services.ingest.source import OURS, Reading, Source, from_part
@@ -113,12 +114,13 @@ async def upload_batch(
     wish = wish_of(request, caller, answering)
     await check_parts(ingest)
     read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, files=FILES)
+    await admission.check_batch(ingest, wish)
     form = Form(read, boundary, name, also=also)
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin(place: int, part: FilePart) -> _Taking:
         taking = _Taking(display_name(part.filename))
-        key = None if wish.key is None else check_key(f"{wish.key}#{place}")
+        key = None if wish.key is None else f"{wish.key}#{place}"
 
         async def finish() -> Options:
             taking.settle()

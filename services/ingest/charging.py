@@ -13,6 +13,7 @@ from services.ingest.accounts import Limits
 from services.ingest.attempt import Attempt, Wish
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
+from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.quota import Hold
 from services.ingest.rates import Flow
 from services.ingest.source import Source
@@ -21,11 +22,10 @@ from shared.auth import Caller
 
 @asynccontextmanager
 async def charged(ingest: Ingest, wish: Wish, attempt: Attempt) -> AsyncIterator["Charge"]:
-    """Raises RateExceeded at once, and QuotaExceeded where that can be told before a form is read."""
+    """Raises RateExceeded at once."""
     serves = "service" in wish.caller.roles  # uploads for many: their rates are not its own
     charge = Charge(ingest, wish, attempt, None if serves else ingest.rates.begin(wish.owner))
     try:
-        await charge.early()
         yield charge
     finally:
         charge.end()
@@ -57,7 +57,7 @@ class Charge:
         self._received = 0
 
     async def early(self) -> None:
-        """Reserve before a form is read, where nothing in it can name another owner."""
+        """Reserve before a form is read, where nothing in it can name another owner. Raises QuotaExceeded."""
         if self._wish.asked.method == "POST" and not self._wish.caller.governs:
             await self._reserve(self._wish.owner, None)
 
@@ -102,7 +102,9 @@ class Charge:
             yield piece
 
     async def _reserve(self, owner: str, size: int | None) -> None:
-        """Nothing is asked of the broker for an owner without a limit."""
+        """Nothing is asked of the broker for an owner without a limit. What a form of one file has beyond what its
+        fields may have is file."""
+        length = self._wish.asked.length
         caller, default = self._wish.caller, self._ingest.settings.quota
         own = owner == self._wish.owner
         limits = own_limits(default, caller) if own else default
@@ -115,7 +117,8 @@ class Charge:
             own=own,
             claimed=claimed_limits(default, caller),
             size=size,
-            bound=self._wish.asked.length,
+            bound=length,
+            sure=0 if length is None or self._wish.reading is None else length - FORM_OVERHEAD_BYTES,
         )
         try:
             await self._ingest.quota.reserve(hold)

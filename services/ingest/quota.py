@@ -25,7 +25,8 @@ BLOCK_MOST = 16 * 1024 * 1024
 
 class Hold:
     """What one upload has reserved, in bytes. `size`: its length, None where that is not known; `bound`: the most
-    that it can be then; `own`: the owner uploads it and `claimed` is what their token says of limits."""
+    that it can be then, and `sure` the least; `own`: the owner uploads it and `claimed` is what their token says of
+    limits."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Hold:
         claimed: Limits | None = None,
         size: int | None = None,
         bound: int | None = None,
+        sure: int = 0,
     ) -> None:
         self.owner = owner
         self.upload = str(media_id)
@@ -45,14 +47,18 @@ class Hold:
         self.claimed = claimed
         self.size = size
         self.bound = bound
+        self.sure = sure
         self.granted = 0
         self.received = 0
+        self.tight = False
 
     def asked(self) -> Asked:
-        """For all that has come, and for what may come next."""
+        """For all that has come, and for what may come next unless room is `tight`."""
         if self.size is not None:
             return Asked(upload=self.upload, least=self.size, most=self.size)
-        least = max(1, self.received)
+        least = max(1, self.received, self.sure)
+        if self.tight:
+            return Asked(upload=self.upload, least=least, most=least)
         most = self.received + min(max(self.received, BLOCK_LEAST), BLOCK_MOST)
         return Asked(upload=self.upload, least=least, most=max(least, min(most, self.bound or most)))
 
@@ -69,21 +75,34 @@ class Quota:
 
     async def reserve(self, hold: Hold) -> None:
         """Have enough reserved for all that has come. Raises QuotaExceeded, Unavailable."""
-        asked = hold.asked()
 
         def change(account: Account) -> tuple[Account, int]:
             if hold.own:
                 account = accounts.claimed(account, hold.claimed)
             limits = hold.limits if hold.own else account.claimed or hold.limits
-            return accounts.reserve(account, self._records.replica, now_plus(self._lasting), limits, asked)
+            return accounts.reserve(
+                account, self._records.replica, now_plus(self._lasting), limits, hold.asked()
+            )
 
         self._holds.setdefault(hold.owner, {})[hold.upload] = hold
         try:
-            hold.granted = await self._records.change(hold.owner, change)
+            hold.granted = await self._records.change(hold.owner, change, refused=self._releasing(hold))
         except BaseException:
             if hold.granted == 0:
                 self.release(hold)  # it may have been written all the same
             raise
+        finally:
+            hold.tight = False
+
+    async def check(self, owner: str, limits: Limits) -> None:
+        """Raises QuotaExceeded where not even one byte more would be taken; nothing is reserved."""
+        asked = Asked(upload="", least=1, most=1)
+
+        def look(account: Account) -> tuple[Account, None]:
+            accounts.reserve(account, self._records.replica, now_plus(self._lasting), limits, asked)
+            return account, None
+
+        await self._records.change(owner, look)
 
     def settle(self, hold: Hold, size: int, sequence: int | None) -> None:
         """The upload is stored, and was announced at that place of the stream; None: will be, perhaps. The record
@@ -93,7 +112,10 @@ class Quota:
 
     def release(self, hold: Hold) -> None:
         """The upload came to nothing."""
-        self._end(hold, lambda account: accounts.release(account, self._records.replica, hold.upload))
+        self._end(hold, self._releasing(hold))
+
+    def _releasing(self, hold: Hold) -> Callable[[Account], Account]:
+        return lambda account: accounts.release(account, self._records.replica, hold.upload)
 
     async def doubt(self, owner: str, sequence: int = 0) -> None:
         """The rows of an owner changed, or will when the catalog knows this place of the stream: what is used is
@@ -130,8 +152,9 @@ class Quota:
         """What an upload of unknown length has reserved beyond what it has brought can be had back: it asks again."""
         found = {}
         for hold in self._holds.get(owner, {}).values():
+            hold.tight = True
             if hold.size is None and hold.granted:
-                hold.granted = found[hold.upload] = hold.received
+                hold.granted = found[hold.upload] = min(hold.granted, max(hold.received, hold.sure))
         return found
 
     def _end(self, hold: Hold, change: Callable[[Account], Account]) -> None:

@@ -24,7 +24,12 @@ from shared.events.kv_token import kv_token
 _ATTEMPTS = 50
 _OWNERS_KEPT = 1000
 _DOUBTFUL_PAUSE = 1.0  # seconds between two counts of one owner
-_REFUSAL_PAUSE = 5.0  # the same where a record that is not doubtful would refuse
+_COUNTING_SHARE = (
+    10  # before a refusal it is counted again when this many times as long has passed as counting took
+)
+_SILENCE = 0.05  # what waiting for an answer counts at the most that did not come
+_PATIENCE = 0.25  # seconds that a refusal is held back for that
+_UNSURE_WAIT = 1
 
 Change: TypeAlias = Callable[[Account], tuple[Account, Any]]
 """The record as it shall be, and what to tell who asked. May raise QuotaExceeded, which leaves it as it is."""
@@ -37,29 +42,36 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
 
 
+Undo: TypeAlias = Callable[[Account], Account]
+"""The record without what a refused change had before: those who come next may have it at once."""
+
 Count: TypeAlias = Callable[[str, list[str], int], Awaitable[Usage | None]]
 """Asks the catalog for an owner's usage without the uploads of these ids, when it knows the stream up to that place;
 None when it does not answer, or does not know it yet."""
 
 Spare: TypeAlias = Callable[[str], Mapping[str, int]]
-"""What the uploads of an owner need no more than: called before one is refused, to lower what they have reserved."""
+"""What the uploads of an owner need no more than: called before one is refused, to lower what they have reserved. Until
+they have their turn they ask for no more than that, either."""
 
 
 class _Step(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
+    refused: Undo
     fresh: bool
     forced: bool
     done: asyncio.Future[Any]
 
 
 class _Line:
-    """Those who want to change one owner's record, and the record with its revision as it was seen last."""
+    """Those who want to change one owner's record, and the record with its revision as it was seen last. `asked`:
+    when its owner's rows were counted last, which took so many seconds; `true`: when that told how things are."""
 
     def __init__(self) -> None:
         self.waiting: list[_Step] = []
         self.working: asyncio.Task[None] | None = None
         self.seen: tuple[Account, int] | None = None
-        self.counted = float("-inf")
+        self.asked = self.true = float("-inf")
+        self.took = 0.0
 
 
 class Records:
@@ -77,14 +89,20 @@ class Records:
         return await self._bucket.get(kv_token(owner)) is not None
 
     def change(
-        self, owner: str, change: Change, *, fresh: bool = False, forced: bool = False
+        self,
+        owner: str,
+        change: Change,
+        *,
+        refused: Undo = lambda account: account,
+        fresh: bool = False,
+        forced: bool = False,
     ) -> asyncio.Future[Any]:
         """What `change` told, once the record is written; it may be called several times. Changes are made in the
-        order of the calls. `fresh`: what is remembered of the record does not do; `forced`: write also what is the
-        same. Raises QuotaExceeded, Unavailable."""
+        order of the calls; for one that raises QuotaExceeded, `refused` is. `fresh`: what is remembered of the record
+        does not do; `forced`: write also what is the same. Raises QuotaExceeded, Unavailable."""
         line = self._line(owner)
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        line.waiting.append(_Step(change=change, fresh=fresh, forced=forced, done=done))
+        line.waiting.append(_Step(change=change, refused=refused, fresh=fresh, forced=forced, done=done))
         if line.working is None:
             line.working = asyncio.create_task(self._work(owner, line), name="quota-record")
         return done
@@ -118,25 +136,34 @@ class Records:
     async def _write(self, owner: str, line: _Line, steps: list[_Step]) -> list[Any]:
         if any(step.fresh for step in steps):
             line.seen = None
+        began = time.monotonic()
         for attempt in range(_ATTEMPTS):
             looked = line.seen is None
             before, revision = line.seen = line.seen or await self._look(owner)
             start = accounts.without_dead(before, datetime.now(UTC))
-            start = await self._counted(owner, line, start, refusing=False)
+            if (
+                accounts.needs_count(start, datetime.now(UTC))
+                and line.asked + _DOUBTFUL_PAUSE < time.monotonic()
+            ):
+                start = await self._counted(owner, line, start)
             account, results = _applied(start, steps)
             if _refuses(results):
                 if not looked:  # what is remembered may be old, and nobody is refused for that
                     line.seen = None
                     continue
                 start = accounts.lower(start, self.replica, self._spare(owner))
-                start = await self._counted(owner, line, start, refusing=True)
+                asked = line.true >= began or await _its_turn(line)
+                if asked and line.true < began:
+                    start = await self._counted(owner, line, start)  # what is deleted is known there first
                 account, results = _applied(start, steps)
+                if start.doubtful or not asked:
+                    _say_unsure(results)
             if account == before and not any(step.forced for step in steps):
                 return results
             try:
                 line.seen = account, await self._put(owner, account, revision)
             except KeyConflict:  # another replica was faster
-                line.seen = None
+                line.seen, line.true = None, float("-inf")
                 await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
                 continue
             return results
@@ -156,20 +183,36 @@ class Records:
             return await self._bucket.create(key, value)
         return await self._bucket.update(key, value, revision)
 
-    async def _counted(self, owner: str, line: _Line, account: Account, *, refusing: bool) -> Account:
-        """With the figures of the rows where it is time for them and they can be had.
+    async def _counted(self, owner: str, line: _Line, account: Account) -> Account:
+        """With the figures of the rows where they can be had.
 
         The write that follows is of this very revision, so nothing was settled or begun in between.
         """
-        due = accounts.needs_count(account, datetime.now(UTC))
-        pause = _DOUBTFUL_PAUSE if due else _REFUSAL_PAUSE
-        if not (due or refusing) or time.monotonic() - line.counted < pause:
-            return account
-        line.counted = time.monotonic()
+        line.asked = time.monotonic()
         usage = await self._count(owner, sorted(account.held), account.sequence)
+        line.took = time.monotonic() - line.asked
         if usage is None:
+            line.took = min(line.took, _SILENCE)
             return account
+        line.true = line.asked
         return accounts.counted(account, usage.bytes, usage.objects, datetime.now(UTC))
+
+
+async def _its_turn(line: _Line) -> bool:
+    """Whether the rows may be counted again by now, or within a moment: an owner who has nothing left and goes on
+    trying must not keep the catalog busy."""
+    rest = line.asked + line.took * (1 + _COUNTING_SHARE) - time.monotonic()
+    if rest > _PATIENCE:
+        return False
+    await asyncio.sleep(max(0.0, rest))
+    return True
+
+
+def _say_unsure(results: list[Any]) -> None:
+    """There may be more room by now, which nobody could tell: it helps to ask again."""
+    for result in results:
+        if isinstance(result, QuotaExceeded) and result.retry_after is None:
+            result.retry_after = _UNSURE_WAIT
 
 
 def _applied(account: Account, steps: list[_Step]) -> tuple[Account, list[Any]]:
@@ -178,7 +221,7 @@ def _applied(account: Account, steps: list[_Step]) -> tuple[Account, list[Any]]:
         try:
             account, result = step.change(account)
         except QuotaExceeded as refusal:
-            result = refusal
+            account, result = step.refused(account), refusal
         results.append(result)
     return account, results
 

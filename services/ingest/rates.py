@@ -69,13 +69,17 @@ class Rates:
     def begin(self, caller: str) -> "Flow | None":
         """Count an upload; what its bytes are told to, None where they are not counted. Raises RateExceeded; then
         nothing is counted."""
+        self.check(caller)
+        if self._uploads:
+            self._uploads.take(caller, 1)
+        return Flow(self._bytes, caller) if self._bytes else None
+
+    def check(self, caller: str) -> None:
+        """Raises RateExceeded where an upload would not be taken now."""
         if self._uploads and (wait := self._uploads.wait(caller, 1)) > 0:
             raise _exceeded(f"at most {self._uploads.most} uploads a minute are taken", wait)
         if self._bytes and (wait := self._bytes.wait(caller, 1)) > 0:
             raise _exceeded(f"at most {bytes_text(self._bytes.most)} a minute are taken", wait)
-        if self._uploads:
-            self._uploads.take(caller, 1)
-        return Flow(self._bytes, caller) if self._bytes else None
 
 
 class Flow:

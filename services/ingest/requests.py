@@ -37,7 +37,7 @@ async def upload_form(
     Raises the TripodError that refuses it."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""))
-    wish = wish_of(request, caller, answering)
+    wish = msgspec.structs.replace(wish_of(request, caller, answering), reading=reading)
     read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, largest=largest)
 
     async def open_source() -> Source:

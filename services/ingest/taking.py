@@ -2,7 +2,9 @@
 
 import contextlib
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import structlog
 
@@ -41,11 +43,15 @@ from shared.storage import keys, leftovers
 
 log = structlog.get_logger()
 
+Pay: TypeAlias = Callable[[Source], Awaitable[Source]]
 
-async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Answer:
-    """Raises the TripodError that refuses the file; what it has left is undone."""
+
+async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt, pay: Pay) -> Answer:
+    """Raises the TripodError that refuses the file; what it has left is undone. `pay` gives the same file that pays
+    for itself: after what is refused, or there already, whatever is left of a quota."""
     entity = await _check_early(ingest, wish.caller, source)
     await duplicates.look_early(ingest, wish, source, attempt.id)
+    source = await pay(source)
     head = await read_head(source.chunks)
     if wish.key is not None:
         attempt.head = fingerprint(source.filename, head.data)
@@ -70,10 +76,11 @@ async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity
     profile = profiles.find(ingest.settings.profiles, source.early.profile)
     rules.check_caller(caller, profile, source.early.profile)
     early.check_claims(profile, source.early.profile, source)
-    return await _check_entity(ingest, caller, source.early, profile)
+    return await check_entity(ingest, caller, source.early, profile)
 
 
-async def _check_entity(ingest: Ingest, caller: Caller, options: Options, profile: Profile) -> Entity | None:
+async def check_entity(ingest: Ingest, caller: Caller, options: Options, profile: Profile) -> Entity | None:
+    """What the options hang the file on; None where that is nothing. Raises what forbids it."""
     if options.entity is None:
         return None
     rules.check_hung_on(options.entity, profile, options.profile)
@@ -185,7 +192,7 @@ async def _check_all(
             field="entity_type",
         )
     if not (file.source.profile_known and options.entity == file.source.early.entity):
-        await _check_entity(ingest, caller, options, profile)
+        await check_entity(ingest, caller, options, profile)
 
 
 async def _event(

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from services.ingest import idempotency, recover
+from services.ingest import admission, idempotency, recover
 from services.ingest.answers import answer_to
 from services.ingest.attempt import Attempt, Wish
 from services.ingest.charging import charged
@@ -109,7 +109,9 @@ async def _run(ingest: Ingest, wish: Wish, open_source: OpenSource, attempt: Att
     outcome = "fault"
     try:
         async with charged(ingest, wish, attempt) as charge:
-            answer = await take(ingest, wish, await charge.of(await open_source()), attempt)
+            await admission.check_address(ingest, wish)
+            await charge.early()
+            answer = await take(ingest, wish, await open_source(), attempt, charge.of)
         outcome = "stored"
     except Reused as found:
         attempt.reused, outcome, answer = True, "reused", found.answer

@@ -1,5 +1,6 @@
 """What uploads are charged to, over HTTP: refused before the body, settled after it, told by `GET /v1/quota`."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from services.ingest.accounts import Limits
 from services.ingest.app import Outside, create_app
+from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.rates import RateLimits
 from services.ingest.settings import IngestSettings
 from shared.auth import AuthSettings
@@ -28,7 +30,6 @@ from tests.integration.ingest.conftest import (
     PROFILES,
     SECRET,
     TIMING,
-    Wire,
     eventually,
     request_head,
     serving,
@@ -162,16 +163,42 @@ async def test_a_retry_with_its_key_pays_once(poor: Cashier) -> None:
     await poor.settled(SIZE, 1)
 
 
-@pytest.mark.parametrize("length", ["known", "unknown"])
-async def test_who_has_nothing_left_is_refused_before_the_body(poor: Cashier, length: str) -> None:
+EXPECTING = {"Content-Type": "multipart/form-data; boundary=b", "Expect": "100-continue"}
+
+
+async def first_word(cashier: Cashier, path: str, headers: dict[str, str]) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", cashier.port)
+    writer.write(request_head(path, EXPECTING | headers))
+    async with asyncio.timeout(8):
+        line = await reader.readuntil(b"\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return line
+
+
+@pytest.mark.parametrize("path", ["/v1/uploads", "/v1/uploads/batch", "/v1/media/batch/upload"])
+@pytest.mark.parametrize("sized", [{"Content-Length": "100"}, {"Transfer-Encoding": "chunked"}])
+async def test_who_has_nothing_left_is_refused_before_the_body(
+    poor: Cashier, path: str, sized: dict[str, str]
+) -> None:
     assert [(await poor.put()).is_success for _ in range(3)] == [True] * 3
-    wire = Wire(poor.port)
-    sized = {"Content-Length": "100"} if length == "known" else {"Transfer-Encoding": "chunked"}
-    typed = {"Content-Type": "multipart/form-data; boundary=b", "Expect": "100-continue"}
-    await wire.send(request_head("/v1/uploads", sized | typed))
-    answer = await wire.answer()
-    wire.close()
-    assert answer.startswith(b"HTTP/1.1 429 ")  # and not 100 Continue
+    assert b" 429 " in await first_word(poor, path, sized)  # and not 100 Continue
+
+
+async def test_a_form_whose_file_is_longer_than_what_is_left_is_refused_before_it(poor: Cashier) -> None:
+    fits, over = FORM_OVERHEAD_BYTES + 3 * SIZE, FORM_OVERHEAD_BYTES + 3 * SIZE + 1
+    assert b" 429 " in await first_word(poor, "/v1/uploads", {"Content-Length": str(over)})
+    assert b" 100 " in await first_word(poor, "/v1/uploads", {"Content-Length": str(fits)})
+    await poor.settled(0, 0)
+
+
+async def test_a_batch_that_was_taken_is_answered_again_when_nothing_is_left(poor: Cashier) -> None:
+    files = [("files", (f"{n}.jpg", JPEG)) for n in range(3)]
+    key = {"Idempotency-Key": "k" * 255}  # the longest that there is
+    answers = [await poor.ask("POST", "/v1/uploads/batch", files=files, headers=dict(key)) for _ in range(2)]
+    assert [answer.json()["uploaded_count"] for answer in answers] == [3, 3], answers[0].text
+    assert answers[1].headers["idempotent-replayed"] == "true"
+    await poor.settled(3 * SIZE, 3)
 
 
 async def test_a_token_names_another_quota_and_none_is_kept_for_what_has_no_limit(poor: Cashier) -> None:
@@ -270,6 +297,7 @@ async def test_too_many_uploads_a_minute_are_refused_before_the_body() -> None:
         assert answer.status_code == 429
         assert answer.json()["code"] == "rate_exceeded"
         assert 1 <= int(answer.headers["retry-after"]) <= 30
+        assert b" 429 " in await first_word(cashier, "/v1/uploads/batch", {"Content-Length": "100"})
         assert (await cashier.put("bob")).is_success
         assert [(await cashier.put("shop", roles=["service"])).status_code for _ in range(3)] == [202] * 3
 

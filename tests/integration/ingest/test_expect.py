@@ -59,6 +59,11 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a profile for others": (asking("PUT", RAW + "?profile=internal"), 403, "service role"),
     "an unknown entity": (asking("PUT", RAW + "?entity_type=post&entity_id=absent"), 404, "'absent'"),
     "another's entity": (asking("PUT", RAW + "?entity_type=post&entity_id=bobs"), 403, "'bobs'"),
+    "a form for another's entity": (asking("POST", "/v1/media/posts/bobs/media", FORM), 403, "owner"),
+    "a form for an unknown entity": (asking("POST", "/v1/media/builders/absent/logo", FORM), 404, "'absent'"),
+    "a form for another user": (asking("POST", "/v1/media/users/5/avatar", FORM), 404, "'5'"),
+    "a form for what can be no entity": (asking("POST", "/v1/media/posts/%00/media", FORM), 422, "entity"),
+    "a form for another's persona": (asking("POST", "/media/upload/7", FORM), 404, "Persona"),
     "an unknown address": (asking("PUT", "/v1/nothing"), 404, "/v1/nothing"),
     "a wrong method": (asking("PATCH", "/v1/uploads"), 405, "PATCH"),
 }  # fmt: skip

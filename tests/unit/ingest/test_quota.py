@@ -27,11 +27,12 @@ class Rows:
         self.sizes: dict[str, int] = {}
         self.there = False
         self.through = 0
+        self.takes = 0.0
         self.asked = 0
 
     async def count(self, _owner: str, besides: Sequence[str], through: int) -> Usage | None:
         self.asked += 1
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.takes)
         if not self.there or through > self.through:
             return None
         sizes = [size for upload, size in self.sizes.items() if upload not in besides]
@@ -276,3 +277,62 @@ async def test_random_uploads_of_three_replicas_never_over_run_and_end_in_what_w
         await quota.close()
     assert await used(replicas[0]) == (sum(stored), len(stored))
     assert 0 < sum(stored) <= TEN.bytes
+
+
+async def test_forms_of_unknown_length_at_once_use_all_that_is_left(bus: MemoryBus, rows: Rows) -> None:
+    """Each is granted less than it turns out to need: who is refused must not keep from others what it had."""
+    quota, limits = replica(bus, rows), Limits(bytes=1000)
+    stored = 0
+
+    async def one() -> None:
+        nonlocal stored
+        form = hold(limits=limits, bound=300)
+        try:
+            await quota.reserve(form)
+            form.received = 100
+            if form.received > form.granted:
+                await quota.reserve(form)
+        except QuotaExceeded:
+            await asyncio.sleep(0.05)  # the form is read to its end before it is let go of
+            quota.release(form)
+            return
+        stored += 1
+        quota.settle(form, 100, stored)
+
+    await asyncio.gather(*(one() for _ in range(20)))
+    assert stored == 10
+    await quota.close()
+    assert await used(quota) == (1000, 10)
+
+
+async def test_a_deletion_that_the_record_does_not_know_of_is_seen_before_anybody_is_refused(
+    bus: MemoryBus, rows: Rows
+) -> None:
+    rows.there, rows.sizes = True, {"a": 500, "b": 500}
+    quota = replica(bus, rows)
+    for _ in range(3):
+        with pytest.raises(QuotaExceeded):
+            await quota.reserve(hold(500))
+    del rows.sizes["a"]
+    await quota.reserve(hold(500))
+
+
+async def test_many_refusals_do_not_ask_the_catalog_one_by_one(bus: MemoryBus, rows: Rows) -> None:
+    rows.there, rows.sizes, rows.takes = True, {"a": 1000}, 0.01
+    quota = replica(bus, rows)
+    outcomes = await asyncio.gather(*(quota.reserve(hold(1)) for _ in range(100)), return_exceptions=True)
+    assert all(isinstance(outcome, QuotaExceeded) for outcome in outcomes)
+    assert rows.asked <= 3
+
+
+async def test_a_refusal_by_figures_that_are_in_doubt_says_to_try_again(bus: MemoryBus, rows: Rows) -> None:
+    rows.there, rows.sizes = True, {"a": 1000}
+    quota = replica(bus, rows)
+    with pytest.raises(QuotaExceeded) as sure:
+        await quota.reserve(hold(500))
+    assert sure.value.retry_after is None
+    rows.there = False
+    await quota.doubt("ann")
+    with pytest.raises(QuotaExceeded) as doubtful:
+        await quota.reserve(hold(500))
+    assert doubtful.value.retry_after == 1
