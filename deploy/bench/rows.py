@@ -13,7 +13,8 @@ from sqlalchemy import text
 from deploy.bench import system
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.stack import EmbeddedStack
-from services.catalog import cursors, queries, similar
+from services.catalog import counters, cursors, queries, similar
+from services.catalog import statistics as catalog_statistics
 from services.catalog.cursors import Place
 from services.catalog.database import Database, DatabaseSettings
 from services.catalog.queries import Filters
@@ -50,6 +51,11 @@ SCAN = text(
     " AND bit_count((phash # CAST(:phash AS bigint))::bit(64)) <= :most"
 )
 DISTANCES = ((5, 100.0), (8, 20.0))
+BUSY, BUSY_ROWS = "owner 0", 80_000
+GROUPED = text(
+    "SELECT media_type, status, count(*), sum(size)::bigint, sum(variant_count)::bigint, sum(variant_bytes)::bigint"
+    " FROM media WHERE owner = :owner GROUP BY media_type, status"
+)
 
 
 def measure(setting: Setting) -> Iterator[Row]:
@@ -69,6 +75,9 @@ def _fill(stack: EmbeddedStack, count: int) -> float:
     with psycopg.connect(system.dsn(stack.database_url), autocommit=True) as connection:
         for first in range(0, count, step):
             connection.execute(FILL, {"first": first, "last": first + step - 1})
+        connection.execute(
+            "UPDATE media SET owner = %(owner)s WHERE number < %(rows)s", {"owner": BUSY, "rows": BUSY_ROWS}
+        )
         connection.execute("VACUUM ANALYZE media")
     return time.perf_counter() - started
 
@@ -81,6 +90,7 @@ async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
             # A scan of fewer rows is faster, so the target speaks of the full table only.
             target = None if setting.quick else Target(sense="at least", ratio=ratio)
             rows.append(await _similar(database, most, target, setting, count))
+        rows.append(await _statistics(database, setting, count))
     finally:
         await database.close()
     return rows
@@ -112,6 +122,34 @@ async def _pages(database: Database, name: str, setting: Setting, count: int) ->
     return compared(
         f"rows, {count:,}", f"page {page:,}: {name}", later, "ms", baseline="page 1", against=first,
         target=Target(sense="at most", ratio=1.5),
+    )  # fmt: skip
+
+
+async def _statistics(database: Database, setting: Setting, count: int) -> Row:
+    """What one owner of many rows has, from the tallies as a catalog keeps them, beside counting the rows."""
+    setting.console.print("[dim]statistics of an owner[/]", highlight=False)
+    async with database.writing(tell=False) as connection:
+        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await counters.add_up(connection)
+    async with database.reading() as connection:
+        owner = Caller(sub=BUSY)
+        told: list[Any] = []
+        counted: list[Any] = []
+
+        async def tally() -> None:
+            kinds = await catalog_statistics.amounts(connection, owner, by=("media_type", "status"))
+            told[:] = [(*key, a.objects, a.bytes, a.variants, a.variant_bytes) for key, a in kinds.items()]
+
+        async def group() -> None:
+            counted[:] = [tuple(row) for row in await connection.execute(GROUPED, {"owner": BUSY})]
+
+        fast, slow = await _in_turns(tally, group, 30)
+        if sorted(told) != sorted(counted):
+            raise RuntimeError(f"the statistics tell {told}, the rows are {counted}")
+    return compared(
+        f"rows, {count:,}", f"statistics of an owner of {BUSY_ROWS:,}, how many times faster", slow, "ms",
+        baseline="tallies", against=fast, target=Target(sense="at least", ratio=50),
+        note="figure: GROUP BY over the rows",
     )  # fmt: skip
 
 
