@@ -3,6 +3,7 @@
 import mmap
 import struct
 
+from services.processor.gif_blocks import ends_within_a_block, is_gif
 from services.processor.png_chunks import chunks, is_png
 
 
@@ -12,6 +13,8 @@ def is_cut_short(mime_type: str, view: mmap.mmap) -> bool:
         return _png_is_cut_short(view)
     if mime_type == "image/webp":
         return view[:4] == b"RIFF" and len(view) >= 12 and _riff_end(view) > len(view)
+    if mime_type == "image/gif":
+        return is_gif(view) and ends_within_a_block(view)
     return False
 
 

@@ -10,6 +10,7 @@ from PIL import UnidentifiedImageError
 
 from services.processor import embedded, failures, symptoms
 from services.processor.animation import is_animated
+from services.processor.cut_short import is_cut_short
 from services.processor.ladder import fit_inside, shrink
 from services.processor.steps.colour import PROFILE, to_srgb
 from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
@@ -55,6 +56,8 @@ def _open_with_vips(work: Work) -> Image:
     work.width, work.height = header.width, header.height
     _check_sides(work)
     work.animated = is_animated(work.job.mime_type, header, work.view)
+    if (work.animated or work.job.mime_type == "image/gif") and is_cut_short(work.job.mime_type, work.view):
+        raise failures.truncated("the first picture may be there, others are not")
     work.orientation = _orientation(header)
     work.embedded = embedded.of_vips(header)
     shrinking = _SHRINKING.get(work.job.mime_type)
