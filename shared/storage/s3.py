@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree as ET
 
-import aiohttp
 import structlog
 
 from shared.errors import Unavailable
 from shared.storage import s3_unfinished
 from shared.storage.blobs import BlobInfo, BlobMissing, Unfinished
-from shared.storage.s3_again import KEEP_BYTES, Again, StoreFault
+from shared.storage.s3_again import KEEP_BYTES, Once, StoreFault
 from shared.storage.s3_bucket import make_bucket
 from shared.storage.s3_folders import Folders
 from shared.storage.s3_http import (
@@ -24,10 +22,10 @@ from shared.storage.s3_http import (
     child_text,
     parse_xml,
     repeated,
-    unreachable,
 )
 from shared.storage.s3_multipart import Multipart, Spare
-from shared.storage.s3_upload import Rest, Stream, cut, put_stream
+from shared.storage.s3_read import chunks, expected, nothing
+from shared.storage.s3_upload import Rest, collected, cut, put_stream
 
 __all__ = ["S3Blobs", "S3Settings"]
 
@@ -41,9 +39,7 @@ LARGEST_LOOK = 32 * 1024 * 1024
 a PUT, unlike the completion of parts, has one answer that comes when all is done."""
 LARGEST_PUT = 5 * 1024**3  # S3's limit for one PUT
 MOST_PARTS = 10_000  # S3's limit for one multipart upload
-CHUNK_BYTES = 256 * 1024
 PAGE_KEYS = 1000
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 
 
 class S3Blobs:
@@ -72,11 +68,8 @@ class S3Blobs:
         content_type: str,
         at_least: int = 0,
     ) -> BlobInfo:
-        if size == 0:
-            # Its end must have come before anything is sent: an empty request is complete at once.
-            async for _ in Stream(body, 0, asyncio.timeout(None)):
-                pass
-            return await self.put_bytes(key, b"", content_type=content_type)
+        if size is not None and size <= KEEP_BYTES:
+            return await self._put_small(key, await collected(body, size), content_type)
         if size is not None and size <= LARGEST_PUT:
             return await self._put_stream(key, body, size, content_type)
         if size is None and at_least >= self._part_bytes:
@@ -91,28 +84,43 @@ class S3Blobs:
 
         return await repeated(send)
 
+    async def _put_small(self, key: str, body: bytes, content_type: str) -> BlobInfo:
+        headers = {"Content-Length": str(len(body)), "Content-Type": content_type}
+
+        async def send() -> Mapping[str, str]:
+            return (await self._http.fetch("PUT", key, f"store {key}", headers=headers, data=body))[0]
+
+        return await self._put_once_more(key, len(body), send, lambda: True)
+
     async def _put_stream(
         self, key: str, body: AsyncIterable[bytes], size: int, content_type: str
     ) -> BlobInfo:
-        kept = Again(body, keep=size <= KEEP_BYTES)
-        try:
-            for pause in RETRY_PAUSES:
-                try:
-                    async with self._folders.entered(key):
-                        return await self._put_once(key, kept, size, content_type)
-                except StoreFault as error:
-                    if not kept.possible:
-                        raise
-                    log.info("store.asked_again", key=key, error=error.detail)
-                    await asyncio.sleep(pause)
-            return await self._put_once(key, kept, size, content_type)
-        finally:
-            await kept.close()
+        once = Once(body)
 
-    async def _put_once(self, key: str, body: Again, size: int, content_type: str) -> BlobInfo:
-        headers = await put_stream(self._http, key, f"store {key}", body, size, content_type=content_type)
-        stored = _stored(key, size, headers)
-        return stored if size > LARGEST_LOOK else await self._verified(key, size, stored.etag)
+        async def send() -> Mapping[str, str]:
+            return await put_stream(self._http, key, f"store {key}", once, size, content_type=content_type)
+
+        return await self._put_once_more(key, size, send, lambda: not once.begun)
+
+    async def _put_once_more(
+        self,
+        key: str,
+        size: int,
+        send: Callable[[], Awaitable[Mapping[str, str]]],
+        possible: Callable[[], bool],
+    ) -> BlobInfo:
+        """Send, and look at what is there then; after a fault of the store send again, as long as that is possible."""
+        for pause in (*RETRY_PAUSES, None):
+            try:
+                async with self._folders.entered(key):
+                    stored = _stored(key, size, await send())
+                    return stored if size > LARGEST_LOOK else await self._verified(key, size, stored.etag)
+            except StoreFault as error:
+                if pause is None or not possible():
+                    raise
+                log.info("store.asked_again", key=key, error=error.detail)
+                await asyncio.sleep(pause)
+        raise AssertionError  # pragma: no cover - the loop returns or raises
 
     async def _put_begun(
         self, key: str, body: AsyncIterable[bytes], at_least: int, content_type: str
@@ -138,6 +146,8 @@ class S3Blobs:
         async with contextlib.aclosing(cut(body, length)) as parts:
             first = await anext(parts)
             if first.size < length and size is None:
+                if first.size <= KEEP_BYTES:
+                    return await self._put_small(key, await collected(first, first.size), content_type)
                 return await self._put_stream(key, first, first.size, content_type)
             async with await Multipart.begin(self._http, key, content_type, self._spare) as upload:
                 await upload.send(first)
@@ -173,14 +183,14 @@ class S3Blobs:
         if length == 0:
             if await self.head(key) is None:
                 raise BlobMissing(key)
-            yield _nothing()
+            yield nothing()
             return
         headers = {}
         if start or length is not None:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         response = await repeated(lambda: self._http.open("GET", key, f"read {key}", headers=headers))
         try:
-            yield _chunks(response, key, _expected(response, key, start, length))
+            yield chunks(response, key, expected(response, key, start, length))
         finally:
             response.close()  # where all was read the connection has gone back already
 
@@ -264,33 +274,3 @@ def _contradict(told: str, found: str) -> bool:
     """Whether two ETags are of different objects. The embedded store tells that of the parts (`...-3`) when an object
     is completed and that of the whole afterwards: these cannot be compared."""
     return bool(told and found) and told != found and ("-" in told) == ("-" in found)
-
-
-def _expected(response: aiohttp.ClientResponse, key: str, start: int, length: int | None) -> int | None:
-    """How many bytes must come. Some stores answer a range with status 200 and a Content-Range."""
-    given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if given is not None:
-        first, last = int(given.group(1)), int(given.group(2))
-        if first != start or (length is not None and last >= start + length):
-            raise Unavailable(f"The object store answers with another range of {key} than was asked for.")
-        return last - first + 1
-    if start or length is not None:
-        raise Unavailable(f"The object store does not answer ranges: read {key}.")
-    return response.content_length
-
-
-async def _chunks(response: aiohttp.ClientResponse, key: str, expected: int | None) -> AsyncIterator[bytes]:
-    seen = 0
-    try:
-        async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-            seen += len(chunk)
-            yield chunk
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise unreachable(error, f"read {key}") from error
-    if expected is not None and seen != expected:
-        raise Unavailable(f"The object store sent {seen} of the {expected} bytes of {key}.")
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    for piece in list[bytes]():
-        yield piece

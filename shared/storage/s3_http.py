@@ -9,18 +9,14 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 import msgspec
-from minio import time as minio_time
-from minio.credentials.credentials import Credentials
-from minio.signer import sign_v4_s3
 from yarl import URL
 
 from shared.env import Env
 from shared.errors import RangeNotSatisfiable, Unavailable
 from shared.storage.blobs import BlobMissing
 from shared.storage.s3_again import StoreFault
+from shared.storage.s3_sign import Signer
 
-UNSIGNED = "UNSIGNED-PAYLOAD"
-"""The payload is not hashed a second time: over TLS or a private network the signature guards the request."""
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = (
@@ -66,8 +62,9 @@ class S3Http:
 
     def __init__(self, settings: S3Settings) -> None:
         self._settings = settings
-        self._credentials = Credentials(settings.access_key, settings.secret_key)
-        self._endpoint = urlsplit(settings.endpoint)
+        endpoint = urlsplit(settings.endpoint)
+        self._base = f"{endpoint.scheme}://{endpoint.netloc}"
+        self._signer = Signer(endpoint.netloc, settings.region, settings.access_key, settings.secret_key)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -148,25 +145,9 @@ class S3Http:
         self, method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> tuple[URL, dict[str, str]]:
         path = quote(f"/{self._settings.bucket}/{key}" if key else f"/{self._settings.bucket}", safe="/-_.~")
-        url = self._endpoint._replace(path=path, query=urlencode(sorted(query.items()), quote_via=quote))
-        now = minio_time.utcnow()
-        unsigned: dict[str, str | list[str] | tuple[str]] = {
-            "Host": self._endpoint.netloc,
-            "Accept-Encoding": "identity",
-            "x-amz-content-sha256": UNSIGNED,
-            "x-amz-date": minio_time.to_amz_date(now),
-            **headers,
-        }
-        signed = sign_v4_s3(
-            method=method,
-            url=url,
-            region=self._settings.region,
-            headers=unsigned,
-            credentials=self._credentials,
-            content_sha256=UNSIGNED,
-            date=now,
-        )
-        return URL(url.geturl(), encoded=True), {name: str(value) for name, value in signed.items()}
+        asked = urlencode(sorted(query.items()), quote_via=quote) if query else ""
+        url = f"{self._base}{path}?{asked}" if asked else f"{self._base}{path}"
+        return URL(url, encoded=True), self._signer.signed(method, path, asked, headers)
 
 
 async def repeated(call: Callable[[], Awaitable[T]]) -> T:

@@ -37,7 +37,7 @@ class Stream:
     async def _send(self) -> AsyncGenerator[bytes, None]:
         self._resting.clear()
         try:
-            async with contextlib.aclosing(self._exact()) as pieces:
+            async with contextlib.aclosing(_exact(self._body, self._size)) as pieces:
                 async for piece in pieces:
                     self._expect(STALL_SECONDS)
                     self._resting.set()
@@ -50,23 +50,6 @@ class Stream:
         finally:
             self._resting.set()
 
-    async def _exact(self) -> AsyncGenerator[bytes, None]:
-        seen, last = 0, b""
-        async for piece in self._body:
-            if not piece:
-                continue
-            seen += len(piece)
-            if seen > self._size:
-                raise ValueError(f"The body is longer than the {self._size} bytes that were announced.")
-            if seen < self._size:
-                yield piece
-            else:
-                last = piece
-        if seen < self._size:
-            raise ValueError(f"The body ended after {seen} of the {self._size} bytes that were announced.")
-        if last:
-            yield last
-
     def _expect(self, seconds: float | None) -> None:
         if not self._limit.expired():
             now = asyncio.get_running_loop().time()
@@ -77,6 +60,29 @@ class Stream:
         if self._pieces is not None:
             await self._resting.wait()
             await self._pieces.aclose()
+
+
+async def _exact(body: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
+    seen, last = 0, b""
+    async for piece in body:
+        if not piece:
+            continue
+        seen += len(piece)
+        if seen > size:
+            raise ValueError(f"The body is longer than the {size} bytes that were announced.")
+        if seen < size:
+            yield piece
+        else:
+            last = piece
+    if seen < size:
+        raise ValueError(f"The body ended after {seen} of the {size} bytes that were announced.")
+    if last:
+        yield last
+
+
+async def collected(body: AsyncIterable[bytes], size: int) -> bytes:
+    """All of a body of exactly `size` bytes, once it has ended. Raises ValueError for one of another length."""
+    return b"".join([piece async for piece in _exact(body, size)])
 
 
 async def put_stream(
