@@ -34,7 +34,10 @@ from shared.storage.unreferenced import ask_to_erase
 
 log = structlog.get_logger()
 
-ANSWER_SECONDS = 120.0  # for one picture, its turn among others included; callers are not kept as long
+ASK_SECONDS = 25.0
+ASKS = 5
+"""So often one picture is asked for: a processor that died does not say so, and where one works on it, whoever is asked
+next waits for that one. Callers are not kept as long."""
 MOST_UNDER_WAY = 64
 _LOOK_SECONDS = 1.0
 _ZERO = re.compile(r"q\s*=\s*0(?:\.0*)?")
@@ -194,15 +197,20 @@ class Renderings:
     async def _ask(self, request: RenderRequest) -> wire.RenderAnswer:
         current = trace.traceparent()
         headers = {trace.HEADER: current} if current else None
-        try:
-            data = await self._bus.request(
-                topology.PROCESSOR_RENDER, wire.encode(request), timeout=ANSWER_SECONDS, headers=headers
-            )
-            return wire.read_answer(data)
-        except NoAnswer as error:
-            raise Unavailable("No processor is there to make the picture.", retry_after=5) from error
-        except msgspec.MsgspecError as error:
-            raise Unavailable("The processor's answer cannot be read.", retry_after=5) from error
+        for _ in range(ASKS):
+            started = time.monotonic()
+            try:
+                data = await self._bus.request(
+                    topology.PROCESSOR_RENDER, wire.encode(request), timeout=ASK_SECONDS, headers=headers
+                )
+                return wire.read_answer(data)
+            except NoAnswer as error:
+                if time.monotonic() - started < ASK_SECONDS / 2:  # nobody is there, which is known at once
+                    raise Unavailable("No processor is there to make the picture.", retry_after=5) from error
+                log.warning("rendering.asked_again", media_id=str(request.id))
+            except msgspec.MsgspecError as error:
+                raise Unavailable("The processor's answer cannot be read.", retry_after=5) from error
+        raise Unavailable("No processor has made the picture in time.", retry_after=5)
 
     async def _still_wanted(self, media_id: uuid.UUID, key: str) -> None:
         """A picture of a media that was deleted meanwhile is erased again. Raises NotFound."""

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import msgspec
@@ -13,6 +14,7 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.catalog import checks, contents, janitor, orphans
+from services.catalog import render as catalog_render
 from services.catalog.census import take_census
 from services.catalog.settings import CatalogSettings
 from services.processor import handlers, render
@@ -24,6 +26,7 @@ from services.processor.sandbox import Sandbox
 from shared import links
 from shared.events import topology
 from shared.events.messages import MediaUploaded
+from shared.events.rendering import RenderAnswer
 from shared.recipes import shipped
 from shared.rendering import Options, rendering
 from shared.storage import keys
@@ -176,6 +179,30 @@ async def until_there(catalog: Service, url: str) -> httpx.Response:
 
     await eventually_async(look, "the picture to be made")
     return found[-1]
+
+
+@pytest.mark.long
+async def test_what_a_processor_died_over_is_asked_of_another(
+    catalog: Service, settings: CatalogSettings, processors: Processors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await picture_of(catalog)
+    monkeypatch.setattr(catalog_render, "ASK_SECONDS", 0.5)
+    died = asyncio.Event()
+    answering = render._render
+
+    async def die_once(*parts: Any) -> RenderAnswer:
+        if not died.is_set():
+            died.set()
+            await asyncio.Event().wait()
+        return await answering(*parts)
+
+    monkeypatch.setattr(render, "_render", die_once)
+    patient = msgspec.structs.replace(settings, variant_wait=20.0)
+    url = signed(settings, upload, Options(w=140))
+    async with serving(patient) as address, httpx.AsyncClient(timeout=30) as client:
+        assert (await client.get(f"{address}{url}")).status_code == 200
+    assert died.is_set()
+    assert processors.made == 1
 
 
 @pytest.mark.long
