@@ -47,12 +47,12 @@ def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Form
     else:
         found = _settled(found, (*by_extension[:1], *by_type[:1]), head, whole=whole)
     if named := name_says_other(filename, found):
-        raise _contradiction(f"The name {filename!r}", named, found, head)
+        raise _contradiction(f"The name {filename!r}", named, found, head, whole=whole)
     if typed := type_says_other(declared, found):
-        raise _contradiction("Its declared type", typed, found, head)
+        raise _contradiction("Its declared type", typed, found, head, whole=whole)
     kind = declared.partition("/")[0]
     if not by_type and kind in _PERCEIVED and kind != found.mime.partition("/")[0]:
-        raise _contradiction("Its declared type", declared, found, head)
+        raise _contradiction("Its declared type", declared, found, head, whole=whole)
     return found
 
 
@@ -73,9 +73,9 @@ def _settled(found: Format, claims: tuple[Format, ...], head: bytes, *, whole: b
     return sound if sound and claims and all(claim.media_type == "audio" for claim in claims) else found
 
 
-def _contradiction(who: str, claimed: str, found: Format, head: bytes) -> UnsupportedType:
+def _contradiction(who: str, claimed: str, found: Format, head: bytes, *, whole: bool) -> UnsupportedType:
     return UnsupportedType(
-        f"{who} says {claimed}, but the bytes are {describe(found, head)}. "
+        f"{who} says {claimed}, but the bytes are {describe(found, head, whole=whole)}. "
         "Give the file the name and type of what it is.",
         claimed=claimed,
         found=found.mime,

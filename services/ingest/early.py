@@ -1,6 +1,7 @@
 """What can be refused before a byte of the file came, so that whoever asks first (`Expect: 100-continue`) need not
 send it."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from services.ingest import rules
@@ -32,8 +33,8 @@ def check_claims(profile: Profile, name: str, source: Source) -> None:
     declared = source.declared.partition(";")[0].strip().lower()
     possible = _possible(extension(source.filename)[:20], declared[:100])
     if not possible:
-        named = name_says_other(source.filename, UNKNOWN)
-        typed = type_says_other(declared, UNKNOWN)
+        named = _claimed(lambda found: name_says_other(source.filename, found))
+        typed = _claimed(lambda found: type_says_other(declared, found))
         said = " and ".join(
             f"{what} says {claim}"
             for what, claim in ((f"the name {source.filename!r}", named), ("the declared type", typed))
@@ -53,6 +54,11 @@ def check_claims(profile: Profile, name: str, source: Source) -> None:
     limit = profile.max_bytes[widest.media_type]
     if source.size > limit:
         raise rules.too_large(limit, f"{widest.media_type} in profile {name!r}", widest, source.size)
+
+
+def _claimed(other: Callable[[Format], str | None]) -> str | None:
+    """What is claimed, where `other` tells it only of what it is not; programs and the like are no formats here."""
+    return next((claim for found in (UNKNOWN, *FORMATS) if (claim := other(found))), None)
 
 
 def _taken(profile: Profile, found: Format) -> bool:

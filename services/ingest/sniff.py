@@ -27,11 +27,13 @@ def sniff(head: bytes) -> Format:
     return UNKNOWN
 
 
-def describe(found: Format, head: bytes) -> str:
+def describe(found: Format, head: bytes, *, whole: bool) -> str:
     """What the bytes are, in words for a person."""
     if found.mime != OCTETS:
         return found.mime
-    return "plain text" if text.is_text(head, whole=False) else "of no type that is known here"
+    if not text.is_text(head, whole=False):
+        return "of no type that is known here"
+    return "plain text" if text.is_text(head, whole=whole) else "text whose last character is cut off"
 
 
 def _riff(head: bytes) -> str | None:

@@ -40,6 +40,12 @@ def _check(
         binary = "\0" in decoder.decode(piece, final)
     except UnicodeDecodeError:
         binary = True
+    if binary and final:
+        raise UnsupportedType(
+            f"The file claims to be {found.mime}, but its last character is cut off at byte {received}, where it ends.",
+            claimed=found.mime,
+            found=OCTETS,
+        )
     if binary:
         raise UnsupportedType(
             f"The file claims to be {found.mime}, but something before byte {received} of it is neither UTF-8 nor, "

@@ -72,8 +72,8 @@ async def eventually(look: Callable[[], Awaitable[T | None]], what: str, seconds
         await asyncio.sleep(0.02)
 
 
-def token(sub: str, *roles: str) -> str:
-    return jwt.encode({"sub": sub, "roles": list(roles)}, SECRET, "HS256")
+def token(sub: str, *roles: str, **claims: int) -> str:
+    return jwt.encode({"sub": sub, "roles": list(roles), **claims}, SECRET, "HS256")
 
 
 class Gateway:

@@ -55,10 +55,10 @@ class Small:
         found: Ingest = self.app.state.ingest
         return found
 
-    def client(self, sub: str = "ann", *roles: str) -> httpx.AsyncClient:
+    def client(self, sub: str = "ann", *roles: str, **claims: int) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
-            headers={"Authorization": f"Bearer {token(sub, *roles)}"},
+            headers={"Authorization": f"Bearer {token(sub, *roles, **claims)}"},
             timeout=20,
         )
 

@@ -150,6 +150,33 @@ async def test_reused_is_the_media_that_is_there(small: Small, ann: httpx.AsyncC
     assert await uploads(small) == 1
 
 
+@pytest.mark.usefixtures("catalog")
+async def test_what_is_there_already_takes_nothing_of_a_quota(small: Small) -> None:
+    claims = {"quota_bytes": 2 * len(JPEG), "quota_objects": 1}
+    async with small.client("poor", **claims) as poor:
+        poor.headers["Prefer"] = "respond-async"
+        first = await put(poor, "reuse")
+        assert first.status_code == 202, first.text
+        told = {"Repr-Digest": digest(JPEG)}
+        again, refused = await put(poor, "reuse", told), await put(poor, "reject", told)
+        assert (again.status_code, refused.status_code) == (200, 409), (again.text, refused.text)
+        assert again.json()["id"] == refused.json()["existing"]["id"] == first.json()["id"]
+        unknown = await put(poor, "reuse")  # nobody can tell before its last byte, for which there is no room
+        assert (unknown.status_code, unknown.json()["code"]) == (429, "quota_exceeded")
+
+    async with small.client("poor", **claims | {"quota_objects": 2}) as poor:
+        poor.headers["Prefer"] = "respond-async"
+        for again in (await put(poor, "reuse"), await post(poor, on_duplicate="reuse")):
+            assert again.status_code == 200, again.text
+
+        async def given_back() -> bool:
+            found = (await poor.get("/v1/quota")).json()
+            return (found["objects"]["used"], found["bytes"]["used"]) == (1, len(JPEG))
+
+        await eventually(given_back, "what was reserved to be given back")
+    assert await uploads(small) == 1
+
+
 async def test_allowed_is_a_second_copy_and_nobody_is_asked(
     small: Small, catalog: Catalog, ann: httpx.AsyncClient
 ) -> None:

@@ -48,6 +48,9 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a name and a type that contradict each other": (
         asking("PUT", RAW, "Content-Type: video/mp4"), 415, "video/mp4",
     ),
+    "a name that says a program and a type that says a picture": (
+        asking("PUT", "/v1/uploads/raw/a.exe", "Content-Type: image/png"), 415, "The name 'a.exe' says application/",
+    ),
     "a compressed body": (asking("PUT", RAW, "Content-Encoding: gzip"), 415, "'gzip'"),
     "no form": (asking("POST", "/v1/uploads", "Content-Type: image/jpeg"), 415, "image/jpeg"),
     "a form without a boundary": (asking("POST", "/v1/uploads", "Content-Type: multipart/form-data"), 400, "boundary"),

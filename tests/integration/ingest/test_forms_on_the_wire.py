@@ -63,6 +63,9 @@ TAKEN: dict[str, tuple[bytes, str]] = {
         "file",
     ),
     "a path as the name": (part(named("file", filename=r'"C:\\temp\\a.jpg"'), body=JPEG) + END, "a.jpg"),
+    "a name of 10 kB": (
+        part(named("file", filename='"' + "n" * 10_000 + '.jpg"'), body=JPEG) + END, "n" * 251 + ".jpg",
+    ),
     "header names in capitals": (
         part('CONTENT-DISPOSITION: form-data; NAME="file"; FILENAME="a.jpg"', body=JPEG) + END,
         "a.jpg",
@@ -147,9 +150,9 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a field that is not UTF-8": (part(named("caption"), body=b"K\xf6ln") + FILE + END, 400, "byte 1"),
     "a name that is not UTF-8": (FILE.replace(b"a.jpg", b"\xf6.jpg") + END, 400, "cannot be read"),
     "a header without a colon": (part(named("file"), "nonsense", body=JPEG) + END, 400, "cannot be read"),
-    "a header of a megabyte": (part(named("file"), "X-A: " + "a" * 1_000_000, body=JPEG) + END, 400, "4096"),
-    "a name of ten kilobytes": (part(named("file", filename='"' + "n" * 10_000 + '"'), body=JPEG) + END, 400, "4096"),
-    "a header that never ends": (b"--b\r\nX-A: " + b"a" * 1_000_000, 400, "4096"),
+    "a header of a megabyte": (part(named("file"), "X-A: " + "a" * 1_000_000, body=JPEG) + END, 400, "16384"),
+    "a name of 17 kB": (part(named("file", filename='"' + "n" * 17_000 + '"'), body=JPEG) + END, 400, "16384"),
+    "a header that never ends": (b"--b\r\nX-A: " + b"a" * 1_000_000, 400, "16384"),
     "too many headers": (part(named("file"), *["X-A: b"] * limits.PART_HEADERS, body=JPEG) + END, 400, "8 headers"),
     "too many parts": (part(named("tags")) * limits.FORM_PARTS + FILE + END, 400, "100 parts"),
     "a field that is too long": (part(named("caption"), body=b"x" * 70_000) + FILE + END, 413, "65536"),

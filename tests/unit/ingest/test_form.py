@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, bytes, type[TripodError], str]] = [
     ("field too long", part("caption", b"x" * (limits.FORM_FIELD_BYTES + 1)) + END, TooLarge, "65536"),
     ("fields too long", part("a", b"x" * 60_000) * 5 + END, TooLarge, "262144"),
     ("too many parts", part("a", b"") * (limits.FORM_PARTS + 1) + END, Malformed, "100 parts"),
-    ("name too long", part("file", b"x", "n" * 10_000) + END, Malformed, "4096"),
+    ("name too long", part("file", b"x", "n" * 17_000) + END, Malformed, "16384"),
     ("field not UTF-8", part("caption", b"ab\xff") + END, Malformed, "byte 2"),
     ("no disposition", f"--{BOUNDARY}\r\nX-A: b\r\n\r\n".encode() + END, Malformed, "Content-Disposition"),
 ]

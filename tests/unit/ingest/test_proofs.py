@@ -93,6 +93,13 @@ async def test_text_is_refused_for_what_its_last_byte_says(encoding: str, end: s
         await taken(text + tail, "a.txt")
 
 
+@pytest.mark.parametrize("size", [1, 100_001])
+async def test_text_whose_last_character_is_cut_off_is_refused_for_that(size: int) -> None:
+    for text in ("a" * size + "ß").encode()[:-1], b"\xff\xfe" + b"a\0" * size + b"a":
+        with pytest.raises(UnsupportedType, match="last character is cut off"):
+            await taken(text, "a.txt")
+
+
 async def test_what_has_magic_bytes_is_not_looked_at_again() -> None:
     pieces = stream(b"anything", 4)
     assert proved(BY_MIME["image/jpeg"], b"\xff\xd8\xff", pieces) is pieces
