@@ -403,6 +403,16 @@ async def test_what_a_body_is_sure_to_have_goes_as_one_part_and_its_end_as_anoth
     assert fake.asked == ["begin", "part 1", "part 2", "complete", "HEAD"]
 
 
+async def test_more_than_one_part_may_hold_streams_as_several(
+    fake: FakeStore, blobs: S3Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "LARGEST_PUT", 3 * PART)
+    fake.answers["HEAD"] = always(lambda: web.Response(headers={"Content-Length": "7900"}))
+    await blobs.put("a/key", body(7900, piece=333), size=None, content_type="x/y", at_least=6999)
+    lengths = [int(sent["Content-Length"]) for sent in fake.headers[1:-2]]
+    assert lengths == [3 * PART, 3 * PART, PART, 900]
+
+
 async def test_a_body_that_is_not_sure_to_fill_a_part_is_collected(fake: FakeStore, blobs: S3Blobs) -> None:
     await blobs.put("a/key", body(PART - 1), size=None, content_type="x/y", at_least=PART - 2)
     assert fake.asked == ["PUT", "HEAD"]
