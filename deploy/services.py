@@ -62,6 +62,11 @@ def specs(stack: "EmbeddedStack") -> list[ChildSpec]:
     ]
 
 
+def worker_spec(stack: "EmbeddedStack", name: str, port: int) -> ChildSpec:
+    """One more processor, beside the stack's own."""
+    return _spec(stack, name, "services.processor", port)
+
+
 def _spec(
     stack: "EmbeddedStack", name: str, module: str, port: int, extra: dict[str, str] | None = None
 ) -> ChildSpec:

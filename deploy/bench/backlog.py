@@ -41,6 +41,18 @@ def pile_up(stack: EmbeddedStack, picture: bytes, many: int) -> None:
         time.sleep(0.1)
 
 
+def upload_one(stack: EmbeddedStack, picture: bytes) -> None:
+    """The one whose bytes the others share."""
+    url = f"{stack.ingest_url}/v1/uploads/raw/photo.jpg"
+    headers = {"Authorization": f"Bearer {stack.token(CROWD)}", "Prefer": "respond-async"}
+    load.send_all(url, [load.request("PUT", url, picture, headers)], 1)
+
+
+def tell(stack: EmbeddedStack, many: int) -> None:
+    """That many more in the bulk lane; one has been uploaded."""
+    asyncio.run(_tell(stack, many))
+
+
 def waiting(stack: EmbeddedStack) -> int:
     """How many are not processed yet."""
     with psycopg.connect(system.dsn(stack.database_url)) as connection:

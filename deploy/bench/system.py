@@ -28,8 +28,9 @@ max_bytes = {image = 104_857_600, other = 8_589_934_592}
 
 
 @contextlib.contextmanager
-def running(parent: Path | None) -> Iterator[EmbeddedStack]:
-    """A stack on a folder of its own in `parent`, which goes with it. It is as durable as `make run` has it."""
+def running(parent: Path | None, environment: dict[str, str] | None = None) -> Iterator[EmbeddedStack]:
+    """A stack on a folder of its own in `parent`, which goes with it. It is as durable as `make run` has it.
+    `environment`: what its services are told besides."""
     with tempfile.TemporaryDirectory(prefix="tripod-bench-", dir=parent) as folder:
         profiles = Path(folder, "profiles.toml")
         profiles.write_text(PROFILES)
@@ -37,7 +38,7 @@ def running(parent: Path | None) -> Iterator[EmbeddedStack]:
             data=Path(folder, "data"),
             ports=ANY_PORTS,
             separate=True,
-            environment={"TRIPOD_PROFILES": str(profiles)},
+            environment={"TRIPOD_PROFILES": str(profiles)} | (environment or {}),
         )
         with EmbeddedStack(config) as stack:
             yield stack
