@@ -102,7 +102,7 @@ FIELDS: Mapping[str, Field] = {
     "is_primary": _one("is_primary", "flag"),
     "sort_order": _one("sort_order", "whole"),
     "created_at": _one("created_at", "moment"),
-    "updated_at": _one("updated_at", "moment"),
+    "updated_at": Field(kind="moment", column=media.c.updated_at),
     "error_code": _one("error_code", "word"),
     # The camera's clock, mostly without a zone: its first 19 characters, compared as they are written.
     "taken_at": Field(kind="local_time", column=func.left(media.c.taken_at, 19, type_=Text), optional=True),
