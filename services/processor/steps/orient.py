@@ -4,6 +4,7 @@ from services.processor.ladder import Ladder
 from services.processor.vips import Image
 from services.processor.work import Work
 
+_ORIENTATION = "orientation"
 # EXIF orientation: first mirrored left to right, then turned clockwise.
 _TURNS = {
     1: (False, None),
@@ -26,10 +27,15 @@ def orient(work: Work) -> None:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """The image, which is in memory, turned as EXIF says, in memory."""
+    """The image, which is in memory, turned as EXIF says, in memory; it says so no more, else AVIF would tell viewers to
+    turn it once again."""
     mirrored, angle = _TURNS[orientation]
     if mirrored:
         image = image.flip("horizontal")
     if angle is not None:
         image = image.rot(angle)
-    return image if orientation == 1 else image.copy_memory()
+    if orientation == 1:
+        return image
+    turned = image.copy_memory()
+    turned.remove(_ORIENTATION)
+    return turned
