@@ -1,5 +1,6 @@
 """What a worker must not leave behind: processes, descriptors, temporary files, variants that no media has."""
 
+import contextlib
 import re
 import time
 from collections import Counter
@@ -48,12 +49,10 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _descriptors(pid: int) -> Iterator[str]:
     """What each is open to, without numbers. Nothing where the kernel does not let us look."""
-    try:
-        links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return
-    for link in links:
-        yield re.sub(r"\d+", "N", str(link))
+    with contextlib.suppress(PermissionError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                yield re.sub(r"\d+", "N", str(link.readlink()))
 
 
 def differences(before: Worker, after: Worker) -> Iterator[str]:
