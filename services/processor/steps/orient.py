@@ -27,8 +27,8 @@ def orient(work: Work) -> None:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """The image, which is in memory, turned as EXIF says, in memory; it says so no more, else AVIF would tell viewers to
-    turn it once again."""
+    """The image, which is in memory, turned as EXIF says, in memory. It says so no more, else AVIF would tell viewers
+    to turn it once again."""
     mirrored, angle = _TURNS[orientation]
     if mirrored:
         image = image.flip("horizontal")
