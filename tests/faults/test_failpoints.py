@@ -57,6 +57,7 @@ def test_a_file_half_of_whose_parts_are_stored_when_ingest_and_store_die_leaves_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)  # the stack is shared: every look at the whole of it takes longer than the last
 @pytest.mark.parametrize("step", STEPS)
 def test_a_service_dies_at_this_step_and_nothing_is_lost_or_doubled(victim: Victim, step: str) -> None:
     die_at(victim, f"{step}:2", total=30, large=10)

@@ -86,6 +86,7 @@ def test_a_media_deleted_while_its_variants_are_written_leaves_nothing_behind(vi
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)  # the stack is shared: every look at the whole of it takes longer than the last
 @pytest.mark.parametrize("step", PROCESSING)
 def test_a_media_deleted_at_this_step_of_processing_leaves_nothing_behind(victim: Victim, step: str) -> None:
     delete_at(victim, step)
@@ -149,6 +150,7 @@ def lasting(media: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)  # the stack is shared: every look at the whole of it takes longer than the last
 @pytest.mark.parametrize("step", ["processor.before_result", "processor.after_variants"])
 def test_a_worker_frozen_past_its_time_with_a_job_in_its_hands_and_another_one_make_one_media(
     victim: Victim, step: str

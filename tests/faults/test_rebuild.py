@@ -111,6 +111,7 @@ def lives(victim: Victim) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)  # the stack is shared: every look at the whole of it takes longer than the last
 def test_a_rebuilt_catalog_has_the_same_rows_and_goes_on(victim: Victim, new_database: str) -> None:
     stack = victim.stack
     lives(victim)
