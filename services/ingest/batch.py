@@ -16,6 +16,7 @@ from services.ingest import admission
 from services.ingest.ahead import FILES_AHEAD, Ahead
 from services.ingest.answers import Answering
 from services.ingest.context import Ingest
+from services.ingest.duplicates import Duplicate
 from services.ingest.fields import Options
 from services.ingest.form import FilePart, Form, boundary_of
 from services.ingest.idempotency import Answer
@@ -24,7 +25,7 @@ from services.ingest.requests import AnyRequest, body_of, wish_of
 from services.ingest.source import OURS, Reading, Source, from_part
 from services.ingest.upload import check_parts, upload
 from shared.auth import Caller
-from shared.errors import Invalid, TripodError
+from shared.errors import Conflict, Invalid, TripodError
 from shared.names import display_name
 
 log = structlog.get_logger()
@@ -46,11 +47,13 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Taking:
     """A file on its way. `read_out`: its last byte is off the wire; `settled`: all of it is in the store, or it is
-    given up; `fault`: the form broke in the middle of it."""
+    given up; `fault`: the form broke in the middle of it; `leads`: the first of a form with a key, which stands for
+    all of it."""
 
-    def __init__(self, filename: str) -> None:
+    def __init__(self, filename: str, *, leads: bool) -> None:
         loop = asyncio.get_running_loop()
         self.filename = filename
+        self.leads = leads
         self.received = 0
         self.read_out: asyncio.Future[None] = loop.create_future()
         self.settled: asyncio.Future[None] = loop.create_future()
@@ -82,9 +85,18 @@ class _Taking:
         await asyncio.wait({self.read_out, self.settled}, return_when=asyncio.FIRST_COMPLETED)
         if self.fault is not None:
             raise self.fault
+        if self.leads and (running := self._running_elsewhere()):
+            raise running
         if not self.read_out.done():
             async for _ in form.chunks():
                 pass
+
+    def _running_elsewhere(self) -> Conflict | None:
+        """The same form is under way: going on would take files from it that it has not come to yet."""
+        if not self.task.done() or self.task.cancelled():
+            return None
+        error = self.task.exception()
+        return error if isinstance(error, Conflict) and not isinstance(error, Duplicate) else None
 
     def item(self) -> Item:
         error = self.task.exception()
@@ -108,7 +120,7 @@ async def upload_batch(
 ) -> list[Item]:
     """Take all files of a form, at most FILES, from the parts of this name, or another; its fields go for each. With
     an Idempotency-Key each file has that of its place, `<key>#<place>`. Raises the TripodError that refuses the form
-    itself; then nothing of any file is kept."""
+    itself, Conflict while the same runs; then nothing of any file is kept."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""), name)
     wish = wish_of(request, caller, answering)
@@ -119,7 +131,7 @@ async def upload_batch(
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin(place: int, part: FilePart) -> _Taking:
-        taking = _Taking(display_name(part.filename))
+        taking = _Taking(display_name(part.filename), leads=place == 1 and wish.key is not None)
         key = None if wish.key is None else f"{wish.key}#{place}"
 
         async def finish() -> Options:

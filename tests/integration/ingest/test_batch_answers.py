@@ -1,5 +1,6 @@
 """POST /v1/uploads/batch of our own API: each file stands alone, and the status tells how it went."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,9 +8,12 @@ import pytest
 import pytest_asyncio
 
 from services.ingest.batch import FILES
+from services.ingest.idempotency import token
+from shared.events import topology
 from shared.events.messages import MediaUploaded
 from tests.fixtures.openapi import check
 from tests.fixtures.pictures import encoded, picture
+from tests.integration.ingest.conftest import eventually
 from tests.integration.ingest.in_memory import FORM_TYPE, Small, fields, form, part, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -125,3 +129,34 @@ async def test_the_same_batch_under_one_key_is_answered_from_its_records(http: h
     assert (first.json()["failed_count"], second.json()["failed_count"]) == (1, 1)
     whole = [await send(http, *pictures(), **{"Idempotency-Key": "whole"}) for _ in range(2)]
     assert [answer.headers.get("idempotent-replayed") for answer in whole] == [None, "true"]
+
+
+async def test_of_two_equal_batches_at_once_under_one_key_one_is_taken_whole(
+    http: httpx.AsyncClient, small: Small
+) -> None:
+    """The second must not take the files that the first has not come to yet."""
+    key, go_on = {"Idempotency-Key": "twice"}, asyncio.Event()
+    body = form(*pictures())
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[: len(pictures()[0]) + 200]
+        await go_on.wait()
+        yield body[len(pictures()[0]) + 200 :]
+
+    async def begun() -> bool:
+        return await small.bus.kv(topology.IDEMPOTENCY).get(token("ann", "twice#1")) is not None
+
+    headers = {**FORM_TYPE, **key, "Content-Length": str(len(body))}
+    first = asyncio.create_task(http.post(ROUTE, content=slowly(), headers=headers))
+    await eventually(begun, "the first to be under way")
+    second = await send(http, *pictures(), **key)
+    go_on.set()
+    assert second.status_code == 409, second.text
+    assert int(second.headers["retry-after"]) > 0
+    assert ((await first).json()["uploaded_count"], (await first).json()["failed_count"]) == (3, 0)
+    assert (await send(http, *pictures(), **key)).json()["uploaded"] == (await first).json()["uploaded"]
+
+
+async def test_a_batch_under_the_longest_key_is_taken(http: httpx.AsyncClient) -> None:
+    answer = await send(http, *pictures(), **{"Idempotency-Key": "k" * 255})
+    assert answer.json()["uploaded_count"] == 3, answer.text
