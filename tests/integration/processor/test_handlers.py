@@ -14,7 +14,16 @@ from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from services.processor import handlers
-from services.processor.failures import Failure, corrupt, crashed, interrupted, timed_out
+from services.processor.failures import (
+    Failure,
+    computed_too_long,
+    corrupt,
+    crashed,
+    interrupted,
+    killed_for_memory,
+    out_of_memory,
+    timed_out,
+)
 from services.processor.frames import Job, Limits, Result
 from services.processor.handlers import Deps, Interrupted, UnknownRecipe
 from services.processor.metrics import JobMetrics
@@ -440,8 +449,8 @@ class Scripted:
         return Outcome(verdict=self.verdicts.pop(0))
 
 
-@pytest.mark.parametrize("failure", [crashed("signal 11"), timed_out(90)])
-async def test_a_crash_or_timeout_gets_one_more_child_and_then_fails(
+@pytest.mark.parametrize("failure", [crashed("signal 11"), timed_out(90), killed_for_memory()])
+async def test_a_crash_a_kill_or_a_timeout_gets_one_more_child_and_then_fails(
     bus: MemoryBus, blobs: MemoryBlobs, failure: Failure
 ) -> None:
     sandbox = Scripted(failure, failure)
@@ -451,6 +460,17 @@ async def test_a_crash_or_timeout_gets_one_more_child_and_then_fails(
     assert isinstance(done, MediaFailed)
     assert (done.code, done.detail) == (failure.code, failure.detail)
     assert sandbox.verdicts == []
+
+
+@pytest.mark.parametrize("failure", [computed_too_long(60), out_of_memory(2**31)])
+async def test_what_a_file_used_up_by_itself_is_not_tried_again(
+    bus: MemoryBus, blobs: MemoryBlobs, failure: Failure
+) -> None:
+    parts = Parts(bus, blobs, Scripted(failure))  # a second child would find no verdict
+    await process(parts, uploaded(await parts.store(b"x")))
+    (done,) = await parts.events()
+    assert isinstance(done, MediaFailed)
+    assert (done.code, done.detail) == (failure.code, failure.detail)
 
 
 class Counting:
