@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # it is the profiles that have themselves looked at here
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _NAMES = "1 to 64 of a-z, 0-9, '-' and '_', the first a letter"
 _ANY = "*"
+WITHOUT_PLACE = ("image/bmp", "image/jpeg")
+"""The formats out of which ingest can take the place: BMP holds none."""
 _AT = re.compile(r"(?P<what>.*) - at (?:`key` in )?`\$\.?(?P<path>.*)`")
 _PLAINLY = (
     (r"Object contains unknown field `(.*)`", r"\1 is no field"),
@@ -119,6 +121,12 @@ def _of_types(profile: "Profile") -> Iterator[str]:
         else:
             yield f"types has {mime[:_SHOWN]!r}, which is unknown; there are {', '.join(BY_MIME)}"
     yield from _twice("types", profile.types)
+    others = set(profile.types or ["all"]) - set(WITHOUT_PLACE) or set(profile.max_bytes) - {"image"}
+    if profile.strip_gps and others:
+        yield (
+            f"strip_gps can be kept for images of types {' and '.join(WITHOUT_PLACE)} alone, and this takes "
+            f"{', '.join(sorted(others))}"
+        )
 
 
 def _of_places(profile: "Profile") -> Iterator[str]:

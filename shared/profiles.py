@@ -27,9 +27,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `max_bytes` by media type; a missing type is refused, and so is a format that is not among `types` where its
     media type has some there. `attach`: who may hang media on an entity. `self` means the user with the entity's
     id, whether it is registered or not, and the owners of one that is. `entities`: the types of those that media of
-    this profile may be hung on; none named is all. `single`: a slot (entity and field) holds one
-    media, and a new one replaces the former when it is ready. `slots`: the addresses of the entities API that lead
-    here. `general`: what is hung on an entity by type and field alone and comes here: `type/field`, `type`, or `*`.
+    this profile may be hung on; none named is all. `strip_gps`: the place where a photo was taken goes out of the
+    original before it is stored. `single`: a slot (entity and field) holds one media, and a new one replaces the
+    former when it is ready. `slots`: the addresses of the entities API that lead here. `general`: what is hung on an
+    entity by type and field alone and comes here: `type/field`, `type`, or `*`.
     docs/profiles.md explains each to operators.
     """
 
@@ -45,6 +46,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_pixels: Annotated[int, Meta(ge=1, le=_MOST_PIXELS)] = 100_000_000
     min_side: Annotated[int, Meta(ge=1, le=_MOST_SIDE)] = 1
     max_side: Annotated[int, Meta(ge=1, le=_MOST_SIDE)] = 100_000
+    strip_gps: bool = False
     single: bool = False
     on_entity_delete: Literal["detach", "cascade"] = "detach"
     slots: tuple[Slot, ...] = ()

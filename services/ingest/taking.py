@@ -19,6 +19,7 @@ from services.ingest import (
     proofs,
     records,
     rules,
+    unplaced,
 )
 from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.context import Ingest
@@ -154,7 +155,8 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
 
 async def _into_store(ingest: Ingest, wish: Wish, intent: Intent, attempt: Attempt, file: File) -> None:
     transfer = attempt.transfer
-    body = transfer.flow(file.head, file.source.chunks, file.limit, file.too_large)
+    head, chunks = await unplaced.of(ingest.settings.profiles, file)
+    body = transfer.flow(head, chunks, file.limit, file.too_large)
     body = proofs.proved(file.found, file.head.data, body)
     alone = None if file.source.waits else wish.asked.length
     body = progress.told(
@@ -186,6 +188,7 @@ async def _check_all(
     rules.check_media_type(options.media_type, file.found)
     rules.check_size(attempt.transfer.received, profile, name, file.found)
     rules.check_sides(file.sides, profile, name)
+    unplaced.check(profile, name, file)
     if options.entity is None and keys.needs_entity(profile.key):
         raise Invalid(
             f"The profile {name!r} is for the media of entities: entity_type and entity_id are missing.",

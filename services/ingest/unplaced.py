@@ -4,8 +4,10 @@ import re
 import struct
 from collections.abc import AsyncIterator, Iterator
 
-FORMATS = ("image/bmp", "image/jpeg")
-"""Those of which this can be promised: BMP holds no place."""
+from services.ingest.attempt import File
+from services.ingest.transfer import Head
+from shared.errors import Invalid
+from shared.profiles import Profile, Profiles
 
 _EXIF, _XMP, _MORE_XMP = (
     b"Exif\0\0",
@@ -16,7 +18,7 @@ _APP1, _SCAN, _END = 0xE1, 0xDA, 0xD9
 _ALONE = {0x01, 0xD8, *range(0xD0, 0xD8)}  # markers without a length
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that is none of those inside compressed pixels
 _PICTURE = re.compile(rb"\xff\xd8\xff")
-_GPS_IFD = 0x8825
+_GPS_IFD, _LAST_GPS_TAG = 0x8825, 0xFF
 _NESTED = (0x014A, 0x8769)
 _MOST_IFDS = 16
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -24,6 +26,33 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _NAME = rb"[:<](?:gps\w{0,40}|\w{0,20}(?:latitude|longt?itude|altitude))"
 _ATTRIBUTE = re.compile(rb"(" + _NAME + rb"\s{0,9}=\s{0,9})(\"[^\"]*\"|'[^']*')", re.IGNORECASE)
 _ELEMENT = re.compile(rb"(" + _NAME + rb"(?:\s[^<>]{0,200})?>)([^<]+)", re.IGNORECASE)
+
+
+async def of(profiles: Profiles, file: File) -> tuple[Head, AsyncIterator[bytes]]:
+    """Head and rest of the file as they are stored: without a place where its profile asks for that."""
+    source = file.source
+    asked = source.profile_known and profiles[source.early.profile].strip_gps
+    if not asked or file.found.mime != "image/jpeg":
+        return file.head, source.chunks
+    rest = unplaced(_from(file.head, source.chunks))
+    return Head(data=await anext(rest), whole=False), rest
+
+
+def check(profile: Profile, name: str, file: File) -> None:
+    """Raises Invalid where the profile came too late for the place to be taken out."""
+    if profile.strip_gps and not file.source.profile_known:
+        raise Invalid(
+            f"Files of the profile {name!r} are stored without the place where they were taken, so the form must say "
+            "`profile` before the file.",
+            field="profile",
+        )
+
+
+async def _from(head: Head, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head.data
+    if not head.whole:
+        async for piece in chunks:
+            yield piece
 
 
 async def unplaced(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -128,13 +157,19 @@ def _exif(tiff: bytearray) -> bytes:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
     if order is None or len(tiff) < 8:
         return bytes(len(tiff))
-    for directory in list(_places(tiff, order)):
+    for directory in list(dict.fromkeys(_places(tiff, order)))[:_MOST_IFDS]:
         entries = list(_entries(tiff, order, directory))
-        for _, kind, count, offset in entries:
+        ours = [index for index, (tag, *_) in enumerate(entries) if tag <= _LAST_GPS_TAG]
+        for index in ours:
+            _, kind, count, offset = entries[index]
             length = _TYPE_BYTES.get(kind, 1) * count
             if length > 4:
                 _wipe(tiff, offset, length)
-        _wipe(tiff, directory, 2 + 12 * len(entries))
+            _wipe(tiff, directory + 2 + 12 * index, 12)
+        if len(ours) == len(
+            entries
+        ):  # some writers point to the camera's directory instead, which has to stay
+            _wipe(tiff, directory, 2)
     return bytes(tiff)
 
 

@@ -74,6 +74,12 @@ def test_a_directory_that_is_hidden_in_another_is_found(order: str) -> None:
     assert cleared[: 6 + 44] == block[: 6 + 44]
 
 
+def test_a_pointer_to_the_directory_of_the_camera_costs_it_nothing() -> None:
+    main = struct.pack("<HHHIIHHIII", 2, 0x8825, 4, 1, 38, 0x8769, 4, 1, 38, 0)
+    block = b"Exif\0\0II*\0" + struct.pack("<I", 8) + main + struct.pack("<HHHIII", 1, 0x829A, 4, 1, 7, 0)
+    assert without_place(block) == block
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -75,6 +75,8 @@ def told(text: str) -> str:
         (GOOD + 'types = ["image/jpg"]', "written image/jpeg here"),
         (GOOD + 'types = ["video/mp4"]', "max_bytes no video"),
         (GOOD + 'types = ["image/png", "image/png"]', "types has 'image/png' 2 times"),
+        (GOOD + "strip_gps = true", "strip_gps can be kept for images of types image/bmp and image/jpeg alone"),
+        (GOOD + 'types = ["image/jpeg", "image/heic"]\nstrip_gps = true', "and this takes image/heic"),
         (GOOD + 'entities = ["My Team"]', "'My Team', which can be no type"),
         (GOOD + 'entities = ["team", "team"]', "entities has 'team' 2 times"),
         (GOOD + 'entities = ["team"]\ngeneral = ["club"]', "what hangs on 'club', and entities allows team"),
