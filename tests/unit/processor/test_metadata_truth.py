@@ -3,6 +3,7 @@
 Needs exiftool (Debian: libimage-exiftool-perl) and the corpus; neither is part of the project.
 """
 
+import io
 import json
 import math
 import os
@@ -15,12 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from services.processor.failures import JobFailed
 from services.processor.steps.described import BOILERPLATE
 from shared.recipes import Recipe
 from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.recipes import STANDARD
 from tests.unit.processor.conftest import Derive
 
 PROJECT = Path(__file__).parents[3]
@@ -295,3 +299,20 @@ def test_iptc_counts_before_xmp_only_when_it_was_changed_last(derive: Derive, tm
     assert (both["title"], both["keywords"]) == ("new", ["ja"])
     changed = write("-XMP-dc:Title=older", "-Photoshop:IPTCDigest=00112233445566778899aabbccddeeff")
     assert changed["title"] == "old"
+
+
+@pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
+def test_all_orientations_of_the_corpus_come_out_as_the_same_picture(derive: Derive, shape: str) -> None:
+    def upright(orientation: int) -> Image.Image:
+        result = derive((FOLDERS[1] / f"{shape}_{orientation}.jpg").read_bytes(), recipe=STANDARD)
+        assert (result.width > result.height) == (shape == "Landscape")
+        (small,) = (made.body for made in result.variants if made.name == "small")
+        return Image.open(io.BytesIO(small)).convert("RGB")
+
+    expected = np.asarray(upright(1), float)
+    for orientation in range(2, 9):
+        found = np.asarray(upright(orientation), float)
+        # Each file has its number painted into it, and was compressed by itself.
+        assert np.abs(found - expected).mean() < 6, orientation
+        for turn in (np.rot90(found, 2), found[::-1], found[:, ::-1]):
+            assert np.abs(turn - expected).mean() > 20
