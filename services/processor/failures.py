@@ -56,6 +56,11 @@ def unsupported_feature(mime_type: str, log: str) -> JobFailed:
     return JobFailed(Failure(code="unsupported", detail=detail, log=log))
 
 
+def too_many_scans(limit: int) -> JobFailed:
+    detail = f"The picture is a progressive JPEG of more than {limit} scans; at most that many are read."
+    return JobFailed(Failure(code="unsupported", detail=detail))
+
+
 def too_many_pixels(width: int, height: int, limit: int) -> JobFailed:
     detail = (
         f"The picture is {width} x {height} pixels, {width * height / 1e6:.1f} million; "

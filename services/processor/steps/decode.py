@@ -11,6 +11,7 @@ from PIL import UnidentifiedImageError
 from services.processor import embedded, failures, symptoms
 from services.processor.animation import is_animated
 from services.processor.cut_short import is_cut_short
+from services.processor.jpeg_scans import MOST_SCANS, has_too_many_scans
 from services.processor.ladder import fit_inside, shrink
 from services.processor.steps.colour import PROFILE, to_srgb
 from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
@@ -31,6 +32,8 @@ _SHRINKING: dict[str, Callable[[int], dict[str, float]]] = {
 def decode(work: Work) -> None:
     """Fill in image, sides, orientation and the raw EXIF. Pixels are counted from the header, before any is read."""
     mime_type = work.job.mime_type
+    if mime_type == "image/jpeg" and has_too_many_scans(work.view):
+        raise failures.too_many_scans(MOST_SCANS)
     if mime_type in LOADERS:
         image = _open_with_vips(work)
     elif mime_type in PILLOW_FORMATS:
