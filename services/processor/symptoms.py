@@ -11,6 +11,8 @@ _STARVED = (
     "memoryerror",
     "error creating thread",  # its stack found no room
 )
+# A codec's own limit on what a file may ask for, and libtiff's words for a directory without entries.
+_FAULT_OF_THE_FILE = ("security limit", "(0 elements of")
 _CUT_SHORT = (
     "truncated",
     "premature end",
@@ -30,8 +32,8 @@ _UNSUPPORTED = (
 
 
 def says_starved(text: str) -> bool:
-    """There was too little memory. A codec's own limit on what a file may ask for is the file's fault instead."""
-    return _any(_STARVED, text) and "security limit" not in text.lower()
+    """There was too little memory, and it is not the file that asks for what cannot be."""
+    return _any(_STARVED, text) and not _any(_FAULT_OF_THE_FILE, text)
 
 
 def says_cut_short(text: str) -> bool:
