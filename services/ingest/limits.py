@@ -5,13 +5,10 @@ from shared.errors import TripodError
 FORM_PARTS = 100
 FORM_FIELD_BYTES = 64 * 1024
 FORM_FIELDS_BYTES = 256 * 1024  # all fields together
-PART_HEADER_BYTES = (
-    16 * 1024
-)  # one header line of a part, where the file name is: 10 kB of it are kept in short
+PART_HEADER_BYTES = 16 * 1024  # one header line of a part, where the file name is
 PART_HEADERS = 8
-_USUAL_HEADER_BYTES = 5 * 1024  # all headers of a part together, but for one long name
 PREAMBLE_BYTES = 40 * 1024  # the first part must begin within these, its headers included
-FORM_OVERHEAD_BYTES = FORM_FIELDS_BYTES + FORM_PARTS * _USUAL_HEADER_BYTES + PART_HEADER_BYTES
+FORM_OVERHEAD_BYTES = FORM_FIELDS_BYTES + 512 * 1024  # what is not file: fields, headers of parts, boundaries
 
 RETRY_SECONDS = 2  # what a 503 of ours tells clients to wait
 
