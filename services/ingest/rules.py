@@ -21,6 +21,8 @@ _EARLY_SIDES = {
     *("image/avif", "image/heic"),
 }
 _CROPPED = {"image/avif", "image/heic"}
+# The oldest header of BMP has sides of two bytes each, which imagesize reads as if they had four.
+_OLDEST_BMP = (12).to_bytes(4, "little")
 
 
 def check_caller(caller: Caller, profile: Profile, name: str) -> None:
@@ -160,7 +162,10 @@ def sides(found: Format, head: bytes) -> tuple[int, int] | None:
     """Width and height in pixels where the format has them early and they are in the head."""
     if found.mime not in _EARLY_SIDES or (found.mime in _CROPPED and b"clap" in head):
         return None  # where a part is cropped away, only the decoder knows what is left
-    width, height = imagesize.get(io.BytesIO(head), exif_rotation=False)
+    if found.mime == "image/bmp" and head[14:18] == _OLDEST_BMP:
+        width, height = int.from_bytes(head[18:20], "little"), int.from_bytes(head[20:22], "little")
+    else:
+        width, height = imagesize.get(io.BytesIO(head), exif_rotation=False)
     return (width, height) if width > 0 and height > 0 else None
 
 
