@@ -24,7 +24,8 @@ def dominant_colours(rgba: NDArray[np.uint8]) -> tuple[Colour, ...]:
     pixels = rgba.reshape(-1, 4)
     colours, shares = _boxes(pixels[pixels[:, 3] >= _OPAQUE][:, :3])
     places = lab(colours)
-    alike = np.linalg.norm(places[:, None] - places[None], axis=2) < _ALIKE
+    lengths = (places**2).sum(axis=1)
+    alike = lengths[:, None] + lengths - 2 * places @ places.T < _ALIKE**2
     found: list[Colour] = []
     while len(found) < _MOST and shares.any():
         # The box with the most of the picture near it: a colour may be spread over several.

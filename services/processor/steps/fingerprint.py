@@ -12,9 +12,8 @@ from services.processor.vips import Image
 from services.processor.work import Fingerprint, Work
 from shared.recipes import WHITE
 
-_COLOUR_SIDE = 64
-# ThumbHash keeps at most 7 x 7 frequencies, so 32 pixels hold all that it can say.
-_PLACEHOLDER_SIDE = 32
+# ThumbHash keeps at most 7 x 7 frequencies, so 32 pixels hold all that it can say; and they show all colours of weight.
+_TINY_SIDE = 32
 # What phash looks at: the 8 x 8 lowest frequencies of 32 x 32 grey pixels.
 _HASH_SIDE = 32
 _WAVES = np.cos(np.pi / _HASH_SIDE * np.outer(np.arange(8), np.arange(_HASH_SIDE) + 0.5))
@@ -29,16 +28,16 @@ def fingerprint(work: Work) -> None:
     opaque = work.ladder.on(WHITE)
     grey = to_pillow(_within(opaque, FINGERPRINT_SIDE)).convert("L")
     squeezed = grey.resize((_HASH_SIDE, _HASH_SIDE), PillowImage.Resampling.LANCZOS)
-    coloured = to_pillow(_within(opaque, _COLOUR_SIDE)).convert("RGB")
-    tiny = to_pillow(_within(work.ladder, _PLACEHOLDER_SIDE)).convert("RGBA")
+    coloured = to_pillow(_within(opaque, _TINY_SIDE)).convert("RGB")
+    tiny = np.asarray(to_pillow(_within(work.ladder, _TINY_SIDE)).convert("RGBA"))
     work.fingerprint = Fingerprint(
         phash=str(imagehash.phash(squeezed)),
         dhash=str(imagehash.dhash(grey)),
         ahash=str(imagehash.average_hash(grey)),
         colour_hash=str(imagehash.colorhash(coloured)),
-        colours=dominant_colours(np.asarray(to_pillow(_within(work.ladder, _COLOUR_SIDE)).convert("RGBA"))),
+        colours=dominant_colours(tiny),
         degenerate=min(work.width, work.height) < _LEAST_SIDE or telling_bits(squeezed) < _LEAST_BITS,
-        placeholder=placeholder(np.asarray(tiny)),
+        placeholder=placeholder(tiny),
     )
 
 

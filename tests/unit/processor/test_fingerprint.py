@@ -136,7 +136,7 @@ def test_the_colours_are_the_same_in_every_format(derive: Derive, kind: str) -> 
         found, (("#ff6347", 0.5), ("#ffffff", 0.39), ("#000080", 0.11)), strict=False
     ):
         assert np.abs(rgb(colour.hex) - rgb(digits)).max() < 12
-        assert colour.share == pytest.approx(share, abs=0.02)
+        assert colour.share == pytest.approx(share, abs=0.03)  # along an edge, colours mix in 32 pixels
 
 
 def test_shades_of_one_colour_are_one_colour() -> None:
