@@ -4,6 +4,7 @@ import hashlib
 import struct
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image, ImageCms
 
@@ -14,6 +15,7 @@ from services.processor.steps.icc import profile_name
 from services.processor.steps.iptc import Iptc, read_iptc
 from services.processor.steps.taken import taken_at
 from services.processor.steps.xmp import UnreadableXmp, read_xmp
+from shared.events.messages import MAX_EVENT_BYTES
 from shared.recipes import Recipe
 from tests.fixtures.pictures import encoded, picture
 from tests.unit.processor.conftest import Derive
@@ -284,3 +286,16 @@ def test_what_people_wrote_is_found_beside_the_camera(derive: Derive) -> None:
         "keywords": ["a"],
         "rating": 4,
     }
+
+
+def test_the_longest_that_can_be_told_fits_into_an_event(derive: Derive) -> None:
+    long = "\U0001f600" * 5000  # four bytes each
+    items = "".join(f"<rdf:li>{chr(0x1F600 + number)}{long[:100]}</rdf:li>" for number in range(70))
+    texts = "".join(
+        f"<dc:{name}>{long}</dc:{name}>" for name in ("title", "description", "creator", "rights")
+    )
+    packet = xmp(f"{texts}<dc:subject><rdf:Bag>{items}</rdf:Bag></dc:subject>")
+    found = derive(encoded(picture(60, 40), "WEBP", xmp=packet), "image/webp", recipe=NOTHING).exif
+    assert len(found["caption"]) == 2000
+    assert len(found["keywords"]) == 64
+    assert len(msgspec.json.encode(found)) < MAX_EVENT_BYTES * 3 // 4
