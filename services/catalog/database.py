@@ -19,7 +19,7 @@ _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
-RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER = 1, 2, 3, 4, 5, 6, 7
+RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR = 1, 2, 3, 4, 5, 6, 7, 8
 """The jobs of `try_lock`."""
 
 

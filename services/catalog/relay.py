@@ -7,10 +7,10 @@ runs. Different media have no order among each other and go at once, so one proc
 
 import asyncio
 import itertools
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -20,9 +20,9 @@ from sqlalchemy import Row, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog.database import ERASER, RELAY, Database, try_lock
+from services.catalog.database import ERASER, REGISTRAR, RELAY, Database, try_lock
 from services.catalog.models import outbox, stored_events, tombstones
-from services.catalog.outbox import REGISTRY
+from services.catalog.outbox import EVENT, REGISTRY
 from services.catalog.retold import remember, told_before
 from shared import failpoints, trace
 from shared.entities import Entity
@@ -56,23 +56,35 @@ class Told(msgspec.Struct, frozen=True):
 
 
 async def relay(database: Database, bus: Bus, stop: asyncio.Event, lag: Lag) -> None:
-    """Tell until `stop` is set; whatever is down is waited for."""
-    measured = 0.0
+    """Tell until `stop` is set; whatever is down is waited for. The registry beside the events: a broker that is slow
+    to store a hundred of these does not keep a right that was taken away."""
+    await asyncio.gather(
+        _keep_telling(database, bus, stop, EVENT),
+        _keep_telling(database, bus, stop, REGISTRY),
+        _measuring(database, stop, lag),
+    )
+
+
+async def _keep_telling(database: Database, bus: Bus, stop: asyncio.Event, kind: str) -> None:
     while not stop.is_set():
         database.written.clear()
         pause = LOOK_SECONDS
         try:
             if bus.connected:
-                while await tell_batch(database, bus) == BATCH:
+                while await tell_batch(database, bus, kind) == BATCH:
                     if stop.is_set():
                         return
-            if time.monotonic() - measured > MEASURE_SECONDS:
-                await measure(database, lag)
-                measured = time.monotonic()
         except Unavailable as error:
             log.warning("outbox.waits", reason=error.detail)
             pause = DOWN_SECONDS
         await _pause(database.written, stop, pause)
+
+
+async def _measuring(database: Database, stop: asyncio.Event, lag: Lag) -> None:
+    while not stop.is_set():
+        with suppress(Unavailable):  # the telling says so
+            await measure(database, lag)
+        await unless(stop, asyncio.sleep(MEASURE_SECONDS))
 
 
 async def erasing(database: Database, bus: Bus, stop: asyncio.Event) -> None:
@@ -91,13 +103,19 @@ async def erasing(database: Database, bus: Bus, stop: asyncio.Event) -> None:
         await unless(stop, asyncio.sleep(pause))
 
 
-async def tell_batch(database: Database, bus: Bus) -> int:
-    """Tell up to BATCH rows and remove them; how many were there. What cannot be told stays, and so does
+async def tell_batch(database: Database, bus: Bus, kind: str = EVENT) -> int:
+    """Tell up to BATCH rows of a kind and remove them; how many were there. What cannot be told stays, and so does
     everything behind it in its line. Raises Unavailable when something could not."""
     async with database.writing(tell=False) as connection:
-        if not await try_lock(connection, RELAY):
+        if not await try_lock(connection, RELAY if kind == EVENT else REGISTRAR):
             return 0
-        oldest = select(outbox).order_by(outbox.c.position).limit(BATCH).with_for_update(skip_locked=True)
+        oldest = (
+            select(outbox)
+            .where(outbox.c.kind == kind)
+            .order_by(outbox.c.position)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
         found = (await connection.execute(oldest)).all()
         if not found:
             return 0

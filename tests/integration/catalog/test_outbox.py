@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from services.catalog import commands, outbox, registry, relay
 from services.catalog.database import Database
+from services.catalog.outbox import EVENT, REGISTRY
 from services.catalog.projector import project
 from services.catalog.schemas import MediaPatch
 from shared import entities
@@ -19,7 +20,7 @@ from shared.auth import Caller
 from shared.entities import Entity
 from shared.errors import Unavailable
 from shared.events import messages, topology
-from shared.events.bus import Bus
+from shared.events.bus import Bus, Headers
 from shared.events.memory import MemoryBus
 from shared.events.messages import MediaCreated, MediaUpdated
 from shared.events.topology import TOPOLOGY
@@ -38,7 +39,7 @@ async def take(database: Database, event: Any) -> None:
 
 
 async def tell_all(database: Database, bus: Bus) -> None:
-    while await relay.tell_batch(database, bus):
+    while await relay.tell_batch(database, bus, EVENT) + await relay.tell_batch(database, bus, REGISTRY):
         pass
 
 
@@ -256,6 +257,38 @@ async def test_a_long_erasing_does_not_hold_up_what_is_to_be_told(database: Data
         stop.set()
         running[1].cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+class _SlowToStore(MemoryBus):
+    """A broker that stores no event, but knows its keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def publish(
+        self, subject: str, data: bytes, *, message_id: str, headers: Headers | None = None
+    ) -> int:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError((subject, data, message_id, headers))
+
+
+async def test_a_right_that_is_taken_away_does_not_wait_for_the_events_before_it(database: Database) -> None:
+    bus = _SlowToStore()
+    await bus.ensure(TOPOLOGY)
+    await take(database, stories.uploaded())
+    stop = asyncio.Event()
+    running = asyncio.create_task(relay.relay(database, bus, stop, _Lag()))
+    try:
+        await asyncio.wait_for(bus.asked.wait(), 10)
+        await registry.put_entity(database, Entity(type="post", id="7"))
+        await eventually_async(
+            lambda: bus.kv(topology.ENTITIES).get(entities.key("post", "7")), "the registry to know"
+        )
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_with_the_broker_down_nothing_is_lost_and_it_is_told_when_it_is_back(

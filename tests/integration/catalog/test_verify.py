@@ -15,6 +15,7 @@ from sqlalchemy import text, true
 from services.catalog import announcing, commands, letters, registry, relay, rights
 from services.catalog.census import take_census
 from services.catalog.database import Database
+from services.catalog.outbox import EVENT, REGISTRY
 from services.catalog.projector import project
 from services.catalog.settings import CatalogSettings
 from services.catalog.verify import Report, verify
@@ -65,7 +66,9 @@ async def take(service: Service, event: Any) -> None:
 
 
 async def settle(service: Service) -> None:
-    while await relay.tell_batch(service.database, service.bus):
+    while await relay.tell_batch(service.database, service.bus, EVENT) + await relay.tell_batch(
+        service.database, service.bus, REGISTRY
+    ):
         pass
     await letters.note(service.database, service.bus)
     while await relay.erase_batch(service.database, service.bus):

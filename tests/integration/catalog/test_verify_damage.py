@@ -20,6 +20,7 @@ from services.catalog.census import take_census
 from services.catalog.checks import Acknowledged, Finding
 from services.catalog.database import Database
 from services.catalog.janitor import Tidied, tidy
+from services.catalog.outbox import EVENT, REGISTRY
 from services.catalog.projector import project
 from services.catalog.replayed import replayed
 from services.catalog.schemas import MediaPatch
@@ -103,7 +104,9 @@ class System:
         return upload
 
     async def settle(self) -> None:
-        while await relay.tell_batch(self.database, self.bus):
+        while await relay.tell_batch(self.database, self.bus, EVENT) + await relay.tell_batch(
+            self.database, self.bus, REGISTRY
+        ):
             pass
         while await relay.erase_batch(self.database, self.bus):
             pass
