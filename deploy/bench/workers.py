@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+
 from deploy.bench import backlog, photos, system
 from deploy.bench.results import Row, Setting, Target, compared
 from deploy.child import Child
@@ -32,14 +34,23 @@ def measure(setting: Setting) -> Iterator[Row]:
         backlog.upload_one(stack, picture)
         stack.stop("catalog")
         found: dict[int, list[float]] = {1: [], 2: []}
+        before = _servers_ms(stack)
         for number in range(rounds):
             for workers in (1, 2) if number % 2 == 0 else (2, 1):
                 setting.console.print(f"[dim]{many} images, {workers} at work[/]", highlight=False)
                 found[workers].append(_rate(stack, many, workers))
+        images = many * rounds * len(found)
         yield compared(
             "a backlog of images", f"two workers, {many} pictures of 12 MP", found[2], "images/s",
             baseline="one worker", against=found[1], target=None if setting.quick else TARGET,
+            note=f"store and broker: {(_servers_ms(stack) - before) / images:.0f} ms of CPU an image",
         )  # fmt: skip
+
+
+def _servers_ms(stack: EmbeddedStack) -> float:
+    """Milliseconds of CPU that the store and the broker have taken so far."""
+    times = [psutil.Process(stack.child(name).pid).cpu_times() for name in ("s3", "nats")]
+    return float(sum(one.user + one.system for one in times)) * 1000
 
 
 def _rate(stack: EmbeddedStack, many: int, workers: int) -> float:
