@@ -64,13 +64,13 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Line:
     """Those who want to change one owner's record, and the record with its revision as it was seen last. `asked`:
-    when its owner's rows were counted last, which took so many seconds; `true`: when that told how things are."""
+    when its owner's rows were counted last, which took so many seconds."""
 
     def __init__(self) -> None:
         self.waiting: list[_Step] = []
         self.working: asyncio.Task[None] | None = None
         self.seen: tuple[Account, int] | None = None
-        self.asked = self.true = float("-inf")
+        self.asked = float("-inf")
         self.took = 0.0
 
 
@@ -136,34 +136,33 @@ class Records:
     async def _write(self, owner: str, line: _Line, steps: list[_Step]) -> list[Any]:
         if any(step.fresh for step in steps):
             line.seen = None
-        began = time.monotonic()
         for attempt in range(_ATTEMPTS):
             looked = line.seen is None
             before, revision = line.seen = line.seen or await self._look(owner)
             start = accounts.without_dead(before, datetime.now(UTC))
-            if (
-                accounts.needs_count(start, datetime.now(UTC))
-                and line.asked + _DOUBTFUL_PAUSE < time.monotonic()
-            ):
-                start = await self._counted(owner, line, start)
+            due = accounts.needs_count(start, datetime.now(UTC))
+            sure = False
+            if due and line.asked + _DOUBTFUL_PAUSE < time.monotonic():
+                start, sure = await self._counted(owner, line, start)
             account, results = _applied(start, steps)
             if _refuses(results):
                 if not looked:  # what is remembered may be old, and nobody is refused for that
                     line.seen = None
                     continue
                 start = accounts.lower(start, self.replica, self._spare(owner))
-                asked = line.true >= began or await _its_turn(line)
-                if asked and line.true < began:
-                    start = await self._counted(owner, line, start)  # what is deleted is known there first
+                asked = sure or await _its_turn(line)
+                if asked and not sure:
+                    start, sure = await self._counted(owner, line, start)  # a deletion is known there first
                 account, results = _applied(start, steps)
-                if start.doubtful or not asked:
+                # A catalog that is away is not waited for; one that was, and did not tell, will before long.
+                if start.doubtful or not (sure or (asked and line.took < _SILENCE)):
                     _say_unsure(results)
             if account == before and not any(step.forced for step in steps):
                 return results
             try:
                 line.seen = account, await self._put(owner, account, revision)
             except KeyConflict:  # another replica was faster
-                line.seen, line.true = None, float("-inf")
+                line.seen = None
                 await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
                 continue
             return results
@@ -183,8 +182,8 @@ class Records:
             return await self._bucket.create(key, value)
         return await self._bucket.update(key, value, revision)
 
-    async def _counted(self, owner: str, line: _Line, account: Account) -> Account:
-        """With the figures of the rows where they can be had.
+    async def _counted(self, owner: str, line: _Line, account: Account) -> tuple[Account, bool]:
+        """With the figures of the rows where they can be had, and whether they could.
 
         The write that follows is of this very revision, so nothing was settled or begun in between.
         """
@@ -193,9 +192,8 @@ class Records:
         line.took = time.monotonic() - line.asked
         if usage is None:
             line.took = min(line.took, _SILENCE)
-            return account
-        line.true = line.asked
-        return accounts.counted(account, usage.bytes, usage.objects, datetime.now(UTC))
+            return account, False
+        return accounts.counted(account, usage.bytes, usage.objects, datetime.now(UTC)), True
 
 
 async def _its_turn(line: _Line) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from services.ingest import quota_records
 from services.ingest.accounts import Account, Limits, QuotaExceeded
 from services.ingest.quota import BLOCK_LEAST, Hold, Quota
 from services.ingest.quota_records import Usage
@@ -317,6 +318,25 @@ async def test_a_deletion_that_the_record_does_not_know_of_is_seen_before_anybod
     await quota.reserve(hold(500))
 
 
+async def test_what_was_counted_for_an_outdated_record_confirms_no_refusal(
+    bus: MemoryBus, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota_records, "_DOUBTFUL_PAUSE", 0.0)
+    rows.there, rows.through, rows.sizes = True, 10, {"a": 600}
+    one, other = replica(bus, rows), replica(bus, rows)
+    flowing = hold(400)
+    await other.reserve(flowing)
+    with pytest.raises(QuotaExceeded):
+        await one.reserve(hold(700))
+    await one.doubt("ann")  # it remembers a record that is to be counted, with 400 bytes on their way
+    rows.sizes[flowing.upload] = 400
+    other.settle(flowing, 400, 1)
+    await other.close()
+    assert await used(other) == (1000, 2)
+    rows.sizes.clear()
+    await one.reserve(hold(700))
+
+
 async def test_many_refusals_do_not_ask_the_catalog_one_by_one(bus: MemoryBus, rows: Rows) -> None:
     rows.there, rows.sizes, rows.takes = True, {"a": 1000}, 0.01
     quota = replica(bus, rows)
@@ -331,7 +351,11 @@ async def test_a_refusal_by_figures_that_are_in_doubt_says_to_try_again(bus: Mem
     with pytest.raises(QuotaExceeded) as sure:
         await quota.reserve(hold(500))
     assert sure.value.retry_after is None
-    rows.there = False
+    rows.there, rows.takes = False, 0.06  # it is behind the stream
+    with pytest.raises(QuotaExceeded) as untold:
+        await quota.reserve(hold(500))
+    assert untold.value.retry_after == 1
+    rows.takes = 0
     await quota.doubt("ann")
     with pytest.raises(QuotaExceeded) as doubtful:
         await quota.reserve(hold(500))
