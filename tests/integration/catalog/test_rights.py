@@ -34,6 +34,7 @@ READS = (
     ("HEAD", "/variants/thumbnail"),
     ("GET", "/similar"),
 )
+RENDERINGS = (("GET", "/render?preset=card"), ("HEAD", "/render?preset=card"))
 LINKS = ("POST", "/links")
 WRITES = (("PATCH", ""), ("POST", "/reprocess"), ("DELETE", ""))
 
@@ -47,7 +48,7 @@ async def test_invariant_10_anothers_media_is_as_if_it_were_not_there(catalog: S
     theirs = await catalog.ready("bob")
     absent = new_id()
     async with catalog.caller("ann") as ann, catalog.caller("mod", "moderator") as moderator:
-        for method, tail in (*READS, LINKS, *WRITES):
+        for method, tail in (*READS, *RENDERINGS, LINKS, *WRITES):
             for show in (str, public_id):
                 hidden = await ask(ann, method, f"/v1/media/{show(theirs.id)}{tail}")
                 missing = await ask(ann, method, f"/v1/media/{show(absent)}{tail}")
@@ -56,7 +57,7 @@ async def test_invariant_10_anothers_media_is_as_if_it_were_not_there(catalog: S
         for method, tail in READS:
             answer = await ask(moderator, method, f"/v1/media/{theirs.id}{tail}")
             assert answer.status_code == 200, (method, tail)
-    for method, tail in READS:
+    for method, tail in (*READS, *RENDERINGS):
         assert (await ask(catalog.nobody, method, f"/v1/media/{theirs.id}{tail}")).status_code == 404
     for method, tail in (LINKS, *WRITES):
         assert (await ask(catalog.nobody, method, f"/v1/media/{theirs.id}{tail}")).status_code == 401
@@ -81,6 +82,10 @@ async def test_invariant_10_lists_counts_and_neighbours_hold_nothing_of_others(c
         assert page["count"]["value"] == len(page["items"]) == (0 if "bob" in query else 1)
     async with catalog.caller("ann") as ann:
         assert (await ann.get(f"/v1/media/{own.id}/similar")).json() == {"items": []}
+        found = (await ann.post("/v1/media/search", json={})).json()
+        assert [item["id"] for item in found["items"]] == [str(own.id)]
+        assert (await ann.get("/v1/stats")).json()["total"]["objects"] == 1
+        assert (await ann.get("/v1/stats/storage")).json()["originals"] == own.size
     assert (await catalog.nobody.get("/v1/media?count=exact")).json() == {
         "items": [],
         "next_cursor": None,
@@ -278,4 +283,7 @@ def test_every_documented_route_is_asked_above(paths: set[tuple[str, str]]) -> N
     asked = {(method, "/v1/media/{ref}" + tail) for method, tail in (*READS, LINKS, *WRITES)}
     asked = {(method, path.replace("thumbnail", "{name}")) for method, path in asked}
     entity = {(method, "/v1/entities/{entity_type}/{entity_id}") for method in ("PUT", "GET", "DELETE")}
-    assert paths == asked | entity | {("GET", "/v1/media"), ("POST", "/v1/media/lookup")}
+    asked |= {(method, "/v1/media/{ref}/render") for method, _ in RENDERINGS}
+    lists = {("GET", "/v1/media"), ("POST", "/v1/media/lookup"), ("POST", "/v1/media/search")}
+    lists |= {("GET", "/v1/stats"), ("GET", "/v1/stats/storage"), ("GET", "/v1/live")}
+    assert paths == asked | entity | lists

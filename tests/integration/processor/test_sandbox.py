@@ -22,7 +22,7 @@ from services.processor.frames import Job, Limits, Result, StepDone
 from services.processor.sandbox import Outcome, Sandbox
 from tests.fixtures.pictures import bomb_png, encoded, photo, picture
 from tests.fixtures.recipes import STANDARD
-from tests.fixtures.waiting import eventually
+from tests.fixtures.waiting import eventually, eventually_async
 
 pillow_heif.register_heif_opener()  # so that tests can write HEIC
 
@@ -78,9 +78,14 @@ class Stopped:
 
     async def __call__(self, _: StepDone) -> None:
         if not self.pid:
+            # It may say what it has done before the fork server says that it runs.
+            await eventually_async(self._known, "the fork server to name the child")
             (self.pid,) = self.sandbox.pids
             os.kill(self.pid, signal.SIGSTOP)
             self.reached.set()
+
+    async def _known(self) -> bool:
+        return bool(self.sandbox.pids)
 
 
 async def stopped_job(

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.errors import StackError
@@ -89,7 +90,11 @@ def test_a_second_child_of_a_file_adds_to_its_cost(tmp_path: Path) -> None:
     assert (cost.children, cost.cpu, cost.wall, cost.peak) == (2, 10, 14, 300)
 
 
-def test_descriptors_that_stay_open_are_faults_and_kept_connections_are_not() -> None:
+def test_descriptors_that_stay_open_are_faults_and_kept_connections_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # This process may have started servers for other tests.
+    monkeypatch.setattr(residue, "_family", lambda pid: [psutil.Process(pid)])
     before = residue.at_rest(os.getpid())
     with socket.socket():
         assert not said(residue.differences(before, residue.at_rest(os.getpid())))
