@@ -17,6 +17,9 @@ STACK ?= embedded
 # What runs on containers: the tests of the embedded stack itself do not.
 CONTAINED := tests/contract $(sort $(wildcard tests/integration/*/)) tests/integration/test_embedded_fixtures.py
 
+# Where compiled modules are kept, a process starts in half the time, and tests start hundreds of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run servers demo tripod env images test test-compose test-long chaos bench sweep lint types imports check format asyncapi lock clean
 
@@ -44,7 +47,7 @@ images: ## build the images of `docker compose up`
 		$(DOCKER_BUILD) --quiet --file deploy/Dockerfile --target $$image --tag tripod-$$image . || exit 1; done
 
 test: $(READY) ## all tests but the long ones, on real servers (STACK=containers: a service's, on containers)
-	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not long" \
+	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long" \
 		$(if $(filter containers,$(STACK)),$(CONTAINED)) $(ARGS)
 
 test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.logs",
     "tests.fixtures.servers",
+    "tests.fixtures.sharing",
     "tests.fixtures.stack",
     "tests.fixtures.system",
     "tests.fixtures.running",

@@ -34,9 +34,10 @@ def die_at(victim: Victim, *steps: str, total: int, large: int = 0) -> None:
     [
         # Ingest dies last: the others need its uploads.
         ("ingest.before_publish:6", "processor.mid_variants", "catalog.after_relay"),
-        ("ingest.after_ack:6", "processor.before_ack", "catalog.mid_erase"),
+        pytest.param(
+            ("ingest.after_ack:6", "processor.before_ack", "catalog.mid_erase"), marks=pytest.mark.long
+        ),
     ],
-    ids=" and ".join,
 )
 def test_all_three_services_die_at_once_and_nothing_is_lost_or_doubled(
     victim: Victim, steps: tuple[str, ...]

@@ -157,7 +157,7 @@ def test_killed_stack_leaves_no_process_of_services_either(run: Run) -> None:
     eventually(lambda: gone(family), "the end of every child")
 
 
-@pytest.mark.parametrize("part", ["processor", "origin"])
+@pytest.mark.parametrize("part", [pytest.param("processor", marks=pytest.mark.long), "origin"])
 def test_service_that_dies_stops_the_stack_with_its_last_words(run: Run, part: str) -> None:
     running = run()
     running.ready()

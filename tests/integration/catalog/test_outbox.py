@@ -260,18 +260,19 @@ async def test_a_long_erasing_does_not_hold_up_what_is_to_be_told(database: Data
 
 
 class _SlowToStore(MemoryBus):
-    """A broker that stores no event, but knows its keys."""
+    """A broker that stores no event until it is awake, but knows its keys."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = asyncio.Event()
+        self.awake = asyncio.Event()
 
     async def publish(
         self, subject: str, data: bytes, *, message_id: str, headers: Headers | None = None
     ) -> int:
         self.asked.set()
-        await asyncio.Event().wait()
-        raise AssertionError((subject, data, message_id, headers))
+        await self.awake.wait()
+        return await super().publish(subject, data, message_id=message_id, headers=headers)
 
 
 async def test_a_right_that_is_taken_away_does_not_wait_for_the_events_before_it(database: Database) -> None:
@@ -287,8 +288,9 @@ async def test_a_right_that_is_taken_away_does_not_wait_for_the_events_before_it
             lambda: bus.kv(topology.ENTITIES).get(entities.key("post", "7")), "the registry to know"
         )
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        bus.awake.set()
+        stop.set()
+        await running
 
 
 async def test_with_the_broker_down_nothing_is_lost_and_it_is_told_when_it_is_back(

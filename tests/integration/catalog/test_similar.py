@@ -42,8 +42,8 @@ async def hashes(database: Database, values: list[int]) -> None:
 async def test_similar_equals_a_scan_over_thousands_of_hashes(database: Database) -> None:
     dice = random.Random(7)
     centres = [dice.getrandbits(64) for _ in range(40)]
-    values = [flipped(dice.choice(centres), dice.randrange(16), dice) for _ in range(3000)]
-    values += [dice.getrandbits(64) for _ in range(2000)]
+    values = [flipped(dice.choice(centres), dice.randrange(16), dice) for _ in range(1500)]
+    values += [dice.getrandbits(64) for _ in range(1000)]
     await fill(database, len(values))
     await hashes(database, values)
     compared = 0

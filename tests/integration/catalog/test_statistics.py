@@ -160,10 +160,13 @@ async def counted(catalog: Service) -> dict[str, int]:
     return {str(row["media_id"]): row["count"] for row in await catalog.rows("downloads")}
 
 
-async def test_downloads_are_counted_by_the_batch_and_the_most_wanted_come_first(
-    catalog: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a catalog starts to wait."""
     monkeypatch.setattr("services.catalog.downloads.PAUSE_SECONDS", 0.05)
+
+
+async def test_downloads_are_counted_by_the_batch_and_the_most_wanted_come_first(catalog: Service) -> None:
     less, more = await catalog.ready(is_public=True), await catalog.ready(is_public=True)
     async with catalog.caller("ann") as ann:
         for upload, times in ((less, 1), (more, 3)):
