@@ -31,7 +31,7 @@ def test_signal_stops_every_process_within_ten_seconds(run: Run, number: signal.
 
 def test_signal_during_start_stops_every_process(run: Run) -> None:
     running = run("--servers-only")
-    eventually(lambda: any(member.name() == "nats-server" for member in running.children()), "a child", 30)
+    eventually(lambda: "nats-server" in running.names(), "a child", 30)
     family = running.children()
 
     running.process.terminate()

@@ -211,7 +211,12 @@ def test_statistics_count_the_callers_own_files(bob: Owner, ann: Owner) -> None:
         "total_files": 2, "total_images": 2, "total_videos": 0, "total_size_bytes": size,
         "total_size_mb": round(size / 2**20, 2), "files_per_persona": {str(bob.number): 2},
     }  # fmt: skip
-    assert set(ann.get("/media/stats")["files_per_persona"]) == {"1", "2"}
+    ann.upload(2)
+
+    def both() -> bool:  # an upload may be answered before it is counted
+        return set(ann.get("/media/stats")["files_per_persona"]) >= {"1", "2"}
+
+    eventually(both, "the files of both personas to be counted")
 
 
 # File storage structure
