@@ -131,6 +131,7 @@ async def _statistics(database: Database, setting: Setting, count: int) -> Row:
     async with database.writing(tell=False) as connection:
         await connection.execute(text("SET LOCAL statement_timeout = 0"))
         await counters.add_up(connection)
+    await counters.sweep_out(database)
     async with database.reading() as connection:
         owner = Caller(sub=BUSY)
         told: list[Any] = []

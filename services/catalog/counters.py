@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 PAUSE_SECONDS = 2.0
 PATIENCE_SECONDS = 5.0
+MOST_DEAD = 2_000
 _LOOK_SECONDS = 0.05
 _KEYS = "owner, month, profile, media_type, status, entity_type"
 _ENTITY_KEYS = "entity_type, entity_id, media_type, status"
@@ -41,10 +42,12 @@ WITH taken AS (DELETE FROM tally_changes RETURNING *),
      entities AS (
          INSERT INTO entity_tallies AS t ({_ENTITY_KEYS}, {_NAMES})
          SELECT {_ENTITY_KEYS}, {_SUMS} FROM taken WHERE entity_type <> '' GROUP BY {_ENTITY_KEYS} HAVING {_LEFT}
-         ON CONFLICT ({_ENTITY_KEYS}) DO UPDATE SET {_ADDED})
-INSERT INTO tallies AS t ({_KEYS}, {_NAMES})
-SELECT {_KEYS}, {_SUMS} FROM taken GROUP BY {_KEYS} HAVING {_LEFT}
-ON CONFLICT ({_KEYS}) DO UPDATE SET {_ADDED}
+         ON CONFLICT ({_ENTITY_KEYS}) DO UPDATE SET {_ADDED}),
+     kinds AS (
+         INSERT INTO tallies AS t ({_KEYS}, {_NAMES})
+         SELECT {_KEYS}, {_SUMS} FROM taken GROUP BY {_KEYS} HAVING {_LEFT}
+         ON CONFLICT ({_KEYS}) DO UPDATE SET {_ADDED})
+SELECT count(*) FROM taken
 """  # noqa: S608 - made of the names above
 )
 _DROP_EMPTY = tuple(
@@ -138,19 +141,38 @@ def _difference(table: str, row: dict[str, Any]) -> Difference:
 
 
 async def add_up(connection: AsyncConnection) -> int:
-    """Take the changes that wait into the tallies; how many kinds changed. One at a time (COUNTER)."""
-    return (await connection.execute(_ADD_UP)).rowcount
+    """Take the changes that wait into the tallies; how many there were. One at a time (COUNTER)."""
+    return int(await connection.scalar(_ADD_UP) or 0)
+
+
+async def sweep_out(database: Database) -> None:
+    """Rows that were taken are dead, but every question would still step over them. Raises Unavailable."""
+    async with database.reading() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
+            text("VACUUM tally_changes")
+        )
 
 
 async def keep_adding_up(database: Database, stop: asyncio.Event) -> None:
     """Every few seconds, by one catalog at a time, until `stop` is set."""
+    dead = 0
     while not stop.is_set():
         try:
-            async with database.writing(tell=False) as connection:
-                if await try_lock(connection, COUNTER) and await add_up(connection):
-                    for statement in _DROP_EMPTY:
-                        await connection.execute(statement)
+            dead += await _add_up_alone(database)
+            if dead > MOST_DEAD:
+                await sweep_out(database)
+                dead = 0
         except Unavailable as error:
             log.info("counters.not_added_up", reason=error.detail)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PAUSE_SECONDS)
+
+
+async def _add_up_alone(database: Database) -> int:
+    """How many changes were taken; none where another catalog is at it."""
+    async with database.writing(tell=False) as connection:
+        taken = await add_up(connection) if await try_lock(connection, COUNTER) else 0
+        if taken:
+            for statement in _DROP_EMPTY:
+                await connection.execute(statement)
+    return taken

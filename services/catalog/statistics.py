@@ -1,20 +1,19 @@
 """How much there is, from the tallies: as quick for a million media as for ten."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Select,
     Table,
-    and_,
+    bindparam,
     cast,
     func,
     select,
-    true,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +24,6 @@ from services.catalog.rows import shaped_for, show_to_caller
 from shared.auth import Caller
 from shared.media import Media
 
-Scope: TypeAlias = Callable[[Table], ColumnElement[bool]]
 By: TypeAlias = Literal["media_type", "status", "profile", "entity_type", "month", "owner"]
 AMOUNTS = ("objects", "bytes", "variants", "variant_bytes")
 MOST_KEYS = 100
@@ -57,54 +55,48 @@ async def amounts(
 ) -> dict[tuple[str, ...], Amount]:
     """What the caller has (all that there is for those who see all, or what one `owner` has), by the values of `by`;
     where there is nothing, nothing. The largest MOST_KEYS where there are more owners."""
-    scope = _of(caller, owner)
-    return await _summed(connection, tallies, scope, by)
+    of = {} if owner is None and caller.sees_all else {"owner": owner or caller.sub or ""}
+    return await _summed(connection, tallies, of, by)
 
 
 async def entity_amounts(
     connection: AsyncConnection, entity_type: str, entity_id: str, by: tuple[By, ...] = ()
 ) -> dict[tuple[str, ...], Amount]:
     """The same of what hangs on one entity, whoever asks."""
-
-    def scope(table: Table) -> ColumnElement[bool]:
-        return and_(table.c.entity_type == entity_type, table.c.entity_id == entity_id)
-
-    return await _summed(connection, entity_tallies, scope, by)
+    of = {"entity_type": entity_type, "entity_id": entity_id}
+    return await _summed(connection, entity_tallies, of, by)
 
 
 async def _summed(
-    connection: AsyncConnection, table: Table, scope: Scope, by: tuple[By, ...]
+    connection: AsyncConnection, table: Table, of: Mapping[str, str], by: tuple[By, ...]
 ) -> dict[tuple[str, ...], Amount]:
-    names = (*by, *AMOUNTS)
-    both = union_all(*(_columns(source, names, scope) for source in (table, tally_changes))).subquery()
-    sums = [cast(func.sum(both.c[name]), BigInteger).label(name) for name in AMOUNTS]
-    keys = [both.c[name] for name in by]
-    asked = select(*keys, *sums).group_by(*keys).having(func.sum(both.c.objects) > 0)
-    if by:
-        asked = asked.order_by(sums[1].desc(), *keys).limit(MOST_KEYS)
-    rows = (await connection.execute(asked)).all()
+    rows = (await connection.execute(_sums(table, tuple(of), by), of)).all()
     return {
         tuple(map(_text, row[: len(by)])): Amount(**dict(zip(AMOUNTS, row[len(by) :], strict=True)))
         for row in rows
     }
 
 
-def _columns(source: Table, names: tuple[str, ...], scope: Scope) -> Select[Any]:
-    return select(*(source.c[name] for name in names)).where(scope(source))
+@cache  # building it costs more than its answer
+def _sums(table: Table, of: tuple[str, ...], by: tuple[By, ...]) -> Select[Any]:
+    """What the tallies and the changes that wait amount to, where these columns have the values asked for."""
+    names = (*by, *AMOUNTS)
+    both = union_all(
+        *(
+            select(*(source.c[name] for name in names)).where(
+                *(source.c[name] == bindparam(name) for name in of)
+            )
+            for source in (table, tally_changes)
+        )
+    ).subquery()
+    sums = [cast(func.sum(both.c[name]), BigInteger).label(name) for name in AMOUNTS]
+    keys = [both.c[name] for name in by]
+    asked = select(*keys, *sums).group_by(*keys).having(func.sum(both.c.objects) > 0)
+    return asked.order_by(sums[1].desc(), *keys).limit(MOST_KEYS) if by else asked
 
 
 def _text(value: Any) -> str:
     return f"{value:%Y-%m}" if isinstance(value, date) else str(value)
-
-
-def _of(caller: Caller, owner: str | None) -> Scope:
-    """Whose tallies they are."""
-
-    def scope(table: Table) -> ColumnElement[bool]:
-        column: ColumnElement[str] = table.c.owner
-        return true() if owner is None and caller.sees_all else column == (owner or caller.sub)
-
-    return scope
 
 
 async def top_downloads(
