@@ -6,5 +6,6 @@ pytest_plugins = [
     "tests.fixtures.sharing",
     "tests.fixtures.stack",
     "tests.fixtures.system",
+    "tests.fixtures.thrift",
     "tests.fixtures.running",
 ]
