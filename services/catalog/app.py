@@ -39,7 +39,8 @@ from shared.runtime import Background
 from shared.storage.s3 import S3Blobs
 
 SERVICE = "catalog"
-PROJECTORS = 4  # events at once, of different media: each holds a connection
+PROJECTORS = 4  # transactions at once
+EVENTS = 32  # events at once, of different media: uploads share transactions
 
 
 def create_app(settings: CatalogSettings) -> Litestar:
@@ -145,10 +146,16 @@ def _start(
             bus,
             settings.bus.topology.durable("catalog-projector"),
             duties.projecting(
-                database, bus, metrics, base_url, cascading=settings.cascading, single=settings.single
+                database,
+                bus,
+                metrics,
+                base_url,
+                cascading=settings.cascading,
+                single=settings.single,
+                places=min(PROJECTORS, settings.database.pool // 2),
             ),
             stop=stop,
-            concurrency=min(PROJECTORS, settings.database.pool // 2),
+            concurrency=EVENTS,
             batch=100,
             metrics=consumer_metrics,
         ),

@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, exc, func, select
+from sqlalchemy import BigInteger, bindparam, exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.env import Env
@@ -19,6 +20,7 @@ _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
 RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR = 1, 2, 3, 4, 5, 6, 7, 8
 """The jobs of `try_lock`."""
 
@@ -106,9 +108,15 @@ async def lock_media(connection: AsyncConnection, media_id: Any) -> None:
     await connection.execute(_LOCK, {"key": _lock_key(media_id.bytes)})
 
 
-async def lock_text(connection: AsyncConnection, text: str) -> None:
-    """As `lock_media`, for whatever a text names."""
-    await connection.execute(_LOCK, {"key": _lock_key(text.encode())})
+async def lock_all_media(connection: AsyncConnection, media_ids: Iterable[uuid.UUID]) -> None:
+    """`lock_media` of each, in the order that all keep who lock several."""
+    keys = [_lock_key(media_id.bytes) for media_id in sorted(media_ids)]
+    await connection.execute(_LOCK_ALL, {"keys": keys})
+
+
+async def lock_text(connection: AsyncConnection, name: str) -> None:
+    """As `lock_media`, for whatever else has a name."""
+    await connection.execute(_LOCK, {"key": _lock_key(name.encode())})
 
 
 async def try_lock(connection: AsyncConnection, number: int) -> bool:

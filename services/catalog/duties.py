@@ -12,8 +12,9 @@ from sqlalchemy import text
 from services.catalog import commands, numbers, registry, rows
 from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
-from services.catalog.projector import project
+from services.catalog.projector import Outcome, Told, project
 from services.catalog.reconcile import reconcile
+from services.catalog.together import Together
 from shared import entities, failpoints, trace
 from shared.errors import Malformed, Unavailable
 from shared.events import topology
@@ -28,6 +29,7 @@ from shared.events.messages import (
     UserDeleted,
 )
 from shared.ids import parse_ref
+from shared.media import Media
 from shared.storage.blobs import Blobs
 
 log = structlog.get_logger()
@@ -46,21 +48,27 @@ def projecting(
     *,
     cascading: frozenset[str],
     single: frozenset[str],
+    places: int,
 ) -> Callable[[EventContext], Awaitable[None]]:
-    """The handler of `catalog-projector`."""
+    """The handler of `catalog-projector`. `places`: how many connections it holds at most."""
+    free = asyncio.Semaphore(places)
+    together = Together(database, base_url, free)
+
+    async def take_in(event: Told, sequence: int) -> tuple[Outcome, Media | None]:
+        if isinstance(event, MediaUploaded):
+            created = await together.take_in(event, sequence)
+            if created is not None:
+                return "created", created
+        async with free:
+            return await project(
+                database, event, sequence=sequence, base_url=base_url, cascading=cascading, single=single
+            )
 
     async def handle(context: EventContext) -> None:
         event = context.event
         if not isinstance(event, MediaUploaded | MediaProcessed | MediaFailed):
             raise Malformed(f"The projector has no use for {context.envelope.type}.")
-        outcome, media = await project(
-            database,
-            event,
-            sequence=context.sequence,
-            base_url=base_url,
-            cascading=cascading,
-            single=single,
-        )
+        outcome, media = await take_in(event, context.sequence)
         failpoints.reach("catalog.after_commit")
         metrics.projected.labels(context.envelope.type, outcome).inc()
         log.info("media.projected", media_id=str(event.id), type=context.envelope.type, outcome=outcome)

@@ -2,10 +2,10 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.models import outbox
@@ -23,40 +23,54 @@ _DISPENSABLE = ("exif", "metadata", "timings", "warnings", "caption", "descripti
 """What an event leaves out, in this order, when it would be longer than the wire allows."""
 
 _INSERT = insert(outbox)
+_INSERT_MANY = text(
+    "INSERT INTO outbox (id, kind, line, media_id, subject, data, traceparent, created_at)"
+    " SELECT id, kind, line, media_id, subject, convert_to(data, 'UTF8'), traceparent, created_at"
+    " FROM json_to_recordset(CAST(:rows AS json)) AS r(id uuid, kind text, line text, media_id uuid, subject text,"
+    " data text, traceparent text, created_at timestamptz)"
+)
+Row: TypeAlias = dict[str, Any]
 
 
 async def created(connection: AsyncConnection, media: Media) -> None:
-    await _state(connection, "created", MediaCreated, media)
+    await connection.execute(_INSERT, created_row(media))
 
 
 async def updated(connection: AsyncConnection, media: Media) -> None:
-    await _state(connection, "updated", MediaUpdated, media)
+    await connection.execute(_INSERT, _state("updated", MediaUpdated, media))
+
+
+def created_row(media: Media) -> Row:
+    """What says that a media is new, for `insert_many`; it is part of the trace that runs now."""
+    return _state("created", MediaCreated, media)
+
+
+async def insert_many(connection: AsyncConnection, rows: list[Row]) -> None:
+    """As if each was told by itself, in one statement."""
+    told = [{**row, "data": row["data"].decode()} for row in rows]
+    await connection.execute(_INSERT_MANY, {"rows": msgspec.json.encode(told).decode()})
 
 
 async def deleted(connection: AsyncConnection, event: MediaDeleted) -> None:
-    await _event(connection, "deleted", event)
+    await connection.execute(_INSERT, _event("deleted", event))
 
 
 async def reprocess_requested(connection: AsyncConnection, event: ReprocessRequested) -> None:
-    await _event(connection, "reprocess_requested", event)
+    await connection.execute(_INSERT, _event("reprocess_requested", event))
 
 
 async def registry(connection: AsyncConnection, entity: Entity) -> None:
     """The state of an entity, for the broker's registry that ingest reads."""
     key = entities.key(entity.type, entity.id)
-    await _add(connection, REGISTRY, line=key, subject=key, data=msgspec.json.encode(entity))
+    await connection.execute(_INSERT, _row(REGISTRY, line=key, subject=key, data=msgspec.json.encode(entity)))
 
 
-async def _state(
-    connection: AsyncConnection, name: str, kind: type[MediaCreated | MediaUpdated], media: Media
-) -> None:
+def _state(name: str, kind: type[MediaCreated | MediaUpdated], media: Media) -> Row:
     shown: dict[str, Any] = msgspec.to_builtins(media)
     left_out: list[str] = []
     while True:
         try:
-            await _event(
-                connection, name, kind(id=media.id, owner=media.owner, media=shown), media.media_type
-            )
+            return _event(name, kind(id=media.id, owner=media.owner, media=shown), media.media_type)
         except Malformed:
             rest = [part for part in _DISPENSABLE if part in shown]
             if not rest:
@@ -64,20 +78,14 @@ async def _state(
             shown = {key: value for key, value in shown.items() if key != rest[0]}
             left_out.append(rest[0])
             shown["left_out"] = left_out
-        else:
-            return
 
 
-async def _event(
-    connection: AsyncConnection,
-    name: str,
-    event: MediaCreated | MediaUpdated | MediaDeleted | ReprocessRequested,
-    media_type: str = "",
-) -> None:
+def _event(
+    name: str, event: MediaCreated | MediaUpdated | MediaDeleted | ReprocessRequested, media_type: str = ""
+) -> Row:
     message_id = new_id()
     kind = media_type or getattr(event, "media_type", "")
-    await _add(
-        connection,
+    return _row(
         EVENT,
         line=str(event.id),
         subject=topology.media_subject(name, kind),
@@ -98,8 +106,7 @@ def _encode(event: Event, message_id: uuid.UUID, media_id: uuid.UUID) -> bytes:
     )
 
 
-async def _add(
-    connection: AsyncConnection,
+def _row(
     kind: str,
     *,
     line: str,
@@ -107,17 +114,14 @@ async def _add(
     data: bytes,
     media_id: uuid.UUID | None = None,
     message_id: uuid.UUID | None = None,
-) -> None:
-    await connection.execute(
-        _INSERT,
-        {
-            "id": message_id or new_id(),
-            "kind": kind,
-            "line": line,
-            "media_id": media_id,
-            "subject": subject,
-            "data": data,
-            "traceparent": trace.traceparent(),
-            "created_at": datetime.now(UTC),
-        },
-    )
+) -> Row:
+    return {
+        "id": message_id or new_id(),
+        "kind": kind,
+        "line": line,
+        "media_id": media_id,
+        "subject": subject,
+        "data": data,
+        "traceparent": trace.traceparent(),
+        "created_at": datetime.now(UTC),
+    }

@@ -6,7 +6,7 @@ derived that of the greatest (generation, time). Taking a maximum asks for no or
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import bindparam, delete, exists, insert, select, update
@@ -34,6 +34,7 @@ from shared.storage import keys
 
 Result: TypeAlias = MediaProcessed | MediaFailed
 Told: TypeAlias = MediaUploaded | Result
+T = TypeVar("T", bound=Told)
 Outcome: TypeAlias = Literal["created", "updated", "early", "behind", "repeated", "buried", "replaced"]
 
 _TRIES = 3
@@ -126,7 +127,7 @@ async def take_in(
 
 async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str]) -> Outcome:
     entity = await _living(connection, event.entity)
-    if (await connection.execute(_INSERT, _row(event, entity))).first() is None:
+    if (await connection.execute(_INSERT, row_of(event, entity))).first() is None:
         return "repeated"
     if event.entity is not None and entity is None and event.profile in cascading:
         await commands.bury(
@@ -216,7 +217,8 @@ def variant_rows(media_id: uuid.UUID, refs: tuple[VariantRef, ...]) -> list[dict
     ]
 
 
-def _row(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
+def row_of(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
+    """The columns that an upload tells."""
     return {
         "id": event.id,
         "number": event.number,
@@ -287,7 +289,7 @@ async def _bury_again(connection: AsyncConnection, event: Told) -> None:
     )
 
 
-def without_nul(event: Told) -> Told:
+def without_nul(event: T) -> T:
     """The event without NUL characters, which PostgreSQL cannot keep; hostile EXIF has them."""
     if b"\\u0000" not in msgspec.json.encode(event):
         return event
