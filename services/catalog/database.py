@@ -57,7 +57,9 @@ class Database:
             connect_args=connect_args(options),
         )
         self.written = asyncio.Event()
-        """Set after each commit of `writing`: the relay need not wait for its next look."""
+        self.registered = asyncio.Event()
+        """Set after each commit of `writing`, and of one that changed an entity: the relay need not wait for its next
+        look."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -66,13 +68,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def writing(self, *, tell: bool = True) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, tell: bool = True, entity: bool = False) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed at the end of the block. Raises Unavailable: then, when it happens at
-        the commit, the outcome is unknown. `tell`: the relay has something to do afterwards."""
+        the commit, the outcome is unknown. `tell`: the relay has something to do afterwards; `entity`: also for the
+        registry."""
         async with translated(), self.engine.begin() as connection:
             yield connection
         if tell:
             self.written.set()
+        if entity:
+            self.registered.set()
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -150,7 +150,9 @@ class Feed:
                     log.warning("live.unreadable", subject=message.subject, error=error.detail)
 
     async def take(self, database: Database, message: Message) -> None:
-        """Hand one message on. Raises Malformed for bytes that are no event."""
+        """Hand one message on. Raises Malformed for bytes that are no event, where somebody would be told of it."""
+        if not self._listeners and not self._watched:
+            return
         envelope, event = decode(message.data)
         if not isinstance(event, Shown):
             return

@@ -19,7 +19,7 @@ BATCH = 100  # media in one transaction
 
 async def put_entity(database: Database, wanted: Entity) -> Entity:
     """Make it so; the state with its version. Repeating the same changes nothing."""
-    async with database.writing() as connection:
+    async with database.writing(entity=True) as connection:
         known = await _locked(connection, wanted.type, wanted.id)
         return await _store(connection, known, wanted)
 
@@ -37,7 +37,7 @@ async def delete_entity(
 
     The deleted state is kept, so that a late upload for it is not hung on it again.
     """
-    async with database.writing() as connection:
+    async with database.writing(entity=True) as connection:
         known = await _locked(connection, entity_type, entity_id)
         await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True))
     await release(database, entity_type, entity_id, cascading=cascading, base_url=base_url)

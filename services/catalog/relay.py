@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 BATCH = 100
 LOOK_SECONDS = 0.25  # for rows that another process has written
+GATHER_SECONDS = 0.02  # after something was told: what follows at once goes together, at the price of few
 ERASE_SECONDS = 0.5  # between two looks for what is to be erased
 DOWN_SECONDS = 1.0  # between attempts while a part is down
 MEASURE_SECONDS = 5.0
@@ -59,25 +60,29 @@ async def relay(database: Database, bus: Bus, stop: asyncio.Event, lag: Lag) -> 
     """Tell until `stop` is set; whatever is down is waited for. The registry beside the events: a broker that is slow
     to store a hundred of these does not keep a right that was taken away."""
     await asyncio.gather(
-        _keep_telling(database, bus, stop, EVENT),
-        _keep_telling(database, bus, stop, REGISTRY),
+        _keep_telling(database, bus, stop, EVENT, database.written),
+        _keep_telling(database, bus, stop, REGISTRY, database.registered),
         _measuring(database, stop, lag),
     )
 
 
-async def _keep_telling(database: Database, bus: Bus, stop: asyncio.Event, kind: str) -> None:
+async def _keep_telling(
+    database: Database, bus: Bus, stop: asyncio.Event, kind: str, written: asyncio.Event
+) -> None:
     while not stop.is_set():
-        database.written.clear()
+        written.clear()
         pause = LOOK_SECONDS
         try:
             if bus.connected:
-                while await tell_batch(database, bus, kind) == BATCH:
+                while (count := await tell_batch(database, bus, kind)) == BATCH:
                     if stop.is_set():
                         return
+                if count:
+                    await unless(stop, asyncio.sleep(GATHER_SECONDS))
         except Unavailable as error:
             log.warning("outbox.waits", reason=error.detail)
             pause = DOWN_SECONDS
-        await _pause(database.written, stop, pause)
+        await _pause(written, stop, pause)
 
 
 async def _measuring(database: Database, stop: asyncio.Event, lag: Lag) -> None:
