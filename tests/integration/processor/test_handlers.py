@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
@@ -85,14 +86,24 @@ class Parts:
         return [decode(message.data)[1] for message in found if message is not None]
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """One fork server for all: each job has a child of its own."""
+    async with Sandbox() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def bus() -> MemoryBus:
     bus = MemoryBus()
     await bus.ensure(topology.TOPOLOGY)
     return bus
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def blobs() -> MemoryBlobs:
     blobs = MemoryBlobs()
     await blobs.ensure_bucket()
@@ -100,9 +111,8 @@ async def blobs() -> MemoryBlobs:
 
 
 @pytest.fixture
-async def parts(bus: MemoryBus, blobs: MemoryBlobs) -> AsyncIterator[Parts]:
-    async with Sandbox() as sandbox:
-        yield Parts(bus, blobs, sandbox)
+def parts(bus: MemoryBus, blobs: MemoryBlobs, sandbox: Sandbox) -> Parts:
+    return Parts(bus, blobs, sandbox)
 
 
 def uploaded(key: str, **changes: Any) -> MediaUploaded:
