@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pillow_heif
 import pytest
+import pytest_asyncio
 
 from services.processor.failures import Failure
 from services.processor.fork_client import ENVIRONMENT
@@ -60,12 +61,22 @@ def failure(outcome: Outcome) -> Failure:
     return outcome.verdict
 
 
+together = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Sandbox]:
+    """One fork server, until a test takes it down and the sandbox starts another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPOD_S3_SECRET_KEY", SECRET)
+        async with Sandbox() as running:
+            yield running
+
+
 @pytest.fixture
-async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    monkeypatch.setenv("TRIPOD_S3_SECRET_KEY", SECRET)
-    async with Sandbox() as running:
-        yield running
-    assert not running.pids
+def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
+    yield shared
+    assert not shared.pids
 
 
 class Stopped:
@@ -116,6 +127,7 @@ def exists(pid: int) -> bool:
         return False
 
 
+@together
 async def test_a_photo_becomes_variants_in_a_child_of_its_own(sandbox: Sandbox) -> None:
     steps: list[StepDone] = []
 
@@ -133,6 +145,7 @@ async def test_a_photo_becomes_variants_in_a_child_of_its_own(sandbox: Sandbox) 
     assert outcome.peak_kib > 10_000
 
 
+@together
 async def test_many_jobs_run_at_once_and_keep_apart(sandbox: Sandbox) -> None:
     sizes = [(200 + 10 * index, 100) for index in range(12)]
     outcomes = await asyncio.gather(*(run(sandbox, encoded(picture(*size))) for size in sizes))
@@ -151,6 +164,7 @@ async def test_many_jobs_run_at_once_and_keep_apart(sandbox: Sandbox) -> None:
         ("HEIF", "image/heic"),
     ],
 )
+@together
 async def test_a_truncated_file_is_called_truncated(sandbox: Sandbox, kind: str, mime_type: str) -> None:
     data = encoded(picture(600, 400), kind)
     assert isinstance((await run(sandbox, data, job(mime_type))).verdict, Result)
@@ -172,6 +186,7 @@ async def test_a_truncated_file_is_called_truncated(sandbox: Sandbox, kind: str,
         "image/bmp",
     ],
 )
+@together
 async def test_text_named_like_a_picture_is_corrupt(sandbox: Sandbox, mime_type: str) -> None:
     text = b"this is text, whatever its name says\n" * 40
     found = failure(await run(sandbox, text, job(mime_type)))
@@ -179,10 +194,12 @@ async def test_text_named_like_a_picture_is_corrupt(sandbox: Sandbox, mime_type:
     assert mime_type in found.detail
 
 
+@together
 async def test_an_empty_file_is_truncated(sandbox: Sandbox) -> None:
     assert failure(await run(sandbox, b"")).code == "truncated"
 
 
+@together
 async def test_a_file_of_another_format_than_its_type_is_never_guessed(sandbox: Sandbox) -> None:
     assert failure(await run(sandbox, encoded(picture(90, 90), "PNG"))).code == "corrupt"
     svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'></svg>"
@@ -190,6 +207,7 @@ async def test_a_file_of_another_format_than_its_type_is_never_guessed(sandbox: 
     assert failure(await run(sandbox, svg, job("image/svg+xml"))).code == "unsupported"
 
 
+@together
 async def test_a_gigapixel_header_is_refused_by_its_dimensions(sandbox: Sandbox) -> None:
     outcome = await run(sandbox, bomb_png(), job("image/png"))
     found = failure(outcome)
@@ -199,6 +217,7 @@ async def test_a_gigapixel_header_is_refused_by_its_dimensions(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
+@together
 async def test_invariant_8_a_crashing_decoder_costs_one_job(
     sandbox: Sandbox, large: bytes, number: signal.Signals
 ) -> None:
@@ -212,6 +231,7 @@ async def test_invariant_8_a_crashing_decoder_costs_one_job(
     assert isinstance((await neighbour).verdict, Result)
 
 
+@together
 async def test_a_child_killed_from_outside_ran_out_of_memory(sandbox: Sandbox, large: bytes) -> None:
     # The kernel's killer sends SIGKILL, and nobody else does.
     task, stopped = await stopped_job(sandbox, large)
@@ -229,6 +249,7 @@ async def test_a_child_killed_from_outside_ran_out_of_memory(sandbox: Sandbox, l
         ("AVIF", "image/avif", {"speed": 10}),
     ],
 )
+@together
 async def test_invariant_8_a_picture_that_needs_too_much_memory_is_called_memory(
     sandbox: Sandbox, kind: str, mime_type: str, options: dict[str, object]
 ) -> None:
@@ -237,6 +258,7 @@ async def test_invariant_8_a_picture_that_needs_too_much_memory_is_called_memory
     assert (found.code, found.retryable) == ("memory", False), found
 
 
+@together
 async def test_invariant_8_a_child_that_stands_still_is_a_timeout(sandbox: Sandbox, large: bytes) -> None:
     task, stopped = await stopped_job(sandbox, large, job(wall_seconds=1.5))
     found = failure(await task)
@@ -244,6 +266,7 @@ async def test_invariant_8_a_child_that_stands_still_is_a_timeout(sandbox: Sandb
     assert not exists(stopped.pid)
 
 
+@together
 async def test_too_much_cpu_time_is_a_timeout(sandbox: Sandbox) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -259,6 +282,7 @@ async def test_too_much_cpu_time_is_a_timeout(sandbox: Sandbox) -> None:
     assert (found.code, found.retryable) == ("timeout", False)
 
 
+@together
 async def test_cancelling_a_job_kills_its_child(sandbox: Sandbox, large: bytes) -> None:
     task, stopped = await stopped_job(sandbox, large)
     task.cancel()
@@ -268,6 +292,7 @@ async def test_cancelling_a_job_kills_its_child(sandbox: Sandbox, large: bytes) 
     assert isinstance((await run(sandbox, large)).verdict, Result)
 
 
+@together
 async def test_the_death_of_the_fork_server_interrupts_jobs_and_is_repaired(
     sandbox: Sandbox, large: bytes
 ) -> None:
@@ -282,6 +307,7 @@ async def test_the_death_of_the_fork_server_interrupts_jobs_and_is_repaired(
     assert sandbox.server_pid != server
 
 
+@together
 async def test_a_fork_server_that_hangs_is_replaced(
     sandbox: Sandbox, large: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +320,7 @@ async def test_a_fork_server_that_hangs_is_replaced(
     assert not exists(server)
 
 
+@together
 async def test_a_hundred_jobs_leave_no_descriptor_and_no_process(sandbox: Sandbox) -> None:
     small, broken = encoded(picture(64, 48)), encoded(picture(64, 48))[:300]
     await run(sandbox, small)
@@ -315,6 +342,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@together
 async def test_a_child_has_no_secrets_no_rights_and_no_network(sandbox: Sandbox, large: bytes) -> None:
     task, stopped = await stopped_job(sandbox, large)
     proc, own = Path(f"/proc/{stopped.pid}"), Path("/proc/self/ns")
@@ -426,6 +454,7 @@ def test_a_missing_guard_is_named_and_the_others_hold(without: str, name: str, o
     assert {attempt for attempt, result in said.items() if result == "done"} == open_then
 
 
+@together
 async def test_a_child_of_bulk_work_leaves_the_processors_to_the_others(sandbox: Sandbox) -> None:
     found: dict[bool, int] = {}
     for background in (False, True):
@@ -478,6 +507,7 @@ def test_a_killed_worker_leaves_no_process(tmp_path: Path, large: bytes) -> None
     eventually(lambda: not exists(child), "the stopped child of a killed worker to be gone")
 
 
+@together
 async def test_closing_ends_the_fork_server_and_the_children(large: bytes) -> None:
     sandbox = Sandbox()
     task, stopped = await stopped_job(sandbox, large)
