@@ -42,6 +42,8 @@ def problems(*statuses: int) -> Mapping[int, ResponseSpec]:
     }
 
 
+OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+"""The headers of an answer that is for this caller alone."""
 NOT_MODIFIED = {
     304: ResponseSpec(None, generate_examples=False, description="What the caller has is still good")
 }

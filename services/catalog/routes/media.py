@@ -15,7 +15,15 @@ from services.catalog.lookup import media_of
 from services.catalog.measures import CatalogMetrics
 from services.catalog.openapi import ETAG, LINK, VARY
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NO_CONTENT, NOT_MODIFIED, TAG_MEDIA, media_id_of, no_nul, problems
+from services.catalog.routes.common import (
+    NO_CONTENT,
+    NOT_MODIFIED,
+    OWN_ANSWER,
+    TAG_MEDIA,
+    media_id_of,
+    no_nul,
+    problems,
+)
 from services.catalog.schemas import (
     CountKind,
     Lookup,
@@ -38,7 +46,6 @@ _BY_NUMBER = {
     200: ResponseSpec(EntityMessage, generate_examples=False, description="Of a number: it is deleted")
 }
 _SHA256 = "Of the original, as 64 hexadecimal digits: whether a file is there already, before it is sent."
-_OWN_ANSWER = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 @get(
@@ -97,7 +104,7 @@ async def list_media(
     following = cursors.write(secret, page.end) if page.end else None
     return Response(
         MediaPage(items=page.items, next_cursor=following, count=counted),
-        headers={**_OWN_ANSWER, **_next_link(request, settings.http.base_url, following)},
+        headers={**OWN_ANSWER, **_next_link(request, settings.http.base_url, following)},
     )
 
 
@@ -130,7 +137,7 @@ async def look_up(
     async with database.reading() as connection:
         items = await media_of(connection, optional_caller, data.type, data.ids, settings.http.base_url)
     metrics.rows_served.labels("lookup").inc(sum(len(found) for found in items.values()))
-    return Response(Lookup(items=items), headers=_OWN_ANSWER)
+    return Response(Lookup(items=items), headers=OWN_ANSWER)
 
 
 @get(
@@ -159,7 +166,7 @@ async def get_media(
     async with database.reading() as connection:
         media = await queries.get_media(connection, optional_caller, media_id, settings.http.base_url)
     etag = etag_of(media)
-    headers = {**_OWN_ANSWER, "ETag": etag}
+    headers = {**OWN_ANSWER, "ETag": etag}
     if if_none_match is not None and none_match(if_none_match, etag):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type] # has no body
     metrics.rows_served.labels("get").inc()
@@ -186,7 +193,7 @@ async def patch_media(
     media = await commands.edit(
         database, caller, media_id_of(ref), data, if_match=if_match, base_url=settings.http.base_url
     )
-    return Response(media, headers={**_OWN_ANSWER, "ETag": etag_of(media)})
+    return Response(media, headers={**OWN_ANSWER, "ETag": etag_of(media)})
 
 
 @delete(
@@ -251,7 +258,7 @@ async def similar(
         found = await similar_media(
             connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
         )
-    return Response(Neighbours(items=found), headers=_OWN_ANSWER)
+    return Response(Neighbours(items=found), headers=OWN_ANSWER)
 
 
 HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess, similar)

@@ -1,7 +1,5 @@
 """Searching media: POST /v1/media/search."""
 
-from typing import Any
-
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -11,14 +9,12 @@ from services.catalog.database import Database
 from services.catalog.filters import language
 from services.catalog.measures import CatalogMetrics
 from services.catalog.openapi import VARY
-from services.catalog.routes.common import TAG_MEDIA, problems
+from services.catalog.routes.common import OWN_ANSWER, TAG_MEDIA, problems
 from services.catalog.schemas import MediaPage, SearchRequest
 from services.catalog.search import search_media
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.openapi import PUBLIC
-
-_OWN_ANSWER: dict[str, Any] = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 @post(
@@ -55,7 +51,7 @@ async def search(
         )
     metrics.rows_served.labels("search").inc(len(page.items))
     following = cursors.write(secret, page.end) if page.end else None
-    return Response(MediaPage(items=page.items, next_cursor=following), headers=_OWN_ANSWER)
+    return Response(MediaPage(items=page.items, next_cursor=following), headers=OWN_ANSWER)
 
 
 HANDLERS = (search,)

@@ -1,7 +1,5 @@
 """How much there is: GET /v1/stats and /v1/stats/storage."""
 
-from typing import Any
-
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -11,13 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.catalog import registry, statistics
 from services.catalog.database import Database
 from services.catalog.openapi import VARY
-from services.catalog.routes.common import TAG_MEDIA, no_nul, problems
+from services.catalog.routes.common import OWN_ANSWER, TAG_MEDIA, no_nul, problems
 from services.catalog.settings import CatalogSettings
 from services.catalog.statistics import Amount, By, Downloaded
 from shared.auth import Caller
 from shared.errors import Forbidden, Invalid
-
-_OWN_ANSWER: dict[str, Any] = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +67,7 @@ async def stats(
         else:
             _may_ask(caller, owner)
             found = await _of_owner(connection, caller, owner, settings.http.base_url)
-    return Response(found, headers=_OWN_ANSWER)
+    return Response(found, headers=OWN_ANSWER)
 
 
 @get(
@@ -95,7 +91,7 @@ async def storage(
     originals = sum(amount.bytes for amount in kinds.values())
     variants = sum(amount.variant_bytes for amount in kinds.values())
     found = Storage(originals=originals, variants=variants, total=originals + variants, by_media_type=kinds)
-    return Response(found, headers=_OWN_ANSWER)
+    return Response(found, headers=OWN_ANSWER)
 
 
 def _may_ask(caller: Caller, owner: str | None) -> None:
