@@ -36,11 +36,22 @@ from shared.events.consumer import ConsumerMetrics, consume
 from shared.events.jetstream import connect
 from shared.http import Check, make_app
 from shared.runtime import Background
+from shared.storage.blobs import Blobs
 from shared.storage.s3 import S3Blobs
 
 SERVICE = "catalog"
 PROJECTORS = 4  # transactions at once
 EVENTS = 32  # events at once, of different media: uploads share transactions
+
+_HANDLERS = (
+    *media.HANDLERS,
+    *search.HANDLERS,
+    *files.HANDLERS,
+    *render.HANDLERS,
+    *entities.HANDLERS,
+    *live.HANDLERS,
+    *stats.HANDLERS,
+)
 
 
 def create_app(settings: CatalogSettings) -> Litestar:
@@ -58,19 +69,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
         app.state.update({"bus": bus, "blobs": blobs, "background": background, "renderings": renderings})
         with suppress(Unavailable):  # then it is made as soon as the broker is there
             await bus.ensure(settings.bus.topology)
-        finding = duties.finding(database, settings.http.base_url)
-        projector = settings.bus.topology.durable("catalog-projector")
         try:
-            async with (
-                bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, finding),
-                bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
-                bus.serve(
-                    topology.CATALOG_FIND_DIGEST,
-                    SERVICE,
-                    finding_duplicates(database, bus, projector, settings.http.base_url),
-                ),
-                bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
-            ):
+            async with _answering(database, bus, settings):
                 _start(
                     background,
                     settings,
@@ -80,15 +80,9 @@ def create_app(settings: CatalogSettings) -> Litestar:
                     metrics=metrics,
                     consumer_metrics=consumer_metrics,
                 )
-                sweeping = keep_sweeping(database, bus, blobs, every=settings.janitor, stop=background.stop)
-                background.start("janitor", sweeping)
-                cleaning = keep_cleaning(
-                    database, mediafiles.PROFILE, days=settings.failed_days, stop=background.stop
+                _keep_house(
+                    background, settings, database=database, bus=bus, blobs=blobs, downloads=downloads
                 )
-                background.start("cleaner", cleaning)
-                background.start("counters", keep_adding_up(database, background.stop))
-                background.start("downloads", downloads.keep_writing(database, background.stop))
-                background.start("bucket", duties.have_bucket(blobs, background.stop))
                 yield
                 await background.close()
         finally:
@@ -105,19 +99,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         settings=settings.http,
         authenticator=Authenticator(settings.auth),
         handlers=[
-            Router(
-                "/v1",
-                route_handlers=[
-                    *media.HANDLERS,
-                    *search.HANDLERS,
-                    *files.HANDLERS,
-                    *render.HANDLERS,
-                    *entities.HANDLERS,
-                    *live.HANDLERS,
-                    *stats.HANDLERS,
-                ],
-                dependencies=PARTS,
-            ),
+            Router("/v1", route_handlers=[*_HANDLERS], dependencies=PARTS),
             *dialects.mounted(settings),
         ],
         lifespan=lifespan,
@@ -127,6 +109,39 @@ def create_app(settings: CatalogSettings) -> Litestar:
     app.state.update({"settings": settings, "database": database, "feed": feed, "metrics": metrics})
     app.state.update({"downloads": downloads, "on_leaving": feed.leave})
     return app
+
+
+@asynccontextmanager
+async def _answering(database: Database, bus: Bus, settings: CatalogSettings) -> AsyncIterator[None]:
+    """What ingest asks over the broker."""
+    base_url, projector = settings.http.base_url, settings.bus.topology.durable("catalog-projector")
+    duplicates = finding_duplicates(database, bus, projector, base_url)
+    async with (
+        bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, duties.finding(database, base_url)),
+        bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
+        bus.serve(topology.CATALOG_FIND_DIGEST, SERVICE, duplicates),
+        bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
+    ):
+        yield
+
+
+def _keep_house(
+    background: Background,
+    settings: CatalogSettings,
+    *,
+    database: Database,
+    bus: Bus,
+    blobs: Blobs,
+    downloads: Downloads,
+) -> None:
+    """What is done now and then, by one catalog or by each."""
+    stop = background.stop
+    background.start("janitor", keep_sweeping(database, bus, blobs, every=settings.janitor, stop=stop))
+    cleaning = keep_cleaning(database, mediafiles.PROFILE, days=settings.failed_days, stop=stop)
+    background.start("cleaner", cleaning)
+    background.start("counters", keep_adding_up(database, stop))
+    background.start("downloads", downloads.keep_writing(database, stop))
+    background.start("bucket", duties.have_bucket(blobs, stop))
 
 
 def _start(
