@@ -32,8 +32,8 @@ _NOTE = text(
 
 
 class _Upload:
-    """`taken`: somebody has it in a transaction, or had; `media`: it is committed with that. `context`: whose trace
-    its event is part of."""
+    """`taken`: somebody has it in a transaction, or had; `media`: it is committed with that; `waits`: the database did
+    not answer. `context`: whose trace its event is part of."""
 
     def __init__(self, event: MediaUploaded, sequence: int) -> None:
         self.event = without_nul(event)
@@ -41,6 +41,7 @@ class _Upload:
         self.context = contextvars.copy_context()
         self.taken = False
         self.media: Media | None = None
+        self.waits: Unavailable | None = None
 
 
 class Together:
@@ -69,6 +70,8 @@ class Together:
         finally:
             if not upload.taken:
                 self._waiting.remove(upload)
+        if upload.waits is not None:
+            raise Unavailable(upload.waits.detail, retry_after=2) from upload.waits
         return upload.media
 
     async def _take_all(self) -> None:
@@ -81,8 +84,10 @@ class Together:
                     created = await _create(
                         connection, {u.event.id: u for u in reversed(batch)}, self._base_url
                     )
-            except Unavailable:
-                raise
+            except Unavailable as error:
+                for upload in batch:
+                    upload.waits = error
+                return
             except Exception as error:  # noqa: BLE001 - one that nobody can take in must not keep the others out
                 log.warning("uploads.taken_in_one_by_one", uploads=len(batch), error=repr(error))
                 return

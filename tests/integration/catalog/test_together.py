@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from services.catalog import commands, rows
-from services.catalog.database import Database
+from services.catalog.database import Database, DatabaseSettings
 from services.catalog.projector import project
 from services.catalog.together import Together
 from shared import trace
 from shared.auth import Caller
+from shared.errors import Unavailable
 from shared.events.messages import EntityLink, MediaCreated, MediaUploaded, PictureLimits, decode
 from shared.media import Media
 from tests.integration.catalog import stories
@@ -113,6 +114,22 @@ async def test_an_upload_that_cannot_be_taken_in_keeps_no_other_out(database: Da
     assert await take(database, wrong, good) == [None, None]
     assert {row["id"] for row in await all_rows(database, "media")} == {known.id}
     assert (await project(database, good, sequence=next(_sequences), base_url=BASE))[0] == "created"
+
+
+async def test_a_database_that_is_away_is_asked_once_for_all_that_wait() -> None:
+    nowhere = Database(DatabaseSettings(url="postgresql+psycopg://tripod@127.0.0.1:1/tripod"))
+    places = asyncio.Semaphore(0)
+    taking = Together(nowhere, BASE, places)
+    all_of_them = asyncio.gather(
+        *(taking.take_in(stories.uploaded(), next(_sequences)) for _ in range(3)), return_exceptions=True
+    )
+    asyncio.get_running_loop().call_soon(places.release)
+
+    found = await all_of_them
+
+    assert [type(one) for one in found] == [Unavailable] * 3
+    assert len({id(one.__cause__) for one in found if isinstance(one, Unavailable)}) == 1
+    await nowhere.close()
 
 
 async def test_when_the_one_who_takes_in_all_is_stopped_the_others_go_on(database: Database) -> None:
