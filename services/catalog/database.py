@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, exc, func, select, text
+from sqlalchemy import BigInteger, Integer, bindparam, exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.env import Env
@@ -21,6 +21,7 @@ _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart 
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
+_TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCKS, bindparam("number", type_=Integer)))
 RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR = 1, 2, 3, 4, 5, 6, 7, 8
 """The jobs of `try_lock`."""
 
@@ -126,8 +127,7 @@ async def lock_text(connection: AsyncConnection, name: str) -> None:
 
 async def try_lock(connection: AsyncConnection, number: int) -> bool:
     """Whether this transaction is the one that does a job meant for one process at a time."""
-    found = await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCKS, number)))
-    return bool(found)
+    return bool(await connection.scalar(_TRY_LOCK, {"number": number}))
 
 
 def _lock_key(data: bytes) -> int:

@@ -16,8 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-from sqlalchemy import Row, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Row, bindparam, delete, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.database import ERASER, REGISTRAR, RELAY, Database, try_lock
@@ -41,6 +40,21 @@ DOWN_SECONDS = 1.0  # between attempts while a part is down
 MEASURE_SECONDS = 5.0
 SEQUENCE_HEADER = "Tripod-Sequence"
 _DELETED = topology.media_subject("deleted", "")
+
+# Built once: for short statements, building costs more than running.
+_OLDEST = (
+    select(outbox)
+    .where(outbox.c.kind == bindparam("kind"))
+    .order_by(outbox.c.position)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_REMOVE = text("DELETE FROM outbox WHERE position = ANY(CAST(:positions AS bigint[]))")
+_NOTE = text(
+    "INSERT INTO stored_events (stream, sequence, media_id) SELECT CAST(:stream AS text), * FROM"
+    " unnest(CAST(:sequences AS bigint[]), CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING"
+)
+_ARE_DELETED = text("SELECT media_id FROM tombstones WHERE media_id = ANY(CAST(:ids AS uuid[]))")
 
 
 class Lag(Protocol):
@@ -114,14 +128,7 @@ async def tell_batch(database: Database, bus: Bus, kind: str = EVENT) -> int:
     async with database.writing(tell=False) as connection:
         if not await try_lock(connection, RELAY if kind == EVENT else REGISTRAR):
             return 0
-        oldest = (
-            select(outbox)
-            .where(outbox.c.kind == kind)
-            .order_by(outbox.c.position)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        found = (await connection.execute(oldest)).all()
+        found = (await connection.execute(_OLDEST, {"kind": kind})).all()
         if not found:
             return 0
         lines = [
@@ -141,7 +148,7 @@ async def tell_batch(database: Database, bus: Bus, kind: str = EVENT) -> int:
         if told:
             failpoints.reach("catalog.after_relay")
             positions = [t.row.position for t in told]
-            await connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
+            await connection.execute(_REMOVE, {"positions": positions})
             await _note(connection, told)
             if not failures:  # else the outcome of one may be unknown, and its place lower than others'
                 await remember(connection, max(t.sequence for t in told))
@@ -154,9 +161,7 @@ async def _buried(connection: AsyncConnection, found: Sequence[Row[Any]]) -> set
     """The rows that speak of media which are deleted by now: nobody is to hear of them any more. Some may have been
     told all the same, by a relay that died before it could remember that."""
     ids = {row.media_id for row in found if row.media_id is not None}
-    gone = set(
-        (await connection.scalars(select(tombstones.c.media_id).where(tombstones.c.media_id.in_(ids)))).all()
-    )
+    gone = set((await connection.scalars(_ARE_DELETED, {"ids": list(ids)})).all())
     return {row.id for row in found if row.media_id in gone and not row.subject.startswith(_DELETED)}
 
 
@@ -220,13 +225,17 @@ async def _note(connection: Any, told: list[Told]) -> None:
         await connection.execute(
             update(tombstones).where(tombstones.c.media_id == t.row.media_id).values(sequence=t.sequence)
         )
-    rest = [
-        {"stream": topology.MEDIA, "sequence": t.sequence, "media_id": t.row.media_id}
-        for t in events
-        if t not in deletions and t.sequence
-    ]
+    told_of = {t.row.id for t in deletions}
+    rest = [t for t in events if t.row.id not in told_of and t.sequence]
     if rest:
-        await connection.execute(upsert(stored_events).on_conflict_do_nothing(), rest)
+        await connection.execute(
+            _NOTE,
+            {
+                "stream": topology.MEDIA,
+                "sequences": [t.sequence for t in rest],
+                "ids": [t.row.media_id for t in rest],
+            },
+        )
 
 
 async def erase_batch(database: Database, bus: Bus) -> int:

@@ -28,6 +28,11 @@ TOLD_UP_TO = "told_up_to"
 RECENT = timedelta(seconds=60)  # well within the broker's own memory
 FURTHEST = 10_000  # places that are looked at, should the mark be very old
 
+_NEW = upsert(marks)
+_REMEMBER = _NEW.on_conflict_do_update(
+    index_elements=[marks.c.name], set_={"value": func.greatest(marks.c.value, _NEW.excluded.value)}
+)
+
 
 class _Identified(msgspec.Struct):
     id: str
@@ -61,9 +66,4 @@ async def told_before(
 
 async def remember(connection: AsyncConnection, sequence: int) -> None:
     """Whatever was told up to this place is remembered with this transaction."""
-    new = upsert(marks).values(name=TOLD_UP_TO, value=sequence)
-    await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=[marks.c.name], set_={"value": func.greatest(marks.c.value, new.excluded.value)}
-        )
-    )
+    await connection.execute(_REMEMBER, {"name": TOLD_UP_TO, "value": sequence})
