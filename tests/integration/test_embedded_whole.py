@@ -114,7 +114,7 @@ def test_origin_has_pages_and_one_description_but_no_metrics(whole: Running) -> 
     assert all((page.status_code, "# TYPE" in page.text) == (200, True) for page in pages)
 
 
-def test_what_is_stored_survives_a_restart(run: Run) -> None:
+def test_what_is_stored_survives_a_restart_and_a_kill_leaves_no_process_of_services(run: Run) -> None:
     first = run()
     url = first.ready().url
     with httpx.Client(base_url=url, headers=token(first.folder, "1")) as http:
@@ -134,6 +134,13 @@ def test_what_is_stored_survives_a_restart(run: Run) -> None:
         assert http.get(f"/v1/media/{media['id']}/download").content == photo()
     assert found["sha256"] == media["sha256"]
 
+    # The same stack is killed: one more would take seconds to start.
+    family = second.children()
+    assert len([member for member in family if "services.processor" in member.cmdline()]) >= 1
+    second.process.kill()
+    second.process.wait()
+    eventually(lambda: gone(family), "the end of every child")
+
 
 def test_demo_starts_a_stack_of_its_own_where_none_runs(tmp_path: Path) -> None:
     file = tmp_path / "mine.jpg"
@@ -145,19 +152,8 @@ def test_demo_starts_a_stack_of_its_own_where_none_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_killed_stack_leaves_no_process_of_services_either(run: Run) -> None:
-    running = run()
-    running.ready()
-    family = running.children()
-    assert len([member for member in family if "services.processor" in member.cmdline()]) >= 1
-
-    running.process.kill()
-    running.process.wait()
-
-    eventually(lambda: gone(family), "the end of every child")
-
-
-@pytest.mark.parametrize("part", [pytest.param("processor", marks=pytest.mark.long), "origin"])
+@pytest.mark.long  # that of a server, in test_embedded_run.py, goes the same way
+@pytest.mark.parametrize("part", ["processor", "origin"])
 def test_service_that_dies_stops_the_stack_with_its_last_words(run: Run, part: str) -> None:
     running = run()
     running.ready()
