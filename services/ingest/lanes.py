@@ -1,42 +1,74 @@
 """Which lane an event takes: who uploads very much, or what takes very long, must not delay another's single file."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from shared.events.topology import SLOW
 from shared.jpeg_frame import jpeg_frame
 
 _WINDOW_SECONDS = 60.0
 _OWNERS_KEPT = 10_000
+_PIXELS_A_WEIGHT = 4_000_000
+_BYTES_A_WEIGHT = 4 * 1024 * 1024
+_MOST_WEIGHT = 25  # of 100 megapixels, which is the most that a processor takes unless it is told otherwise
+
+
+def weight(media_type: str, sides: tuple[int, int] | None, size: int) -> int:
+    """How many small uploads a file counts for: one for every started 4 megapixels of a picture, or for every 4 MiB
+    where that is more: its sides may not be known yet, and a moving one has many frames. 1 for other types: nothing
+    is computed from them."""
+    if media_type != "image":
+        return 1
+    width, height = sides or (0, 0)
+    cost = max(1, math.ceil(width * height / _PIXELS_A_WEIGHT), math.ceil(size / _BYTES_A_WEIGHT))
+    return min(cost, _MOST_WEIGHT)
+
+
+@dataclass(slots=True)
+class _Minute:
+    """Of one owner. `used`: the weights so far. `above`: some came when all fresh ones were used up, `flooding`: some
+    did in the minute before."""
+
+    began: float
+    used: int = 0
+    above: bool = False
+    flooding: bool = False
 
 
 class Lanes:
-    """Counts uploads per owner and minute, in this process; the owners last heard of are kept.
+    """Weighs uploads per owner and minute, in this process; the owners last heard of are kept.
 
     Who has used up a minute's fresh ones is in the bulk lane until a whole minute had no more than that: a flood
-    has its fresh ones once, not every minute anew.
+    has its fresh ones once, not every minute anew. The first file of who is no flood is fresh, however heavy.
     """
 
     def __init__(self, bulk_above: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._bulk_above = bulk_above
         self._clock = clock
-        self._windows: OrderedDict[str, tuple[float, int, bool]] = OrderedDict()
+        self._minutes: OrderedDict[str, _Minute] = OrderedDict()
 
-    def of(self, owner: str, head: bytes = b"") -> str:
+    def of(self, owner: str, head: bytes = b"", *, weight: int = 1) -> str:
         """`fresh`, or `bulk` for an owner who uploads more than the fresh ones of a minute. `slow` where the file's
         first bytes show a large progressive JPEG; where they do not, the processor will see."""
-        now = self._clock()
-        began, count, flooding = self._windows.pop(owner, (now, 0, False))
-        if now - began >= _WINDOW_SECONDS:
-            # What was counted is of the minute before this one only where the owner has not paused since.
-            flooding = count > self._bulk_above and now - began < 2 * _WINDOW_SECONDS
-            began, count = now, 0
-        count += 1
-        self._windows[owner] = (began, count, flooding)
-        if len(self._windows) > _OWNERS_KEPT:
-            self._windows.popitem(last=False)
+        minute = self._minute(owner)
+        minute.above |= minute.used >= self._bulk_above
+        minute.used += weight
         frame = jpeg_frame(head)
         if frame is not None and frame.is_heavy:
             return SLOW
-        return "bulk" if flooding or count > self._bulk_above else "fresh"
+        return "bulk" if minute.flooding or minute.above else "fresh"
+
+    def _minute(self, owner: str) -> _Minute:
+        now = self._clock()
+        minute = self._minutes.pop(owner, None) or _Minute(now)
+        since = now - minute.began
+        if since >= _WINDOW_SECONDS:
+            # What was counted is of the minute before this one only where the owner has not paused since.
+            minute = _Minute(now, flooding=minute.above and since < 2 * _WINDOW_SECONDS)
+        self._minutes[owner] = minute
+        if len(self._minutes) > _OWNERS_KEPT:
+            self._minutes.popitem(last=False)
+        return minute

@@ -12,6 +12,10 @@ from shared.rendering import Rendering
 
 HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
 
+# The wall clock runs on while a child that steps back gets no processor: 2 s of work took 66 s on a busy machine, and
+# a timeout would turn a media that is ready into one that failed. What computes for ever meets the CPU limit.
+PATIENCE = 4
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one file may cost, and what its profile asks of a picture: `least_side` and `most_side` in pixels.
@@ -35,6 +39,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             least_side=asked.min_side,
             most_side=asked.max_side,
         )
+
+    def stepping_back(self) -> "Limits":
+        """These, for a job that others go before: more time by the wall clock, no more of anything else."""
+        return msgspec.structs.replace(self, wall_seconds=self.wall_seconds * PATIENCE)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,19 +96,20 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
     started = time.monotonic()
     await announce.progress(deps.bus, order, "fetch", 0)
     there = await variant_store.whole(deps.blobs, order.id, order.variants)
+    limits = deps.limits.within(order.limits)
     job = Job(
         media_id=str(order.id),
         trace_id=job_trace,
         mime_type=order.mime_type,
         recipe=recipe,
-        limits=deps.limits.within(order.limits),
+        limits=limits if order.urgent else limits.stepping_back(),
         background=not order.urgent,
         there=tuple(there),
     )
     async with fetched(deps.blobs, order.key, limit=deps.original_bytes) as original:
         timings = {"fetch": _since(started)}
         started = time.monotonic()
-        async with place(original, deps, mime_type=order.mime_type, urgent=order.urgent):
+        async with place(original, deps, mime_type=order.mime_type, owner=order.owner, urgent=order.urgent):
             timings["wait"] = _since(started)
             result = await _run(job, original, order, deps)
     timings |= result.timings
@@ -125,12 +126,14 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
 
 
 @contextlib.asynccontextmanager
-async def place(original: int, deps: Deps, *, mime_type: str, urgent: bool) -> AsyncIterator[None]:
+async def place(
+    original: int, deps: Deps, *, mime_type: str, owner: str, urgent: bool
+) -> AsyncIterator[None]:
     """A place for a child; for a heavy file the one of those first, so that it holds none while it waits for that."""
     async with contextlib.AsyncExitStack() as stack:
         if mime_type == "image/jpeg" and is_heavy(original):
-            await stack.enter_async_context(deps.heavy.take(urgent=urgent))
-        await stack.enter_async_context(deps.places.take(urgent=urgent))
+            await stack.enter_async_context(deps.heavy.take(owner, urgent=urgent))
+        await stack.enter_async_context(deps.places.take(owner, urgent=urgent))
         yield
 
 

@@ -105,7 +105,7 @@ async def _made(asked: RenderRequest, deps: Deps) -> Variant:
     )
     async with (
         fetched(deps.blobs, asked.key, limit=deps.original_bytes) as original,
-        place(original, deps, mime_type=asked.mime_type, urgent=True),
+        place(original, deps, mime_type=asked.mime_type, owner=f"{NAME} {asked.id}", urgent=True),
     ):
         outcome = await deps.sandbox.run(job, original)
         deps.metrics.note_child(outcome)

@@ -161,7 +161,10 @@ async def test_who_waits_too_long_hears_when_to_come_back_and_it_is_made_all_the
 ) -> None:
     upload = await picture_of(catalog)
     url = signed(settings, upload, Options(w=120))
-    async with processors.deps.places.take(urgent=True), processors.deps.places.take(urgent=True):
+    async with (
+        processors.deps.places.take("ann", urgent=True),
+        processors.deps.places.take("ann", urgent=True),
+    ):
         late = await catalog.nobody.get(url)
         assert (late.status_code, late.headers["retry-after"]) == (503, "2")
     found = await until_there(catalog, url)

@@ -7,7 +7,7 @@ import uuid
 from services.ingest import numbers
 from shared.events import topology
 from shared.events.messages import MediaUploaded
-from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.pictures import claiming_sides, encoded, picture
 from tests.integration.ingest.conftest import Gateway, Start
 
 JPEG = encoded(picture(64, 48))
@@ -84,6 +84,14 @@ async def test_an_owner_of_very_many_uploads_does_not_delay_others(start: Start)
             await bob.post("/v1/uploads", files={"file": ("a.jpg", JPEG)})
         lanes = [message.subject.rsplit(".", 1)[1] for message in await gateway.messages()]
         assert lanes == ["fresh", "fresh", "bulk", "fresh"]
+
+
+async def test_a_large_picture_counts_for_many_small_ones(start: Start) -> None:
+    async with start(bulk_above=10) as gateway:
+        for picture in (claiming_sides(JPEG, 6000, 6000), claiming_sides(JPEG, 2000, 2000), JPEG, JPEG):
+            assert (await gateway.upload(picture)).status_code == 202
+        lanes = [message.subject.rsplit(".", 1)[1] for message in await gateway.messages()]
+        assert lanes == ["fresh", "fresh", "bulk", "bulk"]  # 9, 1, and then none are left
 
 
 async def test_uploads_are_counted(gateway: Gateway) -> None:

@@ -483,6 +483,30 @@ async def test_what_a_file_used_up_by_itself_is_not_tried_again(
     assert (done.code, done.detail) == (failure.code, failure.detail)
 
 
+class Noting:
+    """A sandbox that notes its jobs and fails each."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    async def run(self, job: Job, original: int, on_step: OnStep) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+        self.jobs.append(job)
+        return Outcome(verdict=corrupt("image/jpeg").failure)
+
+
+async def test_a_job_that_steps_back_has_more_time_by_the_clock_and_no_more_of_anything_else(
+    bus: MemoryBus, blobs: MemoryBlobs
+) -> None:
+    sandbox = Noting()
+    parts = Parts(bus, blobs, sandbox)
+    for lane in ("fresh", "bulk", "slow"):
+        await process(parts, uploaded(await parts.store(b"x")), lane=lane)
+    assert [job.background for job in sandbox.jobs] == [False, True, True]
+    limits = parts.deps.limits
+    patient = msgspec.structs.replace(limits, wall_seconds=4 * limits.wall_seconds)
+    assert [job.limits for job in sandbox.jobs] == [limits, patient, patient]
+
+
 class Counting:
     """A sandbox that notes how many jobs it has at once and fails each."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.lanes import Lanes
+from services.ingest.lanes import Lanes, weight
 from tests.fixtures.pictures import claiming_sides, encoded, photo, picture
 
 
@@ -73,3 +73,42 @@ def test_a_large_progressive_jpeg_takes_the_slow_lane_and_counts_all_the_same(cl
         "fresh",
         "bulk",
     ]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "sides", "size", "expected"),
+    [
+        ("image", (1, 1), 70, 1),
+        ("image", (2000, 2000), 900_000, 1),
+        ("image", (2001, 2000), 900_000, 2),
+        ("image", (4032, 3024), 3_000_000, 4),
+        ("image", (10_000, 10_000), 777_000, 25),
+        ("image", (30_000, 30_000), 777_000, 25),
+        ("image", (800, 600), 20 * 2**20, 5),  # it moves
+        ("image", None, 0, 1),
+        ("image", None, 4 * 2**20, 1),
+        ("image", None, 4 * 2**20 + 1, 2),
+        ("image", None, 2**40, 25),
+        ("video", None, 2**40, 1),
+        ("document", None, 2**30, 1),
+    ],
+)
+def test_a_file_weighs_what_it_will_cost(
+    media_type: str, sides: tuple[int, int] | None, size: int, expected: int
+) -> None:
+    assert weight(media_type, sides, size) == expected
+
+
+def test_an_owners_first_heavy_files_are_fresh_and_the_others_bulk(clock: Clock) -> None:
+    lanes = Lanes(60, clock)
+    assert [lanes.of("crowd", weight=25) for _ in range(12)] == ["fresh"] * 3 + ["bulk"] * 9
+    assert lanes.of("ann", weight=25) == "fresh"
+    clock.now += 60
+    assert lanes.of("crowd") == "bulk"  # as after any flood
+
+
+def test_a_single_file_is_fresh_however_heavy(clock: Clock) -> None:
+    lanes = Lanes(1, clock)
+    for _ in range(3):
+        assert lanes.of("ann", weight=25) == "fresh"
+        clock.now += 60
