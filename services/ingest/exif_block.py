@@ -1,0 +1,171 @@
+"""Rebuilds the EXIF of a picture where it stands: what is known to hold no place is copied, all else is zero."""
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+_SHORT, _LONG, _IFD = 3, 4, 13
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_GPS, _THUMBNAIL, _THUMBNAIL_BYTES = 0x8825, 0x0201, 0x0202
+_POINTERS = {0x014A, 0x8769, 0xA005}  # further pictures, the camera's directory, interoperability
+_LAST_GPS_TAG, _LAST_TAG = 0x1F, 0xA500  # above the standard's last tag everybody writes what he likes
+_BLOCKS = {  # whole blocks of other forms, in which a place may stand; and pixels that nobody could look into
+    0x02BC: "XMP",
+    0x83BB: "IPTC",
+    0x8649: "Photoshop",
+    0x927C: "maker note",
+    _GPS: "GPS",
+    **dict.fromkeys((0x830E, 0x8480, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480, 0xA481), "GeoTIFF"),
+    **dict.fromkeys((0x0111, 0x0117, 0x0144, 0x0145), "pixels"),
+}
+_MOST_DIRECTORIES, _MOST_ENTRIES = 8, 200  # a stranger's block costs milliseconds at most
+
+
+class _Entry(NamedTuple):
+    tag: int
+    kind: int
+    values: int
+    raw: bytes
+    """The last four bytes: the value, or where it is."""
+
+    @property
+    def length(self) -> int:
+        return _TYPE_BYTES.get(self.kind, 0) * self.values
+
+
+class _Directory(NamedTuple):
+    entries: list[_Entry]
+    following: int
+
+
+def without_place(tiff: bytes, picture: Callable[[bytes], bytes]) -> bytes:
+    """The block, as long as before, every value that stays where it was. `picture` takes the place out of a
+    thumbnail. What is no TIFF becomes zeros."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None or len(tiff) < 8:
+        return bytes(len(tiff))
+    block = _Block(tiff, order)
+    block.walk()
+    return block.written(picture) if block.directories else bytes(len(tiff))
+
+
+class _Block:
+    """The directories of one block that are to stay, by where they are, and what GPS directories hold."""
+
+    def __init__(self, tiff: bytes, order: str) -> None:
+        self._tiff, self._order = tiff, order
+        self._claimed: list[int] = []
+        self._gps: list[tuple[int, int]] = []
+        self._budget = 4 * len(tiff)
+        self.directories: dict[int, _Directory] = {}
+
+    def walk(self) -> None:
+        self._claim([self._number("I", 4)])
+        for at in self._claimed:  # grows
+            found = self._entries(at)
+            entries = [entry for entry in found if self._stays(entry)]
+            (count,) = struct.unpack_from(self._order + "H", self._tiff, at)
+            end = at + 2 + 12 * count
+            following = self._number("I", end) if end + 4 <= len(self._tiff) else 0
+            self.directories[at] = _Directory(entries, following if self._claim([following]) else 0)
+            for entry in found:
+                if entry.tag == _GPS:
+                    self._note_gps(entry)
+
+    def written(self, picture: Callable[[bytes], bytes]) -> bytes:
+        """Directories come last, the first at the very end: no value that lies across may hide the orientation."""
+        made = bytearray(len(self._tiff))
+        for directory in self.directories.values():
+            for entry in directory.entries:
+                if entry.length > 4:
+                    start = self._offset(entry)
+                    made[start : start + entry.length] = self._tiff[start : start + entry.length]
+        self._write_thumbnail(made, picture)
+        for start, end in self._gps:
+            made[start:end] = bytes(end - start)
+        for at, directory in reversed(self.directories.items()):
+            packed = struct.pack(self._order + "H", len(directory.entries))
+            for tag, kind, values, raw in directory.entries:
+                packed += struct.pack(self._order + "HHI", tag, kind, values) + raw
+            packed += struct.pack(self._order + "I", directory.following)
+            packed = packed[: len(made) - at]
+            made[at : at + len(packed)] = packed
+        made[:8] = self._tiff[:8]
+        return bytes(made)
+
+    def _number(self, form: str, at: int) -> int:
+        return int(struct.unpack_from(self._order + form, self._tiff, at)[0])
+
+    def _offset(self, entry: _Entry) -> int:
+        return int(struct.unpack(self._order + "I", entry.raw)[0])
+
+    def _entries(self, at: int) -> list[_Entry]:
+        """As many as there is room for."""
+        if not 8 <= at <= len(self._tiff) - 2:
+            return []
+        count = min(self._number("H", at), _MOST_ENTRIES, (len(self._tiff) - at - 2) // 12)
+        body = self._tiff[at + 2 : at + 2 + 12 * count]
+        return [_Entry(*each) for each in struct.iter_unpack(self._order + "HHI4s", body)]
+
+    def _claim(self, places: list[int]) -> bool:
+        """Whether these are directories that nobody else points to: there are no loops then."""
+        known = [*self._claimed]
+        for at in places:
+            if not 8 <= at <= len(self._tiff) - 2 or at in known or len(known) >= _MOST_DIRECTORIES:
+                return False
+            known.append(at)
+        self._claimed += places
+        return bool(places)
+
+    def _stays(self, entry: _Entry) -> bool:
+        if entry.tag in _BLOCKS or entry.tag > _LAST_TAG or not entry.length:
+            return False
+        if entry.length > 4:
+            start = self._offset(entry)
+            self._budget -= entry.length
+            outside = start < 8 or start + entry.length > len(self._tiff)
+            if outside or self._budget < 0 or entry.tag <= _LAST_GPS_TAG:
+                return False
+        return entry.tag not in _POINTERS or self._claim(self._pointed(entry))
+
+    def _pointed(self, entry: _Entry) -> list[int]:
+        if entry.values == 1 and entry.kind in (_SHORT, _LONG, _IFD):
+            return [self._number_in(entry)]
+        if entry.kind in (_LONG, _IFD) and entry.values <= _MOST_DIRECTORIES:
+            return list(struct.unpack_from(f"{self._order}{entry.values}I", self._tiff, self._offset(entry)))
+        return []
+
+    def _number_in(self, entry: _Entry) -> int:
+        if entry.kind == _SHORT:
+            return int(struct.unpack_from(self._order + "H", entry.raw)[0])
+        return self._offset(entry)
+
+    def _note_gps(self, pointer: _Entry) -> None:
+        """Of whatever type the pointer is: its directory is copied by nobody, unless another value lies across."""
+        for at in {self._offset(pointer), *struct.unpack_from(self._order + "H", pointer.raw)}:
+            for index, entry in enumerate(self._entries(at)):
+                if entry.tag > _LAST_GPS_TAG:
+                    continue
+                spans = [(at + 2 + 12 * index, 12)]
+                if entry.length > 4:
+                    spans.append((self._offset(entry), entry.length))
+                self._gps += [
+                    (start, min(start + length, len(self._tiff)))
+                    for start, length in spans
+                    if start < len(self._tiff)
+                ]
+
+    def _write_thumbnail(self, made: bytearray, picture: Callable[[bytes], bytes]) -> None:
+        """The first one; there is one in all cameras' files."""
+        for directory in self.directories.values():
+            numbers = {
+                entry.tag: self._number_in(entry)
+                for entry in directory.entries
+                if entry.tag in (_THUMBNAIL, _THUMBNAIL_BYTES) and entry.values == 1
+            }
+            if len(numbers) == 2 and numbers[_THUMBNAIL] >= 8:
+                start = numbers[_THUMBNAIL]
+                bytes_of_it = self._tiff[start : start + numbers[_THUMBNAIL_BYTES]]
+                if bytes_of_it.startswith(b"\xff\xd8"):
+                    made[start : start + len(bytes_of_it)] = picture(bytes_of_it)
+                    return
