@@ -16,7 +16,7 @@ from services.catalog.conditions import quoted
 from services.catalog.database import Database
 from services.catalog.delivery import File
 from services.catalog.live import Feed
-from services.catalog.queries import Deliverable, absent
+from services.catalog.queries import Deliverable
 from shared import presets, trace
 from shared.auth import Caller
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -187,6 +187,7 @@ class Renderings:
         if isinstance(answer, NotRendered):
             if answer.retryable:
                 raise Unavailable(answer.detail, retry_after=2)
+            await self._require_there(found.id)  # a media that was deleted meanwhile has no fault
             raise Invalid(answer.detail, reason=answer.code)
         await self._still_wanted(found.id, answer.key)
         info = await self._blobs.head(answer.key)
@@ -212,16 +213,17 @@ class Renderings:
                 raise Unavailable("The processor's answer cannot be read.", retry_after=5) from error
         raise Unavailable("No processor has made the picture in time.", retry_after=5)
 
+    async def _require_there(self, media_id: uuid.UUID) -> None:
+        """Raises NotFound."""
+        async with self._database.reading() as connection:
+            await queries.deliverable(connection, None, media_id)
+
     async def _still_wanted(self, media_id: uuid.UUID, key: str) -> None:
         """A picture of a media that was deleted meanwhile is erased again. Raises NotFound."""
-        async with self._database.reading() as connection:
-            try:
-                await queries.deliverable(connection, None, media_id)
-            except NotFound:
-                pass
-            else:
-                return
-        with suppress(NoAnswer):  # then the janitor finds it
-            await ask_to_erase(self._bus, topology.PROCESSOR_ERASE, [key])
-        log.info("rendering.came_late", media_id=str(media_id), key=key)
-        raise absent(str(media_id))
+        try:
+            await self._require_there(media_id)
+        except NotFound:
+            with suppress(NoAnswer):  # then the janitor finds it
+                await ask_to_erase(self._bus, topology.PROCESSOR_ERASE, [key])
+            log.info("rendering.came_late", media_id=str(media_id), key=key)
+            raise

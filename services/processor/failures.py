@@ -56,6 +56,14 @@ def unsupported_feature(mime_type: str, log: str) -> JobFailed:
     return JobFailed(Failure(code="unsupported", detail=detail, log=log))
 
 
+def unsupported_samples(mime_type: str, samples: str) -> JobFailed:
+    detail = (
+        f"The file is {mime_type} with samples of type {samples}; "
+        "only whole numbers of at most 16 bits and without a sign are read."
+    )
+    return JobFailed(Failure(code="unsupported", detail=detail))
+
+
 def too_many_scans(limit: int) -> JobFailed:
     detail = f"The picture is a progressive JPEG of more than {limit} scans; at most that many are read."
     return JobFailed(Failure(code="unsupported", detail=detail))

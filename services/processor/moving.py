@@ -51,9 +51,7 @@ def moving(work: Work, spec: VariantSpec) -> Image:
     allowed = budget(pictures, pixels=header.width * height, kept_pixels=kept[0] * kept[1])
     read = max(1, min(allowed.read, MOST_LINES // height))
     if read < pictures:
-        work.warnings.append(
-            f"Of {pictures} pictures of the animation the first {read} are kept; it is too long."
-        )
+        work.warnings.append(_cut(pictures, read, pixels=header.width * height))
     source = _load(work, pictures=read)
     frames = list(_frames(work, source, spec, allowed.step, height))
     joined = Image.arrayjoin(frames, across=1).copy()
@@ -61,6 +59,15 @@ def moving(work: Work, spec: VariantSpec) -> Image:
     joined.set_type(INTEGERS, "delay", thinned(_delays(source, read), allowed.step))
     joined.set_type(INTEGER, "loop", source.get("loop") if source.get_typeof("loop") else 0)
     return joined
+
+
+def _cut(pictures: int, read: int, *, pixels: int) -> str:
+    if pixels > LARGEST:
+        return (
+            f"The animation stands still: its pictures have {pixels / 1e6:.1f} million pixels each, "
+            f"and only those of at most {LARGEST / 1e6:g} million move."
+        )
+    return f"Of {pictures} pictures of the animation the first {read} are kept; it is too long."
 
 
 def _load(work: Work, *, pictures: int) -> Image:

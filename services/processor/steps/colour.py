@@ -1,7 +1,6 @@
 """Colours: whatever the file uses becomes 8-bit sRGB that looks the same."""
 
-import struct
-
+from services.processor.srgb import is_srgb
 from services.processor.vips import Image, VipsError
 
 PROFILE = "icc-profile-data"
@@ -34,17 +33,3 @@ def to_srgb(image: Image, warnings: list[str]) -> Image:
 
 def _profile(image: Image) -> bytes:
     return bytes(image.get(PROFILE)) if image.get_typeof(PROFILE) else b""
-
-
-def is_srgb(profile: bytes) -> bool:
-    """Whether the profile's own description says sRGB (ICC.1:2022: tag table at byte 128, `desc` holds the text)."""
-    try:
-        (count,) = struct.unpack_from(">I", profile, 128)
-        for index in range(min(count, 100)):
-            signature, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
-            if signature == b"desc":
-                text = profile[offset : offset + min(size, 400)].replace(b"\0", b"")
-                return b"sRGB IEC61966-2" in text or b"sRGB built-in" in text
-    except struct.error:
-        return False
-    return False

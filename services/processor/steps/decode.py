@@ -22,6 +22,9 @@ from shared.recipes import Recipe
 PILLOW_FORMATS = {"image/bmp": "BMP", "image/heic": "HEIF", "image/heif": "HEIF"}
 SUPPORTED = (*LOADERS, *PILLOW_FORMATS)
 FINGERPRINT_SIDE = 320
+# Of others nobody knows what is black and what is white. Lab says so itself, in 16 bits or floats.
+_SAMPLES = frozenset({"uchar", "ushort"})
+_LAB = frozenset({"lab", "labs"})
 # How to ask a decoder for every 2nd, 4th or 8th pixel, where it can leave out the work for the others.
 _SHRINKING: dict[str, Callable[[int], dict[str, float]]] = {
     "image/jpeg": lambda factor: {"shrink": factor},
@@ -58,6 +61,8 @@ def _open_with_vips(work: Work) -> Image:
     header = _load(work)
     work.width, work.height = header.width, header.height
     _check_sides(work)
+    if header.format not in _SAMPLES and header.interpretation not in _LAB:
+        raise failures.unsupported_samples(work.job.mime_type, header.format)
     work.animated = is_animated(work.job.mime_type, header, work.view)
     if (work.animated or work.job.mime_type == "image/gif") and is_cut_short(work.job.mime_type, work.view):
         raise failures.truncated("the first picture may be there, others are not")

@@ -8,6 +8,7 @@ from typing import IO, Any, TypeAlias, cast
 from PIL import Image as PillowImage
 
 from services.processor.clean_text import decoded, exif_bytes, line
+from services.processor.embedded import MOST_BYTES
 from services.processor.steps.described import described
 from services.processor.steps.gps import read_gps, read_gps_of_xmp
 from services.processor.steps.icc import profile_name
@@ -18,11 +19,17 @@ from services.processor.work import Work
 
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
+# Of a profile only its name is read here; its colours are applied, however long it is.
+_NAMES = {"exif": "EXIF data", "xmp": "XMP data", "iptc": "IPTC data", "icc": "name of the colour profile"}
 _Tags: TypeAlias = dict[int, Any]
 
 
 def exif(work: Work) -> None:
     """Fill in `exif` and `taken_at`. Metadata nobody can read costs a warning, never the picture."""
+    work.warnings += [
+        f"The {_NAMES[name]} could not be read: it lies in more than {MOST_BYTES // 2**20} MiB."
+        for name in work.embedded.too_long
+    ]
     main, camera, gps_tags = _tags(work)
     xmp = _xmp(work)
     iptc = read_iptc(work.embedded.iptc)

@@ -10,6 +10,8 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
+from services.processor import symptoms
+from services.processor.failures import JobFailed
 from services.processor.frames import Result
 from shared.recipes import Recipe, VariantSpec
 from tests.fixtures.colours import ADOBE_RGB, DISPLAY_P3, Array, Space, delta_e_2000, in_srgb, lab
@@ -93,6 +95,33 @@ def _tiff(image: Any) -> bytes:
         return bytes(image.tiffsave_buffer())
     finally:
         pyvips.operation_block_set("VipsForeignSaveTiffBuffer", state=True)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16", "int32", "uint32", "float32"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_samples_with_a_sign_or_of_32_bits_are_refused_and_not_white(
+    derive: Derive, kind: str, bands: int
+) -> None:
+    image = pyvips.Image.new_from_array(patches()[:, :, :bands].astype(kind))
+    image = image.copy(interpretation="srgb" if bands == 3 else "b-w")
+    with pytest.raises(JobFailed) as raised:
+        derive(_tiff(image), "image/tiff", recipe=AS_IT_IS)
+    assert raised.value.failure.code == "unsupported"
+    assert "at most 16 bits" in raised.value.failure.detail
+
+
+@pytest.mark.parametrize("space", ["lab", "labs"])
+def test_lab_of_16_bits_or_floats_looks_the_same(derive: Derive, space: str) -> None:
+    image = pyvips.Image.new_from_array(patches()).copy(interpretation="srgb").colourspace(space)
+    result = derive(_tiff(image), "image/tiff", recipe=AS_IT_IS)
+    assert difference(result, patches() / 255).mean() < 0.5
+
+
+def test_lab_of_8_bits_is_refused(derive: Derive) -> None:
+    data = encoded(Image.fromarray(patches()).convert("LAB"), "TIFF")
+    with pytest.raises(Exception, match="labq") as raised:
+        derive(data, "image/tiff", recipe=AS_IT_IS)
+    assert symptoms.says_unsupported(str(raised.value))
 
 
 def test_sixteen_bits_of_grey_are_not_cut_off(derive: Derive) -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from services.processor.clean_text import line, paragraph
+from services.processor.embedded import MOST_BYTES
 from services.processor.steps.described import described
 from services.processor.steps.gps import read_gps_of_xmp
 from services.processor.steps.icc import profile_name
@@ -17,6 +18,7 @@ from services.processor.steps.taken import taken_at
 from services.processor.steps.xmp import UnreadableXmp, read_xmp
 from shared.events.messages import MAX_EVENT_BYTES
 from shared.recipes import Recipe
+from tests.fixtures.colours import ADOBE_RGB
 from tests.fixtures.pictures import encoded, picture
 from tests.unit.processor.conftest import Derive
 
@@ -299,3 +301,22 @@ def test_the_longest_that_can_be_told_fits_into_an_event(derive: Derive) -> None
     assert len(found["caption"]) == 2000
     assert len(found["keywords"]) == 64
     assert len(msgspec.json.encode(found)) < MAX_EVENT_BYTES * 3 // 4
+
+
+@pytest.mark.parametrize(("kind", "mime_type"), [("WEBP", "image/webp"), ("HEIF", "image/heic")])
+def test_a_block_of_more_than_a_mebibyte_is_left_alone_and_told(
+    derive: Derive, kind: str, mime_type: str
+) -> None:
+    long = xmp(f"<dc:title>{' ' * MOST_BYTES}Alps</dc:title>")
+    result = derive(encoded(picture(64, 48), kind, xmp=long), mime_type, recipe=NOTHING)
+    assert "title" not in result.exif
+    assert result.warnings == ("The XMP data could not be read: it lies in more than 1 MiB.",)
+
+
+def test_the_colours_of_a_long_profile_are_applied_and_only_its_name_is_not_told(derive: Derive) -> None:
+    data = encoded(picture(64, 48), "WEBP", icc_profile=ADOBE_RGB.profile() + b"\0" * MOST_BYTES)
+    result = derive(data, "image/webp", recipe=NOTHING)
+    assert "icc_profile" not in result.exif
+    assert result.warnings == (
+        "The name of the colour profile could not be read: it lies in more than 1 MiB.",
+    )
