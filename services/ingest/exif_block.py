@@ -56,6 +56,7 @@ class _Block:
         self._tiff, self._order = tiff, order
         self._claimed: list[int] = []
         self._gps: list[tuple[int, int]] = []
+        self._gps_seen = set[int]()
         self._budget = 4 * len(tiff)
         self.directories: dict[int, _Directory] = {}
 
@@ -142,7 +143,9 @@ class _Block:
 
     def _note_gps(self, pointer: _Entry) -> None:
         """Of whatever type the pointer is: its directory is copied by nobody, unless another value lies across."""
-        for at in {self._offset(pointer), *struct.unpack_from(self._order + "H", pointer.raw)}:
+        places = {self._offset(pointer), *struct.unpack_from(self._order + "H", pointer.raw)} - self._gps_seen
+        for at in sorted(places)[: _MOST_DIRECTORIES - len(self._gps_seen)]:
+            self._gps_seen.add(at)
             for index, entry in enumerate(self._entries(at)):
                 if entry.tag > _LAST_GPS_TAG:
                     continue

@@ -19,6 +19,7 @@ _KEPT = {  # what has to do with how the pixels look, and is no text
     0xEE: (b"Adobe",),
 }
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that is none of those inside compressed pixels
+_ZEROS = re.compile(rb"\0+")
 _PICTURE = b"\xff\xd8\xff"
 
 
@@ -146,7 +147,8 @@ class Jpeg:
 
     def _behind(self) -> bool:
         """Only what follows at once, or behind zeros, is taken for a picture: in a film its sign stands by chance."""
-        self._pass(len(self._held) - len(self._held.lstrip(b"\0")))
+        if zeros := _ZEROS.match(self._held):
+            self._pass(zeros.end())
         if len(self._held) < len(_PICTURE) and _PICTURE.startswith(self._held):
             return False
         self._step = self._segment if self._held.startswith(_PICTURE) else self._nothing
