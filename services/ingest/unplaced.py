@@ -18,7 +18,8 @@ _KEPT = {  # what has to do with how the pixels look, and is no text
     0xE2: (b"ICC_PROFILE\0", b"MPF\0", b"urn:iso:std:iso:ts:21496:-1\0"),  # the last is a gain map's
     0xEE: (b"Adobe",),
 }
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that is none of those inside compressed pixels
+# A marker that is none of those inside compressed pixels; or the first box of a film, which no pixels look like.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]|\0\0\0.ftyp", re.DOTALL)
 _ZEROS = re.compile(rb"\0+")
 _PICTURE = b"\xff\xd8\xff"
 
@@ -136,13 +137,13 @@ class Jpeg:
         return self._up_to_marker(blank=True)
 
     def _up_to_marker(self, *, blank: bool) -> bool:
+        """Or to a film, where the picture's end is missing."""
         found = _MARKER.search(self._held)
         if found is None:
-            kept = 1 if self._held[-1:] == b"\xff" else 0  # a marker may have begun
-            self._pass(len(self._held) - kept, blank=blank)
+            self._pass(max(0, len(self._held) - 7), blank=blank)  # either may have begun
             return False
+        self._step = self._segment if self._held[found.start()] == 0xFF else self._nothing
         self._pass(found.start(), blank=blank)
-        self._step = self._segment
         return True
 
     def _behind(self) -> bool:

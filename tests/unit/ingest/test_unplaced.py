@@ -204,6 +204,12 @@ def test_a_film_behind_the_picture_becomes_zeros_even_with_the_sign_of_a_picture
         assert through(data + FILM, most=most) == through(data) + bytes(len(FILM))
 
 
+def test_a_film_becomes_zeros_where_the_end_of_the_picture_is_missing() -> None:
+    data = through(photo(64, 48)).removesuffix(b"\xff\xd9")
+    for most in (1, 3, 8, 10_000):
+        assert through(data + FILM, most=most) == data + bytes(len(FILM))
+
+
 def test_bytes_that_stand_between_segments_become_zeros() -> None:
     bare = encoded(picture(64, 48))
     junk = b"\0\x0048,51.4933N"
