@@ -14,12 +14,18 @@ from shared.ids import new_id
 NOT_ASKED = cast("Database", None)
 
 
+async def heard_by(listener: Listener) -> LiveMessage:
+    message = await listener.next()
+    assert message is not None
+    return message
+
+
 async def test_a_slow_listener_is_told_to_ask_again() -> None:
     listener = Listener(Caller(sub="ann"), limit=3)
     for percent in range(5):
         listener.put(LiveMessage(type="progress", percent=percent))
 
-    heard = [await listener.next() for _ in range(3)]
+    heard = [await heard_by(listener) for _ in range(3)]
     assert [m.type for m in heard] == ["resync", "progress", "progress"]
     assert [m.percent for m in heard[1:]] == [3, 4]
 
@@ -28,7 +34,7 @@ async def test_what_comes_in_time_is_heard_in_order() -> None:
     listener = Listener(Caller(sub="ann"), limit=3)
     for percent in range(10):
         listener.put(LiveMessage(type="progress", percent=percent))
-        assert (await listener.next()).percent == percent
+        assert (await heard_by(listener)).percent == percent
 
 
 async def test_a_file_that_still_arrives_is_shown_to_its_owner_and_to_staff_alone() -> None:
@@ -44,7 +50,7 @@ async def test_a_file_that_still_arrives_is_shown_to_its_owner_and_to_staff_alon
     ):
         await feed.take(NOT_ASKED, Message(subject=progress(str(media_id)), data=data, headers={}))
         bob.put(LiveMessage(type="resync"))  # what he hears first is not what went before
-        heard = [await listener.next() for listener in (ann, staff, bob)]
+        heard = [await heard_by(listener) for listener in (ann, staff, bob)]
     shown = [(m.type, m.id, m.stage, m.percent, m.filename, m.received, m.size) for m in heard[:2]]
     assert shown == [("progress", media_id, "receiving", 25, "a.mov", 5, 20)] * 2
     assert heard[2].type == "resync"

@@ -1,3 +1,4 @@
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,7 +11,7 @@ PATH = "/v1/media/0190/download"
 NOW = 1_700_000_000.0
 
 
-def query(url: str) -> dict[str, str]:
+def query(url: str) -> dict[str, Any]:
     found = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     return {
         "expires": found["expires"],
