@@ -56,6 +56,7 @@ def test_an_upload_told_again_after_the_brokers_memory_of_it_makes_no_second_med
     assert after["media.v1.created.image"] == 1
 
 
+@pytest.mark.long
 def test_results_that_come_after_the_deletion_leave_nothing_behind(victim: Victim) -> None:
     media_id = uploaded(victim)
     all_handled(victim.stack)

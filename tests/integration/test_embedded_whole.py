@@ -142,6 +142,7 @@ def test_what_is_stored_survives_a_restart_and_a_kill_leaves_no_process_of_servi
     eventually(lambda: gone(family), "the end of every child")
 
 
+@pytest.mark.long
 def test_demo_starts_a_stack_of_its_own_where_none_runs(tmp_path: Path) -> None:
     file = tmp_path / "mine.jpg"
     file.write_bytes(photo())

@@ -269,7 +269,7 @@ async def filled(database: Database) -> Database:
 async def test_the_database_lets_through_what_a_plain_reading_lets_through(filled: Database) -> None:
     asked: list[dict[str, Any]] = []
 
-    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(FILTERS)
     def collect(said: dict[str, Any]) -> None:
         asked.append(said)

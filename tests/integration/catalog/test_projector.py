@@ -28,7 +28,7 @@ ANN = Caller(sub="ann")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _sequences = itertools.count(1)
 several = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
