@@ -159,12 +159,11 @@ async def _similar(database: Database, most: int, target: Target | None, setting
     fast: list[float] = []
     slow: list[float] = []
     sizes = []
-    async with database.reading() as connection, database.reading() as other:
-        await similar.plan_once(connection)
-        for phash in await _some_hashes(other, count, 30 if setting.quick else 100):
+    async with database.reading() as connection:
+        for phash in await _some_hashes(connection, count, 30 if setting.quick else 100):
             seconds, near = await _timed(connection, similar.near(phash, most), {})
             fast.append(seconds)
-            seconds, scanned = await _timed(other, SCAN, {"phash": phash, "most": most})
+            seconds, scanned = await _timed(connection, SCAN, {"phash": phash, "most": most})
             slow.append(seconds)
             if near != scanned:
                 raise RuntimeError(

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import BIGINT, Integer, any_, bindparam, cast, func, literal_column, select, text, union
+from sqlalchemy import BIGINT, Integer, any_, bindparam, cast, func, literal_column, select, union
 from sqlalchemy.dialects.postgresql import ARRAY, BIT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,6 @@ from services.catalog.schemas import Label, Neighbour
 from shared.auth import Caller
 
 SIMILAR_MOST = 200  # neighbours that one answer holds
-_PLAN_ONCE = text("SET LOCAL plan_cache_mode = force_generic_plan")
 
 
 async def similar_media(
@@ -26,7 +25,6 @@ async def similar_media(
     if asked["phash"] is None or asked["degenerate"]:
         return []
     found = near(asked["phash"], max_distance).subquery()
-    await plan_once(connection)
     answer = (
         shaped_for(caller, found.c.distance)
         .join(found, found.c.id == media.c.id)
@@ -39,12 +37,6 @@ async def similar_media(
         Neighbour(distance=row["distance"], label=label(row["distance"]), media=show_to_caller(row, base_url))
         for row in rows
     ]
-
-
-async def plan_once(connection: AsyncConnection) -> None:
-    """Until the end of the transaction a repeated question keeps its plan, whatever it asks for: to plan a look-up in
-    four indexes takes twice as long as the look-up."""
-    await connection.execute(_PLAN_ONCE)
 
 
 def near(phash: int, distance: int) -> Any:
