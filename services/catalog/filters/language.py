@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from services.catalog.filters.fields import FIELDS, OPERATORS, Field, Operator
+from services.catalog.filters.fields import FIELDS, Field, Operator
 from services.catalog.filters.values import read_value
 from shared.errors import Invalid
 
@@ -108,6 +108,3 @@ def _short(value: Any) -> str:
     """A value as JSON, as far as somebody wants to read it again."""
     text = msgspec.json.encode(value).decode(errors="replace")
     return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-__all__ = ["OPERATORS", "Both", "Condition", "Either", "Filter", "Not", "read"]
