@@ -11,6 +11,8 @@ import msgspec
 from sqlalchemy import BigInteger, Integer, bindparam, exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.catalog.row_security import restrict
+from shared.auth import Caller
 from shared.env import Env
 from shared.errors import Unavailable
 
@@ -64,8 +66,19 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements each see what is committed. Raises Unavailable."""
+        """A connection whose statements each see what is committed, all of it: for the catalog itself, never for an
+        answer to a caller. Raises Unavailable."""
         async with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading_for(
+        self, caller: Caller, *, link: uuid.UUID | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        """The same, and no row is there that the caller may not see, whatever is asked. `link`: the media that a signed
+        link has given the right to. Raises Unavailable."""
+        async with translated(), self.engine.connect() as connection:
+            await restrict(connection, caller, link=link)
             yield connection
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from services.catalog.database import CONNECT_SECONDS
+from services.catalog.row_security import ensure_reader
 from shared.errors import Unavailable
 
 log = structlog.get_logger()
@@ -30,6 +31,8 @@ def migrate(url: str) -> str:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            connection.commit()
+            ensure_reader(connection)
             connection.commit()
         finally:
             connection.rollback()

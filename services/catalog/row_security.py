@@ -1,0 +1,121 @@
+"""Row-level security: the restricted role that answers to callers are read under, whatever their SQL forgets.
+
+The role owns nothing and bypasses nothing. The policies of the tables (see the migrations) decide by settings of the
+transaction who reads; without a setting that is nobody, who sees what is public.
+"""
+
+import uuid
+
+import structlog
+from sqlalchemy import Connection, RowMapping, exc, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.auth import Caller
+from shared.dialects.users import integer_id
+from shared.errors import Unavailable
+
+log = structlog.get_logger()
+
+READER = "tripod_reader"
+READABLE = ("media", "variants", "downloads", "entities", "tallies", "entity_tallies", "tally_changes")
+"""What the role may read at all; each has a policy."""
+_NO_ROLE = {"22023", "42501"}  # it does not exist, or we may not become it
+_SETTINGS = ("sub", "uid", "sees_all", "link")
+_RESTRICT = text(
+    f"SELECT set_config('role', '{READER}', true), "
+    + ", ".join(f"set_config('tripod.{name}', :{name}, true)" for name in _SETTINGS)
+)
+_WIDEN = text("SELECT set_config('role', 'none', true)")
+_NARROW = text(f"SELECT set_config('role', '{READER}', true)")
+# Two databases of one server may be migrated at once.
+_CREATE = f"""
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER}') THEN
+        CREATE ROLE {READER} NOLOGIN;
+    END IF;
+    IF NOT pg_has_role(current_user, '{READER}', 'SET') THEN
+        GRANT {READER} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
+    END IF;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+END $$
+"""
+_STATE = text(
+    "SELECT current_user AS name, role.oid IS NOT NULL AS there,"
+    " coalesce(role.rolsuper OR role.rolbypassrls, false) AS above,"
+    " role.oid IS NOT NULL AND pg_has_role(current_user, role.oid, 'SET') AS ours,"
+    " (SELECT string_agg(t, ', ' ORDER BY t) FROM unnest(CAST(:tables AS text[])) AS t LEFT JOIN pg_class"
+    "   ON pg_class.oid = to_regclass(t) WHERE (relrowsecurity AND relforcerowsecurity) IS NOT TRUE) AS bare,"
+    " (SELECT string_agg(t, ', ' ORDER BY t) FROM unnest(CAST(:tables AS text[])) AS t WHERE"
+    "   to_regclass(t) IS NOT NULL AND NOT has_table_privilege(role.oid, to_regclass(t), 'SELECT')) AS withheld"
+    " FROM (SELECT) AS one LEFT JOIN pg_roles AS role ON role.rolname = :reader"
+)
+_ASKED = {"tables": list(READABLE), "reader": READER}
+
+
+async def restrict(connection: AsyncConnection, caller: Caller, *, link: uuid.UUID | None = None) -> None:
+    """From here to the end of the transaction only rows are there that the caller may see, and the media that a signed
+    link has given the right to. Raises Unavailable where the role is not to be had."""
+    sub = caller.sub or ""
+    # As `rights` has it: who is a number by the `sub` is not known by another number.
+    uid = "" if caller.uid is None or not sub or integer_id(sub, None) is not None else str(caller.uid)
+    who = {"sub": sub, "uid": uid, "sees_all": "yes" if caller.sees_all else "", "link": str(link or "")}
+    try:
+        await connection.execute(_RESTRICT, who)
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") not in _NO_ROLE:
+            raise
+        raise Unavailable(
+            "Row-level security is not in force, without which nothing is told; /health/ready says why.",
+            retry_after=60,
+        ) from error
+
+
+async def widen(connection: AsyncConnection) -> None:
+    """All rows are there, until `narrow`: to find ids by indexes that the policies keep from being used."""
+    await connection.execute(_WIDEN)
+
+
+async def narrow(connection: AsyncConnection) -> None:
+    """As before `widen`."""
+    await connection.execute(_NARROW)
+
+
+def ensure_reader(connection: Connection) -> None:
+    """Make the role, and let it read, as far as this database user may. What is missing is told, here and by every
+    catalog that is asked whether it is ready."""
+    connection.execute(text(_CREATE))
+    if connection.scalar(text("SELECT count(*) FROM pg_roles WHERE rolname = :name"), {"name": READER}):
+        connection.execute(text(f"GRANT SELECT ON {', '.join(READABLE)} TO {READER}"))
+    reason = _missing(connection.execute(_STATE, _ASKED).mappings().one())
+    if reason is not None:
+        log.error("row_security.not_in_force", reason=reason)
+
+
+async def in_force(connection: AsyncConnection) -> None:
+    """Raises Unavailable with what is to be done where answers cannot be read under row-level security."""
+    state = (await connection.execute(_STATE, _ASKED)).mappings().one()
+    reason = _missing(state)
+    if reason is not None:
+        raise Unavailable(f"Row-level security is not in force: {reason}")
+
+
+def _missing(state: RowMapping) -> str | None:
+    migrating = "run `python -m services.catalog migrate` again"
+    if not state["there"]:
+        return (
+            f"there is no role {READER}, and {state['name']} may not make it. As an administrator: CREATE ROLE {READER}"
+            f" NOLOGIN; GRANT {READER} TO {state['name']} WITH INHERIT FALSE, SET TRUE; then {migrating}."
+        )
+    if state["above"]:
+        return f"the role {READER} is a superuser or has BYPASSRLS, which it must not."
+    if not state["ours"]:
+        return (
+            f"{state['name']} may not become {READER}. As an administrator: GRANT {READER} TO {state['name']}"
+            " WITH INHERIT FALSE, SET TRUE;"
+        )
+    if state["bare"]:
+        return f"it is not forced on {state['bare']}; {migrating}."
+    if state["withheld"]:
+        return f"{READER} may not read {state['withheld']}; {migrating}."
+    return None
