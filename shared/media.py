@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from shared.events.messages import Colour, EntityLink, MediaType, MediaUploaded, VariantRef
+from shared.events.messages import Colour, EntityLink, MediaType, MediaUploaded, ModerationState, VariantRef
 from shared.ids import public_id
 
 Status: TypeAlias = Literal["uploading", "processing", "ready", "failed"]
-Moderation: TypeAlias = Literal["pending", "approved", "rejected", "flagged"]
+Moderation: TypeAlias = ModerationState
 
 _EXIF = (
     "What camera and people wrote into the file; only what is there. Texts: camera_make, camera_model, lens, software, "
@@ -123,6 +123,7 @@ def from_upload(event: MediaUploaded, base_url: str) -> Media:
         tags=event.tags,
         metadata=event.metadata,
         is_public=event.is_public,
+        moderation=event.moderation,
         profile=event.profile,
         entity=event.entity,
         owner=event.owner,

@@ -27,10 +27,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `max_bytes` by media type; a missing type is refused, and so is a format that is not among `types` where its
     media type has some there. `attach`: who may hang media on an entity. `self` means the user with the entity's
     id, whether it is registered or not, and the owners of one that is. `entities`: the types of those that media of
-    this profile may be hung on; none named is all. `strip_gps`: the place where a photo was taken goes out of the
-    original before it is stored. `single`: a slot (entity and field) holds one media, and a new one replaces the
-    former when it is ready. `slots`: the addresses of the entities API that lead here. `general`: what is hung on an
-    entity by type and field alone and comes here: `type/field`, `type`, or `*`.
+    this profile may be hung on; none named is all. `moderation`: whether a media is seen by the public at once, or
+    only when a moderator has approved it. `strip_gps`: the place where a photo was taken goes out of the original
+    before it is stored. `single`: a slot (entity and field) holds one media, and a new one replaces the former when it
+    is ready. `slots`: the addresses of the entities API that lead here. `general`: what is hung on an entity by type
+    and field alone and comes here: `type/field`, `type`, or `*`.
     docs/profiles.md explains each to operators.
     """
 
@@ -38,6 +39,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     attach: Literal["owner_or_admin", "owner", "self", "anyone"] = "owner_or_admin"
     entities: tuple[str, ...] = ()
     public: bool = False
+    moderation: Literal["none", "pending"] = "none"
     recipe: str
     key: str
     max_bytes: Annotated[dict[MediaType, Annotated[int, Meta(ge=1, le=_MOST_BYTES)]], Meta(min_length=1)]

@@ -239,6 +239,7 @@ def row_of(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
         "sha256": event.sha256,
         "limits": msgspec.to_builtins(event.limits),
         "is_public": event.is_public,
+        "moderation": event.moderation,
         "entity_type": entity.type if entity else None,
         "entity_id": entity.id if entity else None,
         "entity_field": entity.field if entity else None,

@@ -226,6 +226,7 @@ async def _event(
         tags=options.tags,
         metadata=options.metadata,
         limits=rules.picture_limits(profile, file.found),
+        moderation="pending" if profile.moderation == "pending" else "approved",
         created_at=id_time(attempt.id),
     )
 

@@ -62,6 +62,7 @@ CHANNELS: tuple[Channel, ...] = (
             "deleted",
             "created",
             "updated",
+            "moderated",
         )
     ),
     Channel(

@@ -11,6 +11,7 @@ from shared.errors import Malformed
 MAX_EVENT_BYTES = 64 * 1024
 
 MediaType: TypeAlias = Literal["image", "video", "audio", "document", "other"]
+ModerationState: TypeAlias = Literal["pending", "approved", "rejected", "flagged"]
 
 
 class EntityLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,8 @@ class Colour(msgspec.Struct, frozen=True, kw_only=True):
 
 class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     """The original is in the object store under `key`. All that the upload said is here. `limits`: what a picture
-    must keep to, for the processor to see to; its sides may not have been known before it was decoded."""
+    must keep to, for the processor to see to; its sides may not have been known before it was decoded. `moderation`:
+    the state that its profile begins with."""
 
     id: uuid.UUID
     number: int
@@ -78,6 +80,7 @@ class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     limits: PictureLimits | None = None
+    moderation: ModerationState = "approved"
     created_at: datetime
 
 
@@ -181,6 +184,25 @@ class MediaUpdated(msgspec.Struct, frozen=True, kw_only=True):
 class EntityUpserted(msgspec.Struct, frozen=True, kw_only=True):
     """Another system says who owns and administers a thing of its own."""
 
+class MediaModerated(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody has decided on a media, or the catalog by itself: then there is no `reviewer`, and `matched` is the
+    rejected media that it is like, `distance` in how many bits of the perceptual hash they differ (none where the bytes
+    are the same). `reason` is for its owner, `note` for moderators. `media.updated` tells the state, too."""
+
+    id: uuid.UUID
+    decision: uuid.UUID
+    owner: str
+    media_type: MediaType
+    was: ModerationState
+    state: ModerationState
+    reason: str | None = None
+    note: str | None = None
+    reviewer: str | None = None
+    matched: uuid.UUID | None = None
+    distance: int | None = None
+    moderated_at: datetime
+
+
     type: str
     id: str
     owners: tuple[str, ...] = ()
@@ -227,6 +249,7 @@ Event: TypeAlias = (
     | EntityUpserted
     | EntityDeleted
     | UserDeleted
+    | MediaModerated
     | Progress
 )
 
@@ -242,6 +265,7 @@ TYPES: dict[str, type[Event]] = {
     "entity.upserted.v1": EntityUpserted,
     "entity.deleted.v1": EntityDeleted,
     "user.deleted.v1": UserDeleted,
+    "media.moderated.v1": MediaModerated,
     "progress.v1": Progress,
 }
 _NAMES = {struct: name for name, struct in TYPES.items()}

@@ -21,6 +21,7 @@ from shared.events.messages import (
     MediaCreated,
     MediaDeleted,
     MediaFailed,
+    MediaModerated,
     MediaProcessed,
     MediaRejected,
     MediaUpdated,
@@ -61,6 +62,7 @@ EVENTS: dict[str, Event] = {
         tags=("a", "b"),
         metadata={"k": 1},
         limits=PictureLimits(min_side=50, max_side=8000, max_pixels=64_000_000),
+        moderation="pending",
         created_at=MOMENT,
     ),
     "media.rejected.v1": MediaRejected(
@@ -139,6 +141,20 @@ EVENTS: dict[str, Event] = {
     ),
     "media.created.v1": MediaCreated(id=ID, owner="user-1", media={"status": "processing"}),
     "media.updated.v1": MediaUpdated(id=ID, owner="user-1", media={"status": "ready"}),
+    "media.moderated.v1": MediaModerated(
+        id=ID,
+        decision=uuid.UUID("01987d6c-5b1a-7c3e-9f00-0123456789cd"),
+        owner="user-1",
+        media_type="image",
+        was="pending",
+        state="flagged",
+        reason="Somebody is to look at it.",
+        note="As before",
+        reviewer="user-2",
+        matched=uuid.UUID("01987d6c-5b1a-7c3e-9f00-0123456789ef"),
+        distance=3,
+        moderated_at=MOMENT,
+    ),
     "entity.upserted.v1": EntityUpserted(
         type="user", id="1", owners=("user-1",), admins=("user-2",), display_id="USR-1"
     ),
@@ -160,7 +176,7 @@ GOLDEN: dict[str, str] = {
         '"is_public":true,"entity":{"type":"property","id":"123","field":"photos",'
         '"is_primary":true,"sort_order":2},"description":"A house","alt_text":"House",'
         '"caption":"Front","tags":["a","b"],"metadata":{"k":1},'
-        '"limits":{"min_side":50,"max_side":8000,"max_pixels":64000000},'
+        '"limits":{"min_side":50,"max_side":8000,"max_pixels":64000000},"moderation":"pending",'
         '"created_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
     "media.rejected.v1": (
@@ -227,6 +243,16 @@ GOLDEN: dict[str, str] = {
         'ad6b7169203331-01","data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","owner":"user-1",'
         '"media":{"status":"ready"}}}'
     ),
+    "media.moderated.v1": (
+        '{"specversion":"1.0","id":"event-1","source":"/tripod/ingest","type":"media.moderated.v1",'
+        '"subject":"01987d6c-5b1a-7c3e-9f00-0123456789ab","time":"2026-11-21T07:33:00.123456Z",'
+        '"datacontenttype":"application/json","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7'
+        'ad6b7169203331-01","data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab",'
+        '"decision":"01987d6c-5b1a-7c3e-9f00-0123456789cd","owner":"user-1","media_type":"image",'
+        '"was":"pending","state":"flagged","reason":"Somebody is to look at it.","note":"As before",'
+        '"reviewer":"user-2","matched":"01987d6c-5b1a-7c3e-9f00-0123456789ef","distance":3,'
+        '"moderated_at":"2026-11-21T07:33:00.123456Z"}}'
+    ),
     "entity.upserted.v1": (
         '{"specversion":"1.0","id":"event-1","source":"/tripod/ingest","type":"entity.upserted.v1",'
         '"subject":"01987d6c-5b1a-7c3e-9f00-0123456789ab","time":"2026-11-21T07:33:00.123456Z",'
@@ -288,6 +314,11 @@ SPARSE: dict[str, str] = {
     ),
     "media.updated.v1": (
         '{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","owner":"user-1","media":{},"later":1}'
+    ),
+    "media.moderated.v1": (
+        '{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","decision":"01987d6c-5b1a-7c3e-9f00-0123456789cd",'
+        '"owner":"user-1","media_type":"image","was":"flagged","state":"approved",'
+        '"moderated_at":"2026-11-21T07:33:00Z","later":1}'
     ),
     "entity.upserted.v1": '{"type":"user","id":"1","later":1}',
     "entity.deleted.v1": '{"type":"user","id":"1","later":1}',
