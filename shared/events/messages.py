@@ -181,9 +181,6 @@ class MediaUpdated(msgspec.Struct, frozen=True, kw_only=True):
     media: dict[str, Any]
 
 
-class EntityUpserted(msgspec.Struct, frozen=True, kw_only=True):
-    """Another system says who owns and administers a thing of its own."""
-
 class MediaModerated(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody has decided on a media, or the catalog by itself: then there is no `reviewer`, and `matched` is the
     rejected media that it is like, `distance` in how many bits of the perceptual hash they differ (none where the bytes
@@ -202,6 +199,9 @@ class MediaModerated(msgspec.Struct, frozen=True, kw_only=True):
     distance: int | None = None
     moderated_at: datetime
 
+
+class EntityUpserted(msgspec.Struct, frozen=True, kw_only=True):
+    """Another system says who owns and administers a thing of its own."""
 
     type: str
     id: str
@@ -246,10 +246,10 @@ Event: TypeAlias = (
     | MediaDeleted
     | MediaCreated
     | MediaUpdated
+    | MediaModerated
     | EntityUpserted
     | EntityDeleted
     | UserDeleted
-    | MediaModerated
     | Progress
 )
 
@@ -262,10 +262,10 @@ TYPES: dict[str, type[Event]] = {
     "media.deleted.v1": MediaDeleted,
     "media.created.v1": MediaCreated,
     "media.updated.v1": MediaUpdated,
+    "media.moderated.v1": MediaModerated,
     "entity.upserted.v1": EntityUpserted,
     "entity.deleted.v1": EntityDeleted,
     "user.deleted.v1": UserDeleted,
-    "media.moderated.v1": MediaModerated,
     "progress.v1": Progress,
 }
 _NAMES = {struct: name for name, struct in TYPES.items()}
