@@ -21,7 +21,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -42,6 +42,12 @@ BAND_BITS = 16
 BANDS = 4
 SIMILAR = text("phash IS NOT NULL AND NOT degenerate")
 """Which rows take part in the search for similar ones; a degenerate picture (one colour) is like any other."""
+
+
+FILENAME_ORDER = "lower(filename)"
+TAKEN_ORDER = "COALESCE(\"left\"(taken_at, 19), '')"
+DURATION_ORDER = "COALESCE(duration, '-1'::double precision)"
+"""What lists are sorted by, exactly as the indexes have it: every row has a place, one without a value the first."""
 
 
 def band_sql(band: int) -> str:
@@ -135,6 +141,17 @@ media = Table(
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
     Index("ix_media_failed", "profile", "status_at", postgresql_where=text("status = 'failed'")),
+    # The orders of lists, and what filters of tags and metadata are found by.
+    Index("ix_media_updated", "updated_at", "id"),
+    Index("ix_media_size", "size", "id"),
+    Index("ix_media_filename", text(FILENAME_ORDER), "id"),
+    Index("ix_media_taken", text(TAKEN_ORDER), "id"),
+    Index("ix_media_duration", text(DURATION_ORDER), "id"),
+    Index("ix_media_tags", "tags", postgresql_using="gin"),
+    Index(
+        "ix_media_metadata", "metadata", postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
+    ),
     *(
         # With hash and id in it the index alone answers: the rows are wide, and far from each other.
         Index(
@@ -159,6 +176,20 @@ variants = Table(
     Column("spec", Text, nullable=False),
     Column("sha256", Text),  # null where the processor that made it did not tell it yet
 )
+
+media_texts = Table(
+    "media_texts",
+    metadata,
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), primary_key=True),
+    Column("words", TSVECTOR, nullable=False),
+    Column("document", Text),  # what the document says, as far as it was read
+    Column("document_of", Text),  # from which object
+    Index("ix_media_texts_words", "words", postgresql_using="gin"),
+)
+"""What a media is found by. `texts` makes the words: of names and notes, folded, as they are and as their stems."""
+
+text_changes = Table("text_changes", metadata, Column("media_id", Uuid, nullable=False))
+"""Media whose words are not made yet; written by triggers of `media` and `variants` alone."""
 
 
 def _amounts() -> tuple[Column[int], ...]:
