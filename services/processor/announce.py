@@ -31,6 +31,7 @@ async def processed(
         exif=result.exif,
         taken_at=result.taken_at,
         phash=result.phash,
+        phash_turned=result.phash_turned,
         dhash=result.dhash,
         ahash=result.ahash,
         colour_hash=result.colour_hash,

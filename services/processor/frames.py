@@ -93,6 +93,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     exif: dict[str, Any]
     taken_at: str | None
     phash: str
+    phash_turned: tuple[str, ...] = ()
     dhash: str
     ahash: str | None = None
     colour_hash: str | None = None

@@ -50,6 +50,7 @@ def _result(work: Work) -> Result:
         exif=work.exif,
         taken_at=work.taken_at,
         phash=work.fingerprint.phash,
+        phash_turned=work.fingerprint.phash_turned,
         dhash=work.fingerprint.dhash,
         ahash=work.fingerprint.ahash,
         colour_hash=work.fingerprint.colour_hash,

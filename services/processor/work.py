@@ -15,6 +15,7 @@ class Fingerprint:
     """What makes a picture findable: 16 hex digits each (11 of colours), and whether it has too little to go by."""
 
     phash: str
+    phash_turned: tuple[str, ...]
     dhash: str
     ahash: str
     colour_hash: str

@@ -112,6 +112,7 @@ class MediaProcessed(msgspec.Struct, frozen=True, kw_only=True):
     exif: dict[str, Any] = {}
     taken_at: str | None = None
     phash: str | None = None
+    phash_turned: tuple[str, ...] = ()  # that of the picture turned, in the order of `shared.turns`
     dhash: str | None = None
     ahash: str | None = None
     colour_hash: str | None = None

@@ -88,6 +88,7 @@ EVENTS: dict[str, Event] = {
         exif={"Make": "Canon"},
         taken_at="2020-01-02T03:04:05",
         phash="8f0e1d2c3b4a5968",
+        phash_turned=("da5b48794e1f6c3d",),
         dhash="0123456789abcdef",
         ahash="ffff00000000ffff",
         colour_hash="07000000000",
@@ -194,7 +195,8 @@ GOLDEN: dict[str, str] = {
         'ad6b7169203331-01","data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","generation":2,'
         '"owner":"user-1","media_type":"image","recipe":"standard","width":4000,"height":3000,'
         '"duration":1.5,"bitrate":128000,"exif":{"Make":"Canon"},"taken_at":"2020-01-02T03:04:05",'
-        '"phash":"8f0e1d2c3b4a5968","dhash":"0123456789abcdef","ahash":"ffff00000000ffff","colour_hash":"07000000000",'
+        '"phash":"8f0e1d2c3b4a5968","phash_turned":["da5b48794e1f6c3d"],"dhash":"0123456789abcdef",'
+        '"ahash":"ffff00000000ffff","colour_hash":"07000000000",'
         '"colours":[{"hex":"#1e90ff","share":0.5}],"degenerate":true,'
         '"placeholder":"1QcSHQRnh493V4dIh4eXh1h4kJUI","variants":[{"name":"thumbnail",'
         '"key":"variants/2026/11/21/01987d6c-5b1a-7c3e-9f00-0123456789ab/abcd-thumbnail.jpg",'

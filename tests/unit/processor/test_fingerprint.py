@@ -1,12 +1,15 @@
 """The hashes and colours of a picture: the same whatever file it is in, and none that are chance."""
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from services.processor.frames import Result
 from services.processor.steps.colours import dominant_colours, lab
+from services.processor.steps.fingerprint import _hash, low_frequencies
 from shared.recipes import Recipe
+from shared.turns import TURNS, Turn
 from tests.fixtures.pictures import encoded, picture
 from tests.unit.processor.conftest import Derive
 
@@ -157,3 +160,35 @@ def test_lab_is_that_of_the_reference_colours() -> None:
     found = lab(np.array([[255.0, 255, 255], [255, 0, 0], [0, 0, 255], [0, 0, 0]]))
     expected = [[100, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86], [0, 0, 0]]
     assert np.abs(found - np.array(expected)).max() < 0.05
+
+
+LAID: dict[Turn, tuple[Image.Transpose, ...]] = {
+    "rotated_90": (Image.Transpose.ROTATE_270,),  # Pillow turns the other way round
+    "rotated_180": (Image.Transpose.ROTATE_180,),
+    "rotated_270": (Image.Transpose.ROTATE_90,),
+    "mirrored": (Image.Transpose.FLIP_LEFT_RIGHT,),
+    "mirrored_rotated_90": (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_270),
+    "mirrored_rotated_180": (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180),
+    "mirrored_rotated_270": (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90),
+}
+
+
+@pytest.mark.parametrize(("kind", "side"), [("PNG", 640), ("JPEG", 640), ("WEBP", 320), ("HEIF", 160)])
+def test_the_turned_hashes_are_those_of_turned_files(derive: Derive, kind: str, side: int) -> None:
+    small = ORIGINAL.resize((side, side * 3 // 4), Image.Resampling.LANCZOS)
+    found = derive(encoded(small, "PNG"), FORMATS["PNG"], recipe=NOTHING)
+    assert len({found.phash, *found.phash_turned}) == 8
+    for turn, told in zip(TURNS, found.phash_turned, strict=True):
+        copy = small
+        for step in LAID[turn]:
+            copy = copy.transpose(step)
+        options = {"quality": 60} if kind in {"JPEG", "WEBP", "HEIF"} else {}
+        turned = derive(encoded(copy, kind, **options), FORMATS[kind], recipe=NOTHING)
+        assert distance(turned.phash, told) <= (1 if kind == "PNG" else 4), turn
+        assert found.phash in turned.phash_turned or kind != "PNG", turn
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_untold_turn_is_the_hash_itself(seed: int) -> None:
+    grey = picture(32, 32, seed).convert("L")
+    assert _hash(low_frequencies(grey)) == str(imagehash.phash(grey))
