@@ -141,6 +141,9 @@ media = Table(
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
     Index("ix_media_failed", "profile", "status_at", postgresql_where=text("status = 'failed'")),
+    # The moderators': what is approved, which is most, they do not look through.
+    Index("ix_media_moderation", "moderation", "created_at", "id",
+          postgresql_where=text("moderation <> 'approved'")),
     # The orders of lists, and what filters of tags and metadata are found by.
     Index("ix_media_updated", "updated_at", "id"),
     Index("ix_media_size", "size", "id"),
@@ -243,6 +246,36 @@ downloads = Table(
     Index("ix_downloads_count", "count"),
 )
 """How often each original was fetched. A figure: what a dying process had not written is lost."""
+
+moderation_decisions = Table(
+    "moderation_decisions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    Column("was", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # for the owner
+    Column("note", Text),  # for moderators
+    Column("reviewer", Text),  # null: the catalog by itself, because of `matched`
+    Column("matched", Uuid),
+    Column("distance", SmallInteger),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("spread_at", DateTime(timezone=True)),  # of a rejection: what is like it has been looked for
+    Index("ix_moderation_decisions_media", "media_id", "decided_at"),
+    Index("ix_moderation_decisions_spread", "decided_at",
+          postgresql_where=text("state = 'rejected' AND spread_at IS NULL")),
+)  # fmt: skip
+"""What became of a media at the hands of moderators, the newest last; it goes with the media."""
+
+moderation_claims = Table(
+    "moderation_claims",
+    metadata,
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), primary_key=True),
+    Column("reviewer", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Index("ix_moderation_claims_reviewer", "reviewer", "until"),
+)
+"""Who looks at what just now; worth nothing once `until` is past."""
 
 early_results = Table(
     "early_results",

@@ -17,7 +17,10 @@ from shared.errors import Unavailable
 log = structlog.get_logger()
 
 READER = "tripod_reader"
-READABLE = ("media", "variants", "downloads", "entities", "tallies", "entity_tallies", "tally_changes")
+READABLE = (
+    "media", "variants", "downloads", "entities", "tallies", "entity_tallies", "tally_changes",
+    "moderation_decisions", "moderation_claims",
+)  # fmt: skip
 """What the role may read at all; each has a policy."""
 _NO_ROLE = {"22023", "42501"}  # it does not exist, or we may not become it
 _SETTINGS = ("sub", "uid", "sees_all", "link")
