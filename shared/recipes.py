@@ -41,7 +41,7 @@ _ALLOWED = {
     "format": "jpeg, png, webp, avif or source",
     "quality": "a whole number from 1 to 100",
     "background": "three whole numbers from 0 to 255, for red, green and blue",
-    **dict.fromkeys(("flatten", "still_only", "optimise", "moving"), "true or false"),
+    **dict.fromkeys(("flatten", "still_only", "optimise", "moving", "gain_map"), "true or false"),
 }
 
 
@@ -53,7 +53,8 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     `source` is the format of the original where it is JPEG, PNG or WebP, else JPEG. `background` is what shows
     through where the format holds no transparency, with `flatten` in every format. `moving`: an animation stays one,
     where the format is WebP. `still_only`: not made of animations, of which one picture would be left. `optimise`:
-    JPEG spends time on Huffman tables of its own, for the same pixels in fewer bytes.
+    JPEG spends time on Huffman tables of its own, for the same pixels in fewer bytes. `gain_map`: JPEG that stays whole
+    keeps that of an Ultra HDR photo unless this is false; resolved it is true where there is one, else absent.
     """
 
     name: str
@@ -69,6 +70,7 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     moving: bool = False
 
     @property
+    gain_map: bool | None = None
     def hash(self) -> str:
         """8 hex digits of the SHA-256 of this spec as canonical JSON: sorted keys, defaults left out.
 
@@ -87,11 +89,13 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         """The format in which this variant of an original of `mime_type` is written."""
         return _FORMATS.get(mime_type, "jpeg") if self.format == "source" else self.format
 
-    def resolved(self, mime_type: str, *, animated: bool = False) -> "VariantSpec":
-        """The same spec with the format it has for an original of `mime_type`; what stands still does not move."""
+    def resolved(self, mime_type: str, *, animated: bool = False, gain_map: bool = False) -> "VariantSpec":
+        """The same spec with the format it has for an original of `mime_type`; what stands still does not move, and
+        what has no gain map keeps none."""
         format_ = self.written_as(mime_type)
         moving = self.moving and animated and mime_type in _ANIMATIONS and format_ == "webp"
-        return msgspec.structs.replace(self, format=format_, moving=moving)
+        keeps = gain_map and self.gain_map is not False and format_ == "jpeg" and self.fit == "inside"
+        return msgspec.structs.replace(self, format=format_, moving=moving, gain_map=keeps or None)
 
     def box(self, width: int, height: int) -> tuple[int, int] | None:
         """What is cropped of a picture of these sides once it is scaled; None where it stays whole."""
@@ -116,12 +120,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     variants: tuple[VariantSpec, ...]
 
-    def asked_of(self, mime_type: str, *, animated: bool) -> tuple[VariantSpec, ...]:
+    def asked_of(self, mime_type: str, *, animated: bool, gain_map: bool = False) -> tuple[VariantSpec, ...]:
         """What is made of an original of this type, with real formats. A GIF counts as animated even when it stands
         still: its replacement could not be one, and would contradict the file's name."""
         other = animated or mime_type == "image/gif"
         return tuple(
-            spec.resolved(mime_type, animated=animated)
+            spec.resolved(mime_type, animated=animated, gain_map=gain_map)
             for spec in self.variants
             if not (other and spec.still_only)
         )

@@ -1,11 +1,14 @@
 """Finds what a derived picture must not carry: EXIF (with it GPS and serial numbers), XMP, IPTC and comments, and
-anything behind the end of the picture, where a second one would fit.
+anything behind the end of the picture, where a second one would fit. The gain map that we put there ourselves is taken
+for what it is, and looked through like the picture.
 
 Containers are walked by their own structure: pixels may look like any marker by chance.
 """
 
 import struct
 from collections.abc import Iterator
+
+from shared import ultra_hdr
 
 _SOI, _SOS, _EOI, _COMMENT = b"\xff\xd8", 0xDA, 0xD9, 0xFE
 _STANDALONE = {0x00, 0x01, *range(0xD0, 0xD9)}
@@ -23,7 +26,8 @@ _AVIF_NAMES = {b"Exif": "EXIF", b"application/rdf+xml": "XMP"}
 def revealing(data: bytes) -> tuple[str, ...]:
     """Which kinds of metadata a JPEG, PNG, WebP, GIF or AVIF file carries; nothing for any other file."""
     if data.startswith(_SOI):
-        return _found(_jpeg(data))
+        pictures = ultra_hdr.taken_apart(data) or (data,)
+        return _found(name for each in pictures for name in _jpeg(each))
     if data.startswith(_PNG):
         return _found(_png(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":

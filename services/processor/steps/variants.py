@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from services.processor import failures
 from services.processor.frames import Variant
+from services.processor.gain_map import GainMap, gain_map
 from services.processor.ladder import Ladder
 from services.processor.moving import moving
 from services.processor.vips import Image
@@ -37,16 +38,17 @@ _ENCODERS: dict[Format, Callable[[Image, VariantSpec], bytes]] = {
     "webp": _webp,
     "avif": _avif,
 }
-_Encoded: TypeAlias = dict[tuple[int, Format, int, bool], bytes]
+_Encoded: TypeAlias = dict[tuple[int, Format, int, bool, bool], bytes]
 _OPAQUE: frozenset[Format] = frozenset({"jpeg"})
 
 
 def variants(work: Work) -> None:
     """Make `variants` in the order of the recipe, without those of `there`, which are `kept`."""
-    specs = work.job.recipe.asked_of(work.job.mime_type, animated=work.animated)
+    gains = gain_map(work)
+    specs = work.job.recipe.asked_of(work.job.mime_type, animated=work.animated, gain_map=gains is not None)
     largest_first = sorted(specs, key=lambda spec: -spec.scale(work.width, work.height))
     made: dict[str, Variant] = {}
-    encoded: _Encoded = {}
+    press = Press(work.ladder, work.job.mime_type, gains)
     total = 0
     for spec in largest_first:
         if spec.code in work.job.there:
@@ -54,9 +56,7 @@ def variants(work: Work) -> None:
                 # Whatever is made from this one's size becomes what it was when this one was made.
                 scaled(work.ladder, spec, spec.written_as(work.job.mime_type))
             continue
-        made[spec.name] = (
-            _make_moving(work, spec) if spec.moving else make(work.ladder, spec, work.job.mime_type, encoded)
-        )
+        made[spec.name] = _make_moving(work, spec) if spec.moving else press.make(spec)
         total += made[spec.name].size
         if total > work.job.limits.output_bytes:
             raise failures.JobFailed(failures.too_much_output(total, work.job.limits.output_bytes))
@@ -64,23 +64,46 @@ def variants(work: Work) -> None:
     work.kept = tuple(spec.code for spec in specs if spec.name not in made)
 
 
-def make(ladder: Ladder, asked: VariantSpec, mime_type: str, encoded: _Encoded) -> Variant:
-    """One variant of an original of `mime_type`, standing still; never larger than it. A small one is several, encoded
-    once."""
-    spec, format_ = asked.resolved(mime_type), asked.written_as(mime_type)
-    image = scaled(ladder, spec, format_)
-    box = spec.box(ladder.width, ladder.height)
-    if box is not None:
-        sides = min(box[0], image.width), min(box[1], image.height)
-        image = image.smartcrop(*sides, interesting="attention").copy_memory()
-    return Variant(
-        name=spec.name,
-        mime_type=MIME_TYPES[format_],
-        width=image.width,
-        height=image.height,
-        spec=spec.hash,
-        body=_encode(image, spec, format_, encoded),
-    )
+class Press:
+    """Makes variants that stand still, of an original of `mime_type`. What several of them have in common, because the
+    picture is small, is encoded once."""
+
+    def __init__(self, ladder: Ladder, mime_type: str, gains: GainMap | None = None) -> None:
+        self._ladder = ladder
+        self._mime_type = mime_type
+        self._gains = gains
+        self._encoded: _Encoded = {}
+
+    def make(self, asked: VariantSpec) -> Variant:
+        """One variant, never larger than the original."""
+        has_map = self._gains is not None
+        spec = asked.resolved(self._mime_type, gain_map=has_map)
+        format_ = asked.written_as(self._mime_type)
+        image = scaled(self._ladder, spec, format_)
+        box = spec.box(self._ladder.width, self._ladder.height)
+        if box is not None:
+            sides = min(box[0], image.width), min(box[1], image.height)
+            image = image.smartcrop(*sides, interesting="attention").copy_memory()
+        return Variant(
+            name=spec.name,
+            mime_type=MIME_TYPES[format_],
+            width=image.width,
+            height=image.height,
+            spec=spec.hash,
+            body=self._body(image, spec, format_),
+        )
+
+    def _body(self, image: Image, spec: VariantSpec, format_: Format) -> bytes:
+        if spec.fit != "inside":
+            return _ENCODERS[format_](image, spec)
+        # The ladder keeps its images, so one that is the same is the same object.
+        key = (id(image), format_, spec.quality, spec.optimise, bool(spec.gain_map))
+        if key not in self._encoded:
+            body = _ENCODERS[format_](image, spec)
+            if self._gains is not None and spec.gain_map:
+                body = self._gains.beside(body, spec.scale(self._ladder.width, self._ladder.height))
+            self._encoded[key] = body
+        return self._encoded[key]
 
 
 def scaled(ladder: Ladder, spec: VariantSpec, format_: Format) -> Image:
@@ -100,13 +123,3 @@ def _make_moving(work: Work, spec: VariantSpec) -> Variant:
         spec=spec.hash,
         body=_webp(image, spec),
     )
-
-
-def _encode(image: Image, spec: VariantSpec, format_: Format, encoded: _Encoded) -> bytes:
-    if spec.fit != "inside":
-        return _ENCODERS[format_](image, spec)
-    # The ladder keeps its images, so one that is the same is the same object.
-    key = (id(image), format_, spec.quality, spec.optimise)
-    if key not in encoded:
-        encoded[key] = _ENCODERS[format_](image, spec)
-    return encoded[key]

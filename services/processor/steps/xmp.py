@@ -1,6 +1,7 @@
 """XMP: a document of RDF inside the picture (ISO 16684-1), read by an XML parser that follows nothing and expands
 nothing."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 from xml.parsers import expat
 
@@ -36,9 +37,12 @@ class UnreadableXmp(ValueError):
     """The packet is no XML, or of a kind that no camera and no editor writes."""
 
 
-def read_xmp(packet: bytes) -> Texts:
-    """The texts by name, of a list all, of alternatives the default language first. Raises UnreadableXmp."""
-    reader = _Reader()
+def read_xmp(packet: bytes, names: Mapping[str, str] = _NAMES) -> Texts:
+    """The texts by name, of a list all, of alternatives the default language first. Raises UnreadableXmp.
+
+    `names`: what they are called here, by namespace, space and name.
+    """
+    reader = _Reader(names)
     try:
         # Padding, which some writers end with a NUL. Of UTF-16, half of each sign may be one.
         is_wide = b"\0" in packet[:4] or packet[:2] in {b"\xfe\xff", b"\xff\xfe"}
@@ -51,7 +55,8 @@ def read_xmp(packet: bytes) -> Texts:
 class _Reader:
     """Hears of each element once; holds nothing but the names of those that are open and the texts of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self.found: Texts = {}
         self._open: list[str] = []
         self._elements = 0
@@ -81,10 +86,10 @@ class _Reader:
             raise UnreadableXmp("it has too many elements")
         if self._open[-2:] == _SUBJECT:
             for attribute, value in attributes.items():
-                if attribute in _NAMES:
-                    self._keep(_NAMES[attribute], value)
-        elif self._open[-3:-1] == _SUBJECT and name in _NAMES:
-            self._name, self._depth = _NAMES[name], len(self._open)
+                if attribute in self._names:
+                    self._keep(self._names[attribute], value)
+        elif self._open[-3:-1] == _SUBJECT and name in self._names:
+            self._name, self._depth = self._names[name], len(self._open)
             self._listen()
         elif self._name is not None and name == _RDF + "li" and len(self._open) == self._depth + 2:
             self._is_default = attributes.get(_LANGUAGE) == "x-default"

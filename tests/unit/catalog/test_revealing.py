@@ -6,9 +6,14 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from services.catalog.revealing import revealing
+from shared.ultra_hdr import Gains, written
 from tests.fixtures.pictures import encoded, photo, picture
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+
+GAINS = Gains(
+    least=(0.0,), most=(2.0,), gamma=(1.0,), offset_sdr=(0.0,), offset_hdr=(0.0,), low=0.0, high=2.0
+)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
@@ -54,6 +59,15 @@ def test_exif_behind_fill_bytes_and_between_scans_is_found() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 def test_a_photo_behind_the_end_of_a_picture_is_found(kind: str) -> None:
     assert revealing(encoded(picture(64, 48), kind) + photo(64, 48)) == ("data behind the end",)
+
+
+def test_a_gain_map_of_ours_reveals_nothing_and_what_either_picture_carries_is_found() -> None:
+    plain, inner = encoded(picture(64, 48)), encoded(picture(16, 12).convert("L"))
+    assert revealing(written(plain, inner, GAINS)) == ()
+    assert revealing(written(photo(64, 48), inner, GAINS)) == ("EXIF",)
+    assert revealing(written(plain, photo(16, 12), GAINS)) == ("EXIF",)
+    assert revealing(written(plain, inner + photo(16, 12), GAINS)) == ("data behind the end",)
+    assert revealing(written(plain, inner, GAINS) + photo(16, 12)) == ("XMP", "data behind the end")
 
 
 def test_comments_and_metadata_of_a_gif_are_found() -> None:

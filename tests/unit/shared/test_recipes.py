@@ -123,6 +123,7 @@ def test_what_is_for_stills_is_not_asked_of_an_animation() -> None:
         {"still_only": True},
         {"optimise": True},
         {"moving": True},
+        {"gain_map": True},
     ],
 )
 def test_any_change_of_a_variant_changes_its_hash_and_no_other(change: dict[str, object]) -> None:
@@ -157,6 +158,22 @@ def test_what_moves_has_a_hash_of_its_own_and_only_where_it_moves() -> None:
     assert webp.resolved("image/png", animated=True).hash == "0d0c67ab"  # APNG: its first frame
     moving = {webp.resolved(kind, animated=True).hash for kind in ("image/gif", "image/webp")}
     assert moving == {"3ebd4e43"}
+
+
+def test_what_keeps_a_gain_map_has_a_hash_of_its_own_and_only_where_there_is_one() -> None:
+    small, webp = STANDARD.variants[1], STANDARD.variants[-1]
+    kept = small.resolved("image/jpeg", gain_map=True)
+    assert kept.gain_map is True
+    assert kept.hash == "73a836a7"
+    for plain in (
+        small.resolved("image/jpeg"),
+        msgspec.structs.replace(small, gain_map=False).resolved("image/jpeg", gain_map=True),
+        msgspec.structs.replace(small, gain_map=True).resolved("image/jpeg"),
+    ):
+        assert plain.hash == "4332fdac"
+    assert webp.resolved("image/jpeg", gain_map=True) == webp.resolved("image/jpeg")
+    square = STANDARD.variants[0]
+    assert square.resolved("image/jpeg", gain_map=True) == square
 
 
 def test_no_recipe_of_an_older_api_moves() -> None:
