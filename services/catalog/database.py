@@ -73,12 +73,12 @@ class Database:
 
     @asynccontextmanager
     async def reading_for(
-        self, caller: Caller, *, link: uuid.UUID | None = None
+        self, caller: Caller | None, *, linked: uuid.UUID | None = None
     ) -> AsyncIterator[AsyncConnection]:
-        """The same, and no row is there that the caller may not see, whatever is asked. `link`: the media that a signed
-        link has given the right to. Raises Unavailable."""
+        """The same, and no row is there that the caller may not see, whatever is asked. Without a caller a signed link
+        to the media `linked` has given the right. Raises Unavailable."""
         async with translated(), self.engine.connect() as connection:
-            await restrict(connection, caller, link=link)
+            await restrict(connection, caller, linked=linked)
             yield connection
 
     @asynccontextmanager

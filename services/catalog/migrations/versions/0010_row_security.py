@@ -11,34 +11,30 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# In a subquery a setting is read once for each statement, not for each row.
-_SUB = "(SELECT nullif(current_setting('tripod.sub', true), ''))"
-_UID = "(SELECT nullif(current_setting('tripod.uid', true), ''))"
-_LINK = "(SELECT nullif(current_setting('tripod.link', true), '')::uuid)"
-_ALL = "(SELECT current_setting('tripod.sees_all', true) = 'yes')"
-_IN_CHARGE = f"(owners @> ARRAY[{_SUB}] OR admins @> ARRAY[{_SUB}])"
+_SUB, _UID, _LINK = (f"current_setting('tripod.{name}', true)" for name in ("sub", "uid", "link"))
 
 
 def _governed(table: str) -> str:
+    """Under the policy of entities."""
     return (
         f"EXISTS (SELECT FROM entities WHERE entities.type = {table}.entity_type"
-        f" AND entities.id = {table}.entity_id AND NOT entities.deleted AND {_IN_CHARGE})"
+        f" AND entities.id = {table}.entity_id)"
     )
 
 
 _OF_MEDIA = "EXISTS (SELECT FROM media WHERE media.id = media_id)"  # under the policy of media
 POLICIES = {
     "media": (
-        f"{_ALL} OR (is_public AND moderation = 'approved') OR owner = {_SUB}"
-        f" OR (owner = {_UID} AND owner_uid = {_UID}::bigint) OR id = {_LINK}"
+        f"(is_public AND moderation = 'approved') OR owner = {_SUB}"
+        f" OR (owner = {_UID} AND owner_uid::text = owner) OR id::text = {_LINK}"
         f" OR (entity_type IS NOT NULL AND {_governed('media')})"
     ),
-    "variants": f"{_ALL} OR {_OF_MEDIA}",
-    "downloads": f"{_ALL} OR {_OF_MEDIA}",
-    "entities": f"{_ALL} OR (NOT deleted AND {_IN_CHARGE})",
-    "tallies": f"{_ALL} OR owner = {_SUB}",
-    "entity_tallies": f"{_ALL} OR {_governed('entity_tallies')}",
-    "tally_changes": f"{_ALL} OR owner = {_SUB} OR {_governed('tally_changes')}",
+    "variants": _OF_MEDIA,
+    "downloads": _OF_MEDIA,
+    "entities": f"NOT deleted AND (owners @> ARRAY[{_SUB}] OR admins @> ARRAY[{_SUB}])",
+    "tallies": f"owner = {_SUB}",
+    "entity_tallies": _governed("entity_tallies"),
+    "tally_changes": f"owner = {_SUB} OR {_governed('tally_changes')}",
 }
 
 
