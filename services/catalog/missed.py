@@ -81,7 +81,7 @@ async def _seen(database: Database, caller: Caller, ids: Iterable[uuid.UUID]) ->
     found = select(media.c.id, rights.changeable(caller)).where(
         media.c.id == any_(asked), rights.readable(caller)
     )
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         return {row[0]: row[1] for row in await connection.execute(found)}
 
 

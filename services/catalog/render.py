@@ -82,7 +82,7 @@ async def original_of(
     with feed.watching(media_id) as news:
         while True:
             news.clear()
-            async with database.reading() as connection:
+            async with database.reading_for(caller, linked=media_id) as connection:
                 found = await queries.deliverable(connection, caller, media_id)
             if found.status != "processing" or found.made_at is not None:
                 _require_picture(found)

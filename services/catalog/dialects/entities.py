@@ -52,7 +52,7 @@ async def list_of_entity(
         entity_id=entity_id,
         entity_field=entity_field,
     )
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         found = await queries.offset_page(
             connection,
             optional_caller,
@@ -88,7 +88,7 @@ async def get_public(
     media_id = parse_ref(public_id) if public_id.startswith("MED-") else None
     if media_id is None:
         raise entities.no_media(public_id[:80])
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         view = await queries.find_view(
             connection,
             optional_caller,
@@ -124,7 +124,7 @@ async def remove(
 
 
 async def _find(number: int, caller: Caller, database: Database, settings: CatalogSettings) -> View:
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         view = await queries.find_view(
             connection, caller, filters=_of_this_api(settings), number=number, base_url=settings.http.base_url
         )
@@ -164,7 +164,7 @@ async def storage(
     """Of what the caller may see, of one type of entity where that is asked for. Sizes are those of originals."""
     no_nul(entity_type=entity_type)
     filters = Filters(profiles=of_entities(settings.profiles), entity_type=entity_type)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, filters, by=("media_type", "entity_type"))
     return EntityStorage(
         **_sum(found),

@@ -54,7 +54,7 @@ async def _page(
 ) -> list[LibraryFile]:
     base_url = settings.http.base_url
     filters = Filters(profiles=(PROFILE,), **narrowed)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.offset_page(
             connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=base_url
         )
@@ -63,7 +63,7 @@ async def _page(
 
 async def _find(database: Database, caller: Caller, settings: CatalogSettings, media_id: str) -> View:
     """Raises NotFound."""
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.find_view(
             connection,
             caller,

@@ -51,7 +51,7 @@ async def list_media(
     )
     size = min(whole(page_size or "") or PAGE, LARGEST_PAGE)
     at = whole(page or "1") or 0
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         count = await queries.count(connection, caller, filters)
         pages = max(1, -(-count // size))
         if not 1 <= at <= pages:
@@ -79,7 +79,7 @@ async def list_media(
 @get("/api/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
 async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> MediafilesStats:
     """Numbers by type and by status, and the size of all originals in bytes."""
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "status"))
     counts: Counter[str | None] = Counter()  # no type of media has the name of a status
     for total in found:
@@ -201,7 +201,7 @@ async def _find(database: Database, caller: Caller, filters: Filters, number: in
     """Raises NotFound in the document's words."""
     found = None
     if number is not None:
-        async with database.reading() as connection:
+        async with database.reading_for(caller) as connection:
             found = await queries.find_view(connection, caller, filters=filters, number=number, base_url="")
     if found is None:
         raise mediafiles.absent()

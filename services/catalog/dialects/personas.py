@@ -38,7 +38,7 @@ def _own(caller: Caller, **more: Any) -> Filters:
 
 async def _find(database: Database, caller: Caller, media_id: str) -> View:
     """Raises NotFound in the document's words."""
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.find_view(
             connection, caller, filters=_own(caller), number=whole(media_id), base_url=""
         )
@@ -60,7 +60,7 @@ async def list_files(
     """Newest first, of one persona or one type where that is asked for. All of them, unless there are more than
     10,000: then `skip` goes on."""
     filters = _own(caller, entity_id=None if persona_id is None else str(persona_id), media_type=media_type)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.offset_page(
             connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=""
         )
@@ -142,7 +142,7 @@ async def delete_file(
 @get("/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
 async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> PersonaStats:
     """Numbers and sizes of the caller's files, and how many of them each persona has."""
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "entity_id"))
     size = sum(total.bytes for total in found)
     of_type = {"image": 0, "video": 0}

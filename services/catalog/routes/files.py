@@ -118,7 +118,7 @@ async def deliver(
     """
     parts = request.app.state
     if variant is None or or_original:
-        async with parts["database"].reading() as connection:
+        async with parts["database"].reading_for(caller, linked=media_id) as connection:
             found = await queries.deliverable(connection, caller, media_id)
         made = delivery.variant(found, variant) if variant is not None else None
         file = made or delivery.original(found)
@@ -151,7 +151,7 @@ async def make_link(
     up, so that one file has one URL for a while and caches work. With `render`: to a picture on request, of sides and
     format that who may change the media chooses, or by a preset."""
     media_id = media_id_of(ref)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.deliverable(connection, caller, media_id)
         if data.render is not None:
             await check_render(connection, caller, found, data, settings)
@@ -247,7 +247,7 @@ async def find_variant(
     with feed.watching(media_id) as news:
         while True:
             news.clear()
-            async with database.reading() as connection:
+            async with database.reading_for(caller, linked=media_id) as connection:
                 found = await queries.deliverable(connection, caller, media_id)
             file = delivery.variant(found, name)
             if file is not None:

@@ -89,7 +89,7 @@ async def list_media(
     )
     secret = settings.links.secret
     after = cursors.read(secret, cursor, sort=sort) if cursor else None
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         page = await queries.list_media(
             connection,
             optional_caller,
@@ -134,7 +134,7 @@ async def look_up(
     """Of each entity what the caller may see, newest first, at most 50; an empty list where that is nothing. Without
     a token: what is public."""
     no_nul(type=data.type, ids="".join(data.ids))
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         items = await media_of(connection, optional_caller, data.type, data.ids, settings.http.base_url)
     metrics.rows_served.labels("lookup").inc(sum(len(found) for found in items.values()))
     return Response(Lookup(items=items), headers=OWN_ANSWER)
@@ -163,7 +163,7 @@ async def get_media(
     if show is not None:
         return await show(int(ref), optional_caller, database, settings)
     media_id = media_id_of(ref)
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         media = await queries.get_media(connection, optional_caller, media_id, settings.http.base_url)
     etag = etag_of(media)
     headers = {**OWN_ANSWER, "ETag": etag}
@@ -254,7 +254,7 @@ async def similar(
     """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
     0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
     media_id = media_id_of(ref)
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         found = await similar_media(
             connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
         )

@@ -61,7 +61,7 @@ async def stats(
     no_nul(owner=owner, entity_type=entity_type, entity_id=entity_id)
     if (entity_type is None) != (entity_id is None):
         raise Invalid("An entity is named by entity_type and entity_id together.", field="entity_id")
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         if entity_type is not None and entity_id is not None:
             found = await _of_entity(connection, caller, entity_type, entity_id)
         else:
@@ -86,7 +86,7 @@ async def storage(
     """Of the same media as the statistics."""
     no_nul(owner=owner)
     _may_ask(caller, owner)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         kinds = _named(await statistics.amounts(connection, caller, owner=owner, by=("media_type",)))
     originals = sum(amount.bytes for amount in kinds.values())
     variants = sum(amount.variant_bytes for amount in kinds.values())
