@@ -18,7 +18,7 @@ import click
 import msgspec
 
 from deploy.stack import EmbeddedStack
-from tests.faults.control import config, drafts, ready, reconcile, settled, verify
+from tests.faults.control import config, drafts, ready, reconcile, recounted, settled, verify
 from tests.faults.load import Acknowledged, Load
 from tests.faults.schedule import Part, Strike, planned
 
@@ -86,7 +86,8 @@ def run(folder: Path, *, seed: int, uploads: int, clients: int) -> Run:
         reconcile(stack)
         after = verify(stack, folder / "ledger.jsonl", "--complete", "--deep")
         half_way = [{"check": "draft", "subject": name} for name in drafts(stack)]
-        done.findings, done.counts = after["findings"] + half_way, after["counts"]
+        off = [{"check": "recount", "subject": str(one)} for one in recounted(stack)]
+        done.findings, done.counts = after["findings"] + half_way + off, after["counts"]
     return done
 
 
