@@ -14,6 +14,7 @@ from services.catalog.database import Database
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
 from services.catalog.routes.files import deliver
+from services.catalog.row_security import unrestricted
 from services.catalog.schemas import Disposition, MediaPatch
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
@@ -54,7 +55,7 @@ async def list_media(
         owner_uuid=content.check_uuid("uploaded_by", uploaded_by) if uploaded_by else None,
         content_id=content.check_uuid("content_id", content_id) if content_id else None,
     )
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         total = await queries.count(connection, caller, filters)
         found = await queries.offset_page(
             connection, caller, filters, sort="-created_at", offset=(page - 1) * page_size, limit=page_size,
@@ -85,7 +86,7 @@ async def list_of_content(
 ) -> list[ContentMedia]:
     """In the order in which they came, at most 10,000; none where the content has none, or is not known."""
     about = content.check_uuid("content_id", content_id)
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         found = await queries.offset_page(
             connection,
             optional_caller,
@@ -206,7 +207,7 @@ async def _find(
     database: Database, caller: Caller, media_id: uuid.UUID, absent: str = content.MEDIA_NOT_FOUND
 ) -> View:
     """Raises NotFound in the document's words."""
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         found = await queries.find_view(
             connection, caller, filters=_filters(), media_id=media_id, base_url=""
         )
@@ -218,11 +219,12 @@ async def _find(
 async def _own(database: Database, caller: Caller, media_id: str, to: str) -> View:
     """Raises NotFound, Forbidden: who owns the content has no right to its media here."""
     wanted = content.check_uuid("media_id", media_id)
-    async with database.reading() as connection:
+    async with database.reading_for(caller) as connection:
         view = await queries.find_view(connection, caller, filters=_filters(), media_id=wanted, base_url="")
-        hidden = view is None and await queries.exists_elsewhere(
-            connection, filters=_filters(), media_id=wanted
-        )
+        async with unrestricted(connection, caller):  # the document tells what is another's from what is not there
+            hidden = view is None and await queries.exists_elsewhere(
+                connection, filters=_filters(), media_id=wanted
+            )
     if hidden or (view is not None and view.media.owner != caller.sub and not caller.governs):
         raise Forbidden(f"You don't have permission to {to} this media")
     if view is None:
