@@ -1,12 +1,12 @@
 """How a row becomes the media object that everybody sees."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, Select, bindparam, func, literal_column, select
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy import ColumnElement, RowMapping, Select, Uuid, any_, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import rights
@@ -137,6 +137,18 @@ async def load(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) 
 def shaped_for(caller: Caller, *extra: ColumnElement[Any]) -> Shaped:
     """As `shaped`, with `may_change`: what `show_to_caller` needs."""
     return shaped(rights.changeable(caller).label("may_change"), *extra)
+
+
+async def shaped_rows(
+    connection: AsyncConnection, caller: Caller, ids: Iterable[uuid.UUID]
+) -> list[Record]:
+    """The shaped rows of these ids in their order, without those that row-level security keeps from the caller."""
+    wanted = list(ids)
+    if not wanted:
+        return []
+    found = shaped_for(caller).where(media.c.id == any_(bindparam("ids", wanted, ARRAY(Uuid))))
+    rows = {row["id"]: row for row in (await connection.execute(found)).mappings()}
+    return [rows[media_id] for media_id in wanted if media_id in rows]
 
 
 def show_to_caller(row: Record, base_url: str) -> Media:

@@ -39,7 +39,7 @@ async def search(
     asked = language.read(data.filter) if data.filter is not None else None
     secret = settings.links.secret
     after = cursors.read(secret, data.cursor, sort=data.sort) if data.cursor else None
-    async with database.reading() as connection:
+    async with database.reading_for(optional_caller) as connection:
         page = await search_media(
             connection,
             optional_caller,
