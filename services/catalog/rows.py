@@ -139,9 +139,7 @@ def shaped_for(caller: Caller, *extra: ColumnElement[Any]) -> Shaped:
     return shaped(rights.changeable(caller).label("may_change"), *extra)
 
 
-async def shaped_rows(
-    connection: AsyncConnection, caller: Caller, ids: Iterable[uuid.UUID]
-) -> list[Record]:
+async def shaped_rows(connection: AsyncConnection, caller: Caller, ids: Iterable[uuid.UUID]) -> list[Record]:
     """The shaped rows of these ids in their order, without those that row-level security keeps from the caller."""
     wanted = list(ids)
     if not wanted:
