@@ -16,7 +16,12 @@ METADATA_DEPTH = 8
 
 def check_text(name: str, value: str) -> str | None:
     """A description, alt_text or caption without the blanks around it; None where it says nothing. Raises Invalid."""
-    value, most = value.strip(), TEXT_CHARS[name]
+    return check_limited(name, value, TEXT_CHARS[name])
+
+
+def check_limited(name: str, value: str, most: int) -> str | None:
+    """The same for any text of at most so many characters. Raises Invalid."""
+    value = value.strip()
     if len(value) > most:
         raise Invalid(
             f"{name} has {len(value)} characters; at most {most} are allowed.", field=name, limit=most

@@ -20,10 +20,11 @@ from services.catalog.letters import keep_noting
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head
+from services.catalog.moderation_flags import keep_spreading
 from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
-from services.catalog.routes import entities, files, live, media, render, search, stats
+from services.catalog.routes import entities, files, live, media, moderation, render, search, stats
 from services.catalog.routes.common import PARTS
 from services.catalog.settings import CatalogSettings
 from services.catalog.usage import using
@@ -51,6 +52,7 @@ _HANDLERS = (
     *entities.HANDLERS,
     *live.HANDLERS,
     *stats.HANDLERS,
+    *moderation.HANDLERS,
 )
 
 
@@ -140,6 +142,8 @@ def _keep_house(
     cleaning = keep_cleaning(database, mediafiles.PROFILE, days=settings.failed_days, stop=stop)
     background.start("cleaner", cleaning)
     background.start("counters", keep_adding_up(database, stop))
+    distance, base_url = settings.moderation_distance, settings.http.base_url
+    background.start("moderation", keep_spreading(database, distance=distance, base_url=base_url, stop=stop))
     background.start("downloads", downloads.keep_writing(database, stop))
     background.start("bucket", duties.have_bucket(blobs, stop))
 
@@ -167,6 +171,7 @@ def _start(
                 base_url,
                 cascading=settings.cascading,
                 single=settings.single,
+                distance=settings.moderation_distance,
                 places=min(PROJECTORS, settings.database.pool // 2),
             ),
             stop=stop,

@@ -48,6 +48,7 @@ def projecting(
     *,
     cascading: frozenset[str],
     single: frozenset[str],
+    distance: int,
     places: int,
 ) -> Callable[[EventContext], Awaitable[None]]:
     """The handler of `catalog-projector`. `places`: how many connections it holds at most."""
@@ -61,7 +62,13 @@ def projecting(
                 return "created", created
         async with free:
             return await project(
-                database, event, sequence=sequence, base_url=base_url, cascading=cascading, single=single
+                database,
+                event,
+                sequence=sequence,
+                base_url=base_url,
+                cascading=cascading,
+                single=single,
+                distance=distance,
             )
 
     async def handle(context: EventContext) -> None:

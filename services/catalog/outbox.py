@@ -13,7 +13,14 @@ from shared import entities, trace
 from shared.entities import Entity
 from shared.errors import Malformed
 from shared.events import messages, topology
-from shared.events.messages import Event, MediaCreated, MediaDeleted, MediaUpdated, ReprocessRequested
+from shared.events.messages import (
+    Event,
+    MediaCreated,
+    MediaDeleted,
+    MediaModerated,
+    MediaUpdated,
+    ReprocessRequested,
+)
 from shared.ids import new_id
 from shared.media import Media
 
@@ -55,6 +62,10 @@ async def deleted(connection: AsyncConnection, event: MediaDeleted) -> None:
     await connection.execute(_INSERT, _event("deleted", event))
 
 
+async def moderated(connection: AsyncConnection, event: MediaModerated) -> None:
+    await connection.execute(_INSERT, _event("moderated", event))
+
+
 async def reprocess_requested(connection: AsyncConnection, event: ReprocessRequested) -> None:
     await connection.execute(_INSERT, _event("reprocess_requested", event))
 
@@ -81,7 +92,9 @@ def _state(name: str, kind: type[MediaCreated | MediaUpdated], media: Media) -> 
 
 
 def _event(
-    name: str, event: MediaCreated | MediaUpdated | MediaDeleted | ReprocessRequested, media_type: str = ""
+    name: str,
+    event: MediaCreated | MediaUpdated | MediaDeleted | MediaModerated | ReprocessRequested,
+    media_type: str = "",
 ) -> Row:
     message_id = new_id()
     kind = media_type or getattr(event, "media_type", "")

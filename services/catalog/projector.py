@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import commands, outbox, rows, slots
+from services.catalog import commands, moderation_flags, outbox, rows, slots
 from services.catalog.database import Database, lock_media
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
@@ -64,13 +64,14 @@ async def project(
     base_url: str,
     cascading: frozenset[str] = frozenset(),
     single: frozenset[str] = frozenset(),
+    distance: int = moderation_flags.DISTANCE,
 ) -> tuple[Outcome, Media | None]:
     """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
 
     The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
     is gone is deleted at once, as the entity's going would have done; of a `single` profile's slot the newest media
-    that was ever processed is kept. Raises Unavailable, then nothing has happened or (when the commit's answer got
-    lost) all of it: repeating is harmless.
+    that was ever processed is kept; what is within `distance` bits of something rejected is flagged. Raises
+    Unavailable, then nothing has happened or (when the commit's answer got lost) all of it: repeating is harmless.
     """
     slot = slots.of_told(event, single)
     for _ in range(_TRIES):
@@ -81,6 +82,8 @@ async def project(
                 outcome = await take_in(connection, event, sequence, cascading)
                 if outcome in {"buried", "early"}:
                     return outcome, None
+                if outcome in {"created", "updated"}:
+                    await moderation_flags.look(connection, event.id, distance)
                 shown = await rows.load(connection, event.id, base_url)
                 if (found := slots.of_shown(shown, single)) is not None:
                     if found != slot:

@@ -28,7 +28,7 @@ from services.catalog.cursors import Place
 from services.catalog.models import media
 from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
 from services.catalog.schemas import Count, CountKind, Sort
-from shared.auth import Caller
+from shared.auth import ANONYMOUS, Caller
 from shared.dialects.view import View
 from shared.errors import NotFound
 from shared.events.messages import VariantRef
@@ -264,7 +264,8 @@ async def row_to_change(connection: AsyncConnection, caller: Caller, media_id: u
 
 
 class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
-    """What delivering needs to know of a media; `made_at` is None while nothing is derived yet."""
+    """What delivering needs to know of a media; `made_at` is None while nothing is derived yet. `is_public`: everybody
+    may see it, so caches may keep it for everybody."""
 
     id: uuid.UUID
     key: str
@@ -282,10 +283,10 @@ class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def deliverable(connection: AsyncConnection, caller: Caller | None, media_id: uuid.UUID) -> Deliverable:
-    """`caller` is None where a signed link has given the right. Raises NotFound."""
-    found = shaped().where(media.c.id == media_id)
-    if caller is not None:
-        found = found.where(rights.readable(caller))
+    """`caller` is None where a signed link has given the right, which holds for what is approved: no link leads around
+    a moderator. Raises NotFound."""
+    found = shaped(rights.readable(ANONYMOUS).label("open_to_all")).where(media.c.id == media_id)
+    found = found.where(media.c.moderation == "approved" if caller is None else rights.readable(caller))
     row = (await connection.execute(found)).mappings().first()
     if row is None:
         raise absent(str(media_id))
@@ -296,7 +297,7 @@ async def deliverable(connection: AsyncConnection, caller: Caller | None, media_
         mime_type=row["mime_type"],
         size=row["size"],
         sha256=row["sha256"],
-        is_public=row["is_public"],
+        is_public=row["open_to_all"],
         status=row["status"],
         created_at=row["created_at"],
         made_at=row["derived_at"],

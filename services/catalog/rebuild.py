@@ -21,7 +21,15 @@ from services.catalog import announcing, letters, slots
 from services.catalog.census import Stored, Tell, events
 from services.catalog.commands import raise_mark
 from services.catalog.database import RELAY, Database, try_lock
-from services.catalog.models import early_results, entities, media, outbox, tombstones
+from services.catalog.models import (
+    early_results,
+    entities,
+    media,
+    moderation_decisions,
+    outbox,
+    tombstones,
+)
+from services.catalog.moderation import row_of
 from services.catalog.projector import note_stored, take_in
 from services.catalog.retold import remember
 from shared.entities import Entity
@@ -33,6 +41,7 @@ from shared.events.messages import (
     MediaCreated,
     MediaDeleted,
     MediaFailed,
+    MediaModerated,
     MediaProcessed,
     MediaUpdated,
     MediaUploaded,
@@ -131,7 +140,9 @@ class Replay:
     async def take(self, connection: AsyncConnection, stored: Stored) -> None:
         """One event, in the transaction of its batch."""
         event = stored.event
-        if isinstance(event, MediaDeleted | ReprocessRequested | MediaCreated | MediaUpdated):
+        if isinstance(
+            event, MediaDeleted | ReprocessRequested | MediaCreated | MediaUpdated | MediaModerated
+        ):
             if stored.envelope.id in self.seen:
                 return
             self.seen.add(stored.envelope.id)
@@ -148,6 +159,9 @@ class Replay:
             await note_stored(connection, event.id, stored.sequence)
         elif isinstance(event, MediaCreated | MediaUpdated):
             await self._state(connection, event)
+            await note_stored(connection, event.id, stored.sequence)
+        elif isinstance(event, MediaModerated):
+            await _decision(connection, event)
             await note_stored(connection, event.id, stored.sequence)
 
     async def _state(self, connection: AsyncConnection, event: MediaCreated | MediaUpdated) -> None:
@@ -200,6 +214,14 @@ async def _reprocess(connection: AsyncConnection, event: ReprocessRequested) -> 
             media.c.status_at != event.requested_at,
         )
         await connection.execute(again.values(announced_at=event.requested_at))
+
+
+async def _decision(connection: AsyncConnection, event: MediaModerated) -> None:
+    """A row of history, of a media that is there. What a rejection led to has been told as well."""
+    if await connection.scalar(select(media.c.id).where(media.c.id == event.id)) is None:
+        return
+    kept = upsert(moderation_decisions).values(**row_of(event), spread_at=event.moderated_at)
+    await connection.execute(kept.on_conflict_do_nothing())
 
 
 async def _bury(connection: AsyncConnection, event: MediaDeleted, sequence: int) -> None:

@@ -16,7 +16,7 @@ from services.catalog.conditions import quoted
 from services.catalog.database import Database
 from services.catalog.delivery import File
 from services.catalog.live import Feed
-from services.catalog.queries import Deliverable
+from services.catalog.queries import Deliverable, Filters
 from shared import presets, trace
 from shared.auth import Caller
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -216,7 +216,8 @@ class Renderings:
     async def _require_there(self, media_id: uuid.UUID) -> None:
         """Raises NotFound."""
         async with self._database.reading() as connection:
-            await queries.deliverable(connection, None, media_id)
+            if not await queries.exists_elsewhere(connection, filters=Filters(), media_id=media_id):
+                raise queries.absent(str(media_id))
 
     async def _still_wanted(self, media_id: uuid.UUID, key: str) -> None:
         """A picture of a media that was deleted meanwhile is erased again. Raises NotFound."""

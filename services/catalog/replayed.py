@@ -17,7 +17,16 @@ from services.catalog.census import Tell
 from services.catalog.checks import Finding
 from services.catalog.commands import HIGHEST_NUMBER
 from services.catalog.database import Database, DatabaseSettings
-from services.catalog.models import early_results, marks, media, metadata, stored_events, tombstones, variants
+from services.catalog.models import (
+    early_results,
+    marks,
+    media,
+    metadata,
+    moderation_decisions,
+    stored_events,
+    tombstones,
+    variants,
+)
 from services.catalog.rebuild import replay_all
 from shared.events import topology
 from shared.events.bus import Bus
@@ -26,10 +35,11 @@ from shared.ids import public_id
 CHECK = "replay"
 MOST = 10_000
 """Rows of each table that are told one by one."""
-COMPARED = (media, variants, tombstones, early_results, stored_events, marks)
+COMPARED = (media, variants, moderation_decisions, tombstones, early_results, stored_events, marks)
 """Entities are compared with their registry, and what waits in the outbox is told by itself."""
-_SAID_BY_OTHERS = {"edited_at"}
-"""Columns that may differ: where clocks do, an edit may seem older than a result. `updated_at` must not."""
+_SAID_BY_OTHERS = {"edited_at", "spread_at"}
+"""Columns that may differ: where clocks do, an edit may seem older than a result (`updated_at` must not); and how far a
+rejection has come."""
 
 
 async def replayed(database: Database, bus: Bus, tell: Tell) -> AsyncIterator[Finding]:

@@ -26,6 +26,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     `variant_wait`: how long a request waits for a variant or a picture that is being made. `stale`: after how long
     without a result a media is announced again. `janitor`: between two rounds that erase what no row names; 0 is
     never. `failed_days`: after how many days a media of the mediafiles API that failed is deleted; 0 is never.
+    `moderation_distance`: in how many bits of its hash a picture may differ from a rejected one and be flagged.
     """
 
     http: HttpSettings
@@ -43,6 +44,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     janitor: float = 86400
     failed_days: int = 7
+    moderation_distance: int = 5
 
     @property
     def cascading(self) -> frozenset[str]:
@@ -73,6 +75,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
             failed_days=env.integer("TRIPOD_MEDIAFILES_FAILED_DAYS", 7, least=0, most=36_500),
+            moderation_distance=env.integer("TRIPOD_MODERATION_DISTANCE", 5, least=0, most=10),
         )
         env.check()
         return settings
