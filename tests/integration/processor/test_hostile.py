@@ -72,6 +72,7 @@ async def test_hostile_pictures_end_soon_with_a_sensible_verdict_and_always_the_
         hostile.animations(40, 600),
         hostile.directories(),
         hostile.damaged(60, 40, 1, (90,)),
+        hostile.gain_maps(600, 2),
     )
     assert await judge(files, limits=Limits(cpu_seconds=10), peak_mib=250) == []
 
@@ -85,5 +86,6 @@ async def test_very_many_hostile_pictures_end_soon_with_a_sensible_verdict() -> 
         hostile.directories(),
         hostile.damaged(600, 400, 60),
         hostile.damaged(61, 47, 150),
+        hostile.gain_maps(10_000, 400),
     )
     assert await judge(files, limits=Limits(), peak_mib=1500) == []
