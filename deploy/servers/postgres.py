@@ -168,12 +168,12 @@ def probe(port: int, admin_password: str) -> None:
 
 
 def ensure_owner(port: int, admin_password: str, password: str) -> None:
-    """Make the services' role (no superuser, so that row-level security binds it) and its database, if absent."""
+    """Make the services' role (no superuser) and its database, if absent."""
     with psycopg.connect(admin_dsn(port, admin_password), autocommit=True, connect_timeout=5) as connection:
         role, secret = sql.Identifier(OWNER), sql.Literal(password)
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (OWNER,)).fetchone() is None:
             connection.execute(sql.SQL("CREATE ROLE {}").format(role))
-        # CREATEROLE and BYPASSRLS: migrations make the restricted role of the readers.
+        # CREATEROLE: migrations make the readers' role, which row-level security binds.
         connection.execute(
             sql.SQL("ALTER ROLE {} LOGIN CREATEDB CREATEROLE BYPASSRLS PASSWORD {}").format(role, secret)
         )

@@ -26,6 +26,7 @@ from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
 from services.catalog.routes import entities, files, live, media, moderation, render, search, stats
 from services.catalog.routes.common import PARTS
+from services.catalog.row_security import in_force
 from services.catalog.settings import CatalogSettings
 from services.catalog.usage import using
 from shared.auth import Authenticator
@@ -216,6 +217,10 @@ def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]
         if found != newest:
             raise Unavailable(f"The database is at revision {found}, this service needs {newest}.")
 
+    async def row_security() -> None:
+        async with database.reading() as connection:
+            await in_force(connection)
+
     async def s3() -> None:
         await app().state.blobs.check()
 
@@ -223,6 +228,7 @@ def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]
         "nats": nats,
         "postgres": lambda: duties.alive(database),
         "migrations": migrations,
+        "row_security": row_security,
         "s3": s3,
     }
 
