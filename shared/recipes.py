@@ -68,9 +68,9 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     still_only: bool = False
     optimise: bool = False
     moving: bool = False
+    gain_map: bool | None = None
 
     @property
-    gain_map: bool | None = None
     def hash(self) -> str:
         """8 hex digits of the SHA-256 of this spec as canonical JSON: sorted keys, defaults left out.
 
