@@ -19,7 +19,7 @@ from services.catalog.failed import keep_cleaning
 from services.catalog.letters import keep_noting
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
-from services.catalog.migrate import head
+from services.catalog.migrate import head, is_behind
 from services.catalog.moderation_flags import keep_spreading
 from services.catalog.orphans import keep_sweeping
 from services.catalog.relay import erasing, relay
@@ -213,9 +213,8 @@ def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]
     async def migrations() -> None:
         async with database.reading() as connection:
             found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-        newest = await asyncio.to_thread(head)
-        if found != newest:
-            raise Unavailable(f"The database is at revision {found}, this service needs {newest}.")
+        if await asyncio.to_thread(is_behind, found):
+            raise Unavailable(f"The database is at revision {found}, this service needs {head()}.")
 
     async def row_security() -> None:
         async with database.reading() as connection:
