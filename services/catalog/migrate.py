@@ -52,6 +52,19 @@ def head() -> str:
     return found
 
 
+def is_behind(revision: str | None) -> bool:
+    """Whether a database at that revision lacks what this code needs. A revision that this code does not know is a
+    later one, and on each this code goes on: they only add. So a catalog stays ready while the next one is rolled
+    out."""
+    return revision is None or (revision != head() and revision in _known())
+
+
+@cache
+def _known() -> frozenset[str]:
+    script = ScriptDirectory.from_config(_config())
+    return frozenset(found.revision for found in script.walk_revisions())
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", "services.catalog:migrations")
