@@ -1,6 +1,7 @@
 """A catalog over real servers, and its parts one by one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,11 +16,31 @@ from shared.links import LinkSettings
 from shared.log import LogSettings
 from shared.storage.blobs import Blobs
 from shared.storage.s3 import S3Blobs, S3Settings
-from tests.fixtures.servers import ObjectStore
+from tests.fixtures.servers import (
+    ObjectStore,
+    Servers,
+    own_broker,
+    own_bucket,
+    own_database,
+    unique_name,
+)
 from tests.fixtures.waiting import eventually_async
+from tests.integration.catalog.lasting import Lasting, lasting
 from tests.integration.catalog.service import Service, serving
 
 SECRET = "a secret of tests that is long enough"
+PARTS = {
+    "settings",
+    "database",
+    "database_url",
+    "bus",
+    "broker",
+    "nats_url",
+    "blobs",
+    "object_store",
+    "servers",
+}
+"""What a test may do with these it may not do to the catalog that others use after it."""
 
 
 @pytest.fixture
@@ -60,23 +81,36 @@ def store_settings(store: ObjectStore) -> S3Settings:
 @pytest.fixture
 def settings(database_url: str, nats_url: str, object_store: ObjectStore) -> CatalogSettings:
     """Those of a catalog that waits for nothing long."""
+    return settings_for(database_url, nats_url, object_store)
+
+
+def settings_for(database_url: str, nats_url: str, store: ObjectStore) -> CatalogSettings:
     return CatalogSettings(
         http=HttpSettings(port=0, base_url="http://origin.test"),
         auth=AuthSettings(secret=SECRET),
         log=LogSettings(),
         links=LinkSettings(secret=SECRET),
         bus=BusSettings(url=nats_url, reconnect_wait=0.05),
-        store=store_settings(object_store),
+        store=store_settings(store),
         database=DatabaseSettings(url=database_url),
         variant_wait=0.3,
     )
 
 
 @pytest.fixture
-async def catalog(
+def catalog(request: pytest.FixtureRequest) -> Service:
+    """A running catalog that is ready and empty: the one that lasts, or one of the test's own where the test asks for
+    any of its parts besides, or its module has settings for it."""
+    own = PARTS & set(request.fixturenames) or hasattr(request.module, "settings")
+    found: Service = request.getfixturevalue("own_catalog" if own else "emptied_catalog")
+    return found
+
+
+@pytest.fixture
+async def own_catalog(
     settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
 ) -> AsyncIterator[Service]:
-    """A running catalog that is ready."""
+    """A running catalog of the test's own."""
     async with serving(settings) as url:
         service = Service(settings, database, bus, blobs, url)
 
@@ -86,3 +120,28 @@ async def catalog(
         await eventually_async(ready, "the catalog to be ready")
         yield service
         await service.nobody.aclose()
+
+
+@pytest.fixture
+async def emptied_catalog(lasting_catalog: Lasting) -> AsyncIterator[Service]:
+    """The catalog of the test process, as one test after the other has it."""
+    service = await lasting_catalog.open()
+    yield service
+    await lasting_catalog.leave(service)
+
+
+@pytest.fixture(scope="session")
+def lasting_catalog(
+    servers: Servers,
+    migrated_template: str,
+    spawner: ThreadPoolExecutor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lasting]:
+    """One running catalog over parts of its own."""
+    with (
+        own_database(servers, unique_name("lasting", "_"), migrated_template) as database_url,
+        own_broker(tmp_path_factory.mktemp("lasting") / "nats", spawner) as broker,
+        own_bucket(servers, unique_name("lasting", "-")) as store,
+        lasting(settings_for(database_url, broker.url, store)) as running,
+    ):
+        yield running
