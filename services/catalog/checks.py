@@ -288,7 +288,7 @@ def outlived(census: Census) -> Iterator[Finding]:
     """I7: whatever ended a decoder, its worker lived to tell: every final state is one that a worker has told, and no
     event has cost its workers their lives until it was given up on."""
     for row in census.rows.values():
-        outcome = "ready" if row.status == "ready" else row.error_code
+        outcome = row.error_code or "ready"  # also of what is ready since before, and then failed
         if row.status == "processing" or row.id not in census.story.told:
             continue
         if (row.generation, outcome) not in census.story.results.get(row.id, ()):

@@ -153,7 +153,7 @@ async def make_again(database: Database, media_id: uuid.UUID, base_url: str) -> 
         await lock_media(connection, media_id)
         found = await connection.execute(select(media).where(media.c.id == media_id))
         row = found.mappings().first()
-        if row is None or row["status"] != "ready":
+        if row is None or row["status"] != "ready" or row["error_code"] is not None:
             return False
         await commands.begin_again(connection, row, base_url=base_url)
         log.warning("media.made_again", media_id=str(media_id))

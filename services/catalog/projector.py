@@ -1,7 +1,8 @@
 """Turns what ingest and processor tell into rows. Any order and repetition of events ends in the same row.
 
 A row is the greatest of all that was told: its status that of the greatest (generation, rank, time), what was
-derived that of the greatest (generation, time). Taking a maximum asks for no order and minds no repetition.
+derived that of the greatest (generation, time). Taking a maximum asks for no order and minds no repetition. A media
+of which something was ever derived does not fail any more: it stays ready, with the error of the newest attempt.
 """
 
 import uuid
@@ -169,13 +170,14 @@ async def _apply(connection: AsyncConnection, event: Result) -> bool:
 def status_part(row: Record, event: Result) -> dict[str, Any]:
     """The columns that change when this result is the newest word on where the pipeline stands."""
     processed = isinstance(event, MediaProcessed)
-    status = "ready" if processed else "failed"
+    told = "ready" if processed else "failed"
+    known = row["status"] if row["error_code"] is None else "failed"
     at = event.processed_at if isinstance(event, MediaProcessed) else event.failed_at
-    if (event.generation, RANKS[status], at) <= (row["generation"], RANKS[row["status"]], row["status_at"]):
-        return {}
+    if (event.generation, RANKS[told], at) <= (row["generation"], RANKS[known], row["status_at"]):
+        return {"status": "ready"} if processed and row["status"] == "failed" else {}
     return {
         "generation": event.generation,
-        "status": status,
+        "status": "ready" if row["derived_generation"] else told,
         "status_at": at,
         "error_code": None if isinstance(event, MediaProcessed) else event.code,
         "error_detail": None if isinstance(event, MediaProcessed) else event.detail,

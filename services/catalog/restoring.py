@@ -47,6 +47,7 @@ def misses_variants(row: Row, census: Census) -> bool:
     due = told.variants if told is not None and told.made == row.made else ()
     return (
         row.status == "ready"
+        and row.error_code is None  # to try what has failed for ever would be for ever
         and row.key in census.objects
         and any(file.key not in census.objects for file in (*row.variants, *due))
     )

@@ -19,7 +19,7 @@ from services.catalog.projector import Outcome, Told, project
 from shared.auth import Caller
 from shared.entities import Entity
 from shared.errors import Malformed, NotFound
-from shared.events.messages import MediaCreated, MediaDeleted, decode
+from shared.events.messages import MediaCreated, MediaDeleted, MediaUpdated, decode
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import all_rows
 
@@ -158,12 +158,27 @@ async def test_a_repeated_event_tells_nobody_anything(database: Database) -> Non
     assert len(await outbox_events(database, upload.id)) == 2
 
 
-async def test_a_failure_after_a_success_keeps_what_was_derived(database: Database) -> None:
+async def test_a_failure_after_a_success_leaves_the_media_ready_and_is_told(database: Database) -> None:
     upload = stories.uploaded()
     await take(database, upload, stories.processed(upload, 1), stories.failed(upload, 2))
     end = await end_of(database, upload.id)
-    assert (end["status"], end["error_code"], end["generation"]) == ("failed", "code_2", 2)
+    assert (end["status"], end["error_code"], end["generation"]) == ("ready", "code_2", 2)
     assert (end["width"], end["derived_generation"], len(end["variants"])) == (401, 1, 2)
+    told = (await outbox_events(database, upload.id))[-1]
+    assert isinstance(told, MediaUpdated)
+    assert (told.media["status"], told.media["error"]["code"]) == ("ready", "code_2")
+    await take(database, stories.processed(upload, 3))
+    end = await end_of(database, upload.id)
+    assert (end["status"], end["error_code"], end["width"]) == ("ready", None, 403)
+
+
+async def test_a_failure_that_is_told_before_an_earlier_success_does_not_hide_it(database: Database) -> None:
+    upload = stories.uploaded()
+    await take(database, upload, stories.failed(upload, 2))
+    assert (await end_of(database, upload.id))["status"] == "failed"
+    await take(database, stories.processed(upload, 1))
+    end = await end_of(database, upload.id)
+    assert (end["status"], end["error_code"], end["generation"]) == ("ready", "code_2", 2)
 
 
 async def test_hostile_nul_characters_are_left_out(database: Database) -> None:
