@@ -28,6 +28,8 @@ from services.catalog.routes import entities, files, live, media, moderation, re
 from services.catalog.routes.common import PARTS
 from services.catalog.row_security import in_force
 from services.catalog.settings import CatalogSettings
+from services.catalog.texts_index import keep_making
+from services.catalog.texts_stems import Stems
 from services.catalog.usage import using
 from shared.auth import Authenticator
 from shared.dialects import mediafiles
@@ -62,7 +64,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
     are down, and is ready when they are there."""
     registry = CollectorRegistry()
     database, feed, metrics = Database(settings.database), Feed(), CatalogMetrics(registry)
-    downloads = Downloads()
+    downloads, stems = Downloads(), Stems(settings.languages)
     consumer_metrics = ConsumerMetrics(registry)
 
     @asynccontextmanager
@@ -86,6 +88,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
                 _keep_house(
                     background, settings, database=database, bus=bus, blobs=blobs, downloads=downloads
                 )
+                background.start("texts", keep_making(database, blobs, stems, background.stop))
                 yield
                 await background.close()
         finally:
@@ -110,6 +113,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         registry=registry,
     )
     app.state.update({"settings": settings, "database": database, "feed": feed, "metrics": metrics})
+    app.state["stems"] = stems
     app.state.update({"downloads": downloads, "on_leaving": feed.leave})
     return app
 

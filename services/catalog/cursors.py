@@ -15,20 +15,42 @@ _SIGNATURE = 16  # bytes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Behind which row a page starts. `sort` is the order that it is a place of."""
+class Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """Of a list by relevance: media older than `upper` (microseconds, id) and not older than `lower`, which is None
+    while nobody has looked how far a page gets, and for the last stretch."""
+
+    upper: tuple[int, uuid.UUID]
+    lower: tuple[int, uuid.UUID] | None = None
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Behind which row a page starts. `sort` is the order that it is a place of, `value` what that looks at, moments as
+    microseconds; None is the begin of a stretch."""
 
     sort: str
-    micros: int
+    value: int | float | str | None
     id: uuid.UUID
+    stretch: Stretch | None = None
 
     @property
     def at(self) -> datetime:
-        return _EPOCH + timedelta(microseconds=self.micros)
+        """The value of an order of moments."""
+        return moment(int(self.value or 0))
 
 
-def place(sort: str, at: datetime, media_id: uuid.UUID) -> Place:
-    return Place(sort, (at - _EPOCH) // timedelta(microseconds=1), media_id)
+def place(sort: str, value: datetime | float | str, media_id: uuid.UUID) -> Place:
+    """The place of a row whose value this is."""
+    return Place(sort, micros(value) if isinstance(value, datetime) else value, media_id)
+
+
+def micros(at: datetime) -> int:
+    """Since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(since: int) -> datetime:
+    """The other way round."""
+    return _EPOCH + timedelta(microseconds=since)
 
 
 def write(secret: str, where: Place) -> str:

@@ -27,7 +27,7 @@ from services.catalog import cursors, rights
 from services.catalog.cursors import Place
 from services.catalog.models import media
 from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
-from services.catalog.schemas import Count, CountKind, Sort
+from services.catalog.schemas import Count, CountKind, TimeSort
 from shared.auth import ANONYMOUS, Caller
 from shared.dialects.view import View
 from shared.errors import NotFound
@@ -84,7 +84,7 @@ async def list_media(
     caller: Caller,
     filters: Filters,
     *,
-    sort: Sort,
+    sort: TimeSort,
     limit: int,
     after: Place | None,
     base_url: str,
@@ -97,7 +97,7 @@ async def list_media(
     return Page(items=[show_to_caller(row, base_url) for row in shown], end=end)
 
 
-def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: Place | None) -> Shaped:
+def listing(caller: Caller, filters: Filters, *, sort: TimeSort, limit: int, after: Place | None) -> Shaped:
     """The first rows behind `after`."""
     order = order_of(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(limit)
@@ -108,7 +108,7 @@ def listing(caller: Caller, filters: Filters, *, sort: Sort, limit: int, after: 
     return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
 
 
-def order_of(sort: Sort) -> tuple[ColumnElement[Any], ...]:
+def order_of(sort: TimeSort) -> tuple[ColumnElement[Any], ...]:
     return PLACE if sort == "created_at" else tuple(column.desc() for column in PLACE)
 
 
@@ -148,7 +148,7 @@ async def offset_page(
     caller: Caller,
     filters: Filters,
     *,
-    sort: Sort,
+    sort: TimeSort,
     offset: int,
     limit: int,
     base_url: str,
@@ -158,7 +158,7 @@ async def offset_page(
     return [view(row, base_url) for row in (await connection.execute(found)).mappings()]
 
 
-def offset_listing(caller: Caller, filters: Filters, *, sort: Sort, offset: int, limit: int) -> Shaped:
+def offset_listing(caller: Caller, filters: Filters, *, sort: TimeSort, offset: int, limit: int) -> Shaped:
     """The rows behind the first `offset` ones. Only places are skipped, never whole rows, so that pages deeper than
     10,000 rows are found as well."""
     order = order_of(sort)
@@ -230,7 +230,7 @@ async def count_media(
     get one; others get the capped count."""
     matching = select(media.c.id).where(*readable(caller, filters))
     if kind == "estimated" and caller.sees_all:
-        return Count(value=await _estimate(connection, matching), kind=kind)
+        return Count(value=await estimate(connection, matching), kind=kind)
     if kind == "exact":
         value = await connection.scalar(select(func.count()).select_from(matching.subquery()))
         return Count(value=value or 0, kind=kind)
@@ -238,7 +238,8 @@ async def count_media(
     return Count(value=await connection.scalar(select(func.count()).select_from(capped)) or 0, kind="capped")
 
 
-async def _estimate(connection: AsyncConnection, matching: Any) -> int:
+async def estimate(connection: AsyncConnection, matching: Any) -> int:
+    """How many rows a select has, as the planner thinks."""
     compiled = matching.compile(dialect=connection.dialect)
     plan = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
     return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])

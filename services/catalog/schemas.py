@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -12,7 +13,12 @@ from shared.names import MAX_BYTES
 from shared.rendering import Options
 
 CountKind: TypeAlias = Literal["exact", "capped", "estimated"]
-Sort: TypeAlias = Literal["-created_at", "created_at"]
+TimeSort: TypeAlias = Literal["-created_at", "created_at"]
+Sort: TypeAlias = Literal[
+    "-created_at", "created_at", "-updated_at", "updated_at", "-filename", "filename", "-size", "size", "-taken_at",
+    "taken_at", "-duration", "duration",
+]  # fmt: skip
+SearchSort: TypeAlias = Sort | Literal["relevance"]
 Disposition: TypeAlias = Literal["attachment", "inline"]
 Label: TypeAlias = Literal["identical", "very_similar", "similar"]
 
@@ -61,12 +67,32 @@ class MediaPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to find; all that the caller may see without a filter."""
+    """What to find; all that the caller may see without a filter and words. Without a `sort` what has the words is
+    sorted by relevance, all else newest first."""
 
     filter: dict[str, Any] | None = None
-    sort: Sort = "-created_at"
+    q: Annotated[str, Meta(max_length=500)] | None = None
+    sort: SearchSort | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """How well a media fits the words that were asked for, and where they stand: pieces of HTML by the field, safe to
+    show, with `<mark>` around the words."""
+
+    id: UUID
+    rank: float
+    highlights: dict[str, tuple[str, ...]]
+
+
+class SearchPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One page of what was found; `next_cursor` is null on the last one. `matches`, where words were asked for: of each
+    of the `items`, in their order."""
+
+    items: list[Media]
+    next_cursor: str | None
+    matches: list[Match] | None = None
 
 
 class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

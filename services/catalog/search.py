@@ -1,119 +1,132 @@
-"""Searches: a page of what a filter lets through, found without ever reading more rows than a page may cost."""
+"""Searches: a page of what a filter and words let through, and where the words stand."""
 
 import uuid
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, bindparam, select, true, tuple_, union
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.catalog import cursors, rights
+from services.catalog import candidates, texts_highlights, texts_index, texts_query
+from services.catalog.candidates import Search
 from services.catalog.cursors import Place
-from services.catalog.filters.compiled import compiled
+from services.catalog.database import Database
 from services.catalog.filters.language import Both, Condition, Filter
-from services.catalog.models import media
-from services.catalog.queries import PLACE, Page, order_of
-from services.catalog.row_security import unrestricted
-from services.catalog.rows import shaped_rows, show_to_caller
-from services.catalog.schemas import Sort
+from services.catalog.models import media, media_texts
+from services.catalog.queries import Filters, Page
+from services.catalog.rows import shaped_for, show_to_caller
+from services.catalog.schemas import Match
+from services.catalog.texts_query import Question
+from services.catalog.texts_stems import Known, Stems
 from shared.auth import Caller
+from shared.media import Media
 
-READ_AT_MOST = 20_000
-"""Rows that a page looks at. What asks for more goes on behind them: such a page is short, and has a cursor."""
-_SELECTIVE = frozenset({"id", "number", "sha256"})
-_ORDERED = frozenset({"owner", "profile", "entity_type", "entity_id"})
+_PARAMETERS = ("media_type", "status", "entity_type", "entity_id", "owner", "is_public", "sha256")
+DOCUMENT_CHARACTERS = 16_384
+"""Of a document, in which words are marked."""
 
 
-class _Bound(msgspec.Struct, frozen=True):
-    """The last row that a page looks at."""
+class SearchPageFound(msgspec.Struct, frozen=True, kw_only=True):
+    """`matches` is None where no words were asked for."""
 
-    created_at: datetime
-    id: uuid.UUID
+    items: list[Media]
+    matches: list[Match] | None
+    end: Place | None
 
 
 async def search_media(
-    connection: AsyncConnection,
-    caller: Caller,
-    asked: Filter | None,
-    *,
-    sort: Sort,
-    limit: int,
-    after: Place | None,
-    base_url: str,
-) -> Page:
-    """One page in the order of `sort`, from behind `after`, of what the filter lets through and the caller may see."""
-    condition = compiled(asked, private=rights.changeable(caller)) if asked is not None else true()
-    grounds = rights.grounds(caller)
-    places = _places(sort, after, _in_order(asked))
-    bound = None
-    async with unrestricted(connection, caller):
-        if not _is_selective(asked):
-            bound = await _bound(connection, places, grounds, sort)
-            if bound is not None:
-                last = tuple_(bindparam("until", bound.created_at), bindparam("until_id", bound.id))
-                places = places.where(
-                    tuple_(*PLACE) <= last if sort == "created_at" else tuple_(*PLACE) >= last
-                )
-        ways = _on_each(places.where(condition).limit(limit + 1), grounds).subquery()
-        ends = (ways.c.created_at, ways.c.id)
-        order = ends if sort == "created_at" else tuple(column.desc() for column in ends)
-        ids = (await connection.scalars(select(ways.c.id).order_by(*order).limit(limit + 1))).all()
-    rows = await shaped_rows(connection, caller, ids)
-    shown = rows[:limit]
-    end = None
-    if len(rows) > limit:
-        end = cursors.place(sort, shown[-1]["created_at"], shown[-1]["id"])
-    elif bound is not None:
-        end = cursors.place(sort, bound.created_at, bound.id)
-    return Page(items=[show_to_caller(row, base_url) for row in shown], end=end)
+    database: Database, search: Search, *, question: Question | None, stems: Stems, base_url: str
+) -> SearchPageFound:
+    """One page in the order of `search`, of what the caller may see. `question` holds the words, in place of the
+    search's own."""
+    if question is not None:
+        await texts_index.catch_up(database, stems)
+    async with database.reading() as connection:
+        if question is not None:
+            known = await stems.of(connection, question.words)
+            search = msgspec.structs.replace(search, tsquery=texts_query.as_tsquery(question, known))
+        found = await candidates.find(connection, search)
+    items = await shown(database, search.caller, found.ids, base_url)
+    matches = None
+    if question is not None:
+        ranks = dict(zip(found.ids, found.ranks, strict=False))
+        matches = await _matches(database, items, question, stems, ranks)
+    return SearchPageFound(items=items, matches=matches, end=found.end)
 
 
-def _places(sort: Sort, after: Place | None, narrowed: ColumnElement[bool]) -> Select[Any]:
-    found = select(*PLACE).where(narrowed).order_by(*order_of(sort))
-    if after is None:
-        return found
-    known = tuple_(bindparam("at", after.at, media.c.created_at.type), bindparam("last", after.id))
-    return found.where(tuple_(*PLACE) > known if sort == "created_at" else tuple_(*PLACE) < known)
+async def sorted_page(database: Database, search: Search, base_url: str) -> Page:
+    """One page of a list in any order."""
+    async with database.reading() as connection:
+        found = await candidates.find(connection, search)
+    return Page(items=await shown(database, search.caller, found.ids, base_url), end=found.end)
 
 
-async def _bound(
-    connection: AsyncConnection, places: Select[Any], grounds: tuple[ColumnElement[bool], ...], sort: Sort
-) -> _Bound | None:
-    """The last row that the page may look at; None where there are fewer. An index alone answers this."""
-    ways = _on_each(places.limit(READ_AT_MOST + 1), grounds).subquery()
-    ends = (ways.c.created_at, ways.c.id)
-    order = ends if sort == "created_at" else tuple(column.desc() for column in ends)
-    row = (await connection.execute(select(*ends).order_by(*order).offset(READ_AT_MOST - 1).limit(2))).all()
-    return _Bound(*row[0]) if len(row) == 2 else None
-
-
-def _on_each(places: Select[Any], grounds: tuple[ColumnElement[bool], ...]) -> Any:
-    """Each ground on which the caller may see rows is asked by itself: each has an index in this order."""
-    ways = [places.where(ground) for ground in grounds]
-    return union(*ways) if len(ways) > 1 else ways[0]
-
-
-def _parts(asked: Filter | None) -> tuple[Filter, ...]:
-    """What must hold together."""
-    if isinstance(asked, Both):
-        return tuple(part for inner in asked.parts for part in _parts(inner))
-    return () if asked is None else (asked,)
-
-
-def _is_selective(asked: Filter | None) -> bool:
-    """Whether an index finds the few rows that it may be about."""
-    return any(
-        isinstance(part, Condition) and part.name in _SELECTIVE and part.operator in {"eq", "in"}
-        for part in _parts(asked)
+def as_filter(filters: Filters) -> Filter:
+    """The query parameters of a list as the filter that says the same."""
+    asked = {name: getattr(filters, name) for name in _PARAMETERS}
+    return Both(
+        tuple(
+            Condition(name=name, operator="eq", value=value)
+            for name, value in asked.items()
+            if value is not None
+        )
     )
 
 
-def _in_order(asked: Filter | None) -> ColumnElement[bool]:
-    """What of the filter an index follows that has the order as well: rows that fail it are not even looked at."""
-    known = [
-        part
-        for part in _parts(asked)
-        if isinstance(part, Condition) and part.name in _ORDERED and part.operator == "eq"
+async def shown(database: Database, caller: Caller, ids: Sequence[uuid.UUID], base_url: str) -> list[Media]:
+    """These media as the caller may see them, in this order."""
+    if not ids:
+        return []
+    wanted = shaped_for(caller).where(media.c.id == any_(bindparam("ids", list(ids), ARRAY(Uuid))))
+    async with database.reading_for(caller) as connection:
+        rows = {row["id"]: row for row in (await connection.execute(wanted)).mappings()}
+    return [show_to_caller(rows[media_id], base_url) for media_id in ids if media_id in rows]
+
+
+async def _matches(
+    database: Database,
+    items: Sequence[Media],
+    question: Question,
+    stems: Stems,
+    ranks: Mapping[uuid.UUID, float],
+) -> list[Match]:
+    """Of media that the caller has been found to see."""
+    ids = bindparam("ids", [one.id for one in items], ARRAY(Uuid))
+    beginning = func.left(media_texts.c.document, DOCUMENT_CHARACTERS)
+    async with database.reading() as connection:
+        asked = select(media_texts.c.media_id, beginning).where(
+            media_texts.c.media_id == any_(ids), media_texts.c.document.is_not(None)
+        )
+        documents = {row[0]: row[1] for row in (await connection.execute(asked)).all()}
+        texts = {one.id: _texts(one, documents.get(one.id)) for one in items}
+        said = (text for fields in texts.values() for several in fields.values() for text in several)
+        near = texts_highlights.near(question, said)
+        known = await stems.of(connection, near | question.words)
+    return [
+        Match(id=one.id, rank=ranks.get(one.id, 0.0), highlights=_highlights(texts[one.id], question, known))
+        for one in items
     ]
-    return and_(true(), *(part.field.column == part.value for part in known))
+
+
+def _texts(one: Media, document: str | None) -> dict[str, tuple[str, ...]]:
+    said = {
+        "filename": (one.filename,),
+        "caption": (one.caption,),
+        "alt_text": (one.alt_text,),
+        "description": (one.description,),
+        "tags": one.tags,
+        "document": (document,),
+    }
+    return {name: tuple(text for text in texts if text) for name, texts in said.items()}
+
+
+def _highlights(
+    texts: Mapping[str, tuple[str, ...]], question: Question, known: Mapping[str, Known]
+) -> dict[str, tuple[str, ...]]:
+    found = {
+        name: tuple(piece for text in several for piece in texts_highlights.fragments(text, question, known))[
+            : texts_highlights.MOST_FRAGMENTS
+        ]
+        for name, several in texts.items()
+    }
+    return {name: pieces for name, pieces in found.items() if pieces}

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from services.catalog.database import DatabaseSettings
+from services.catalog.texts_stems import DEFAULT as SEARCH_LANGUAGES
+from services.catalog.texts_stems import languages_from_env
 from shared.auth import AuthSettings
 from shared.dialects.settings import DialectSettings
 from shared.env import Env
@@ -26,6 +28,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     `variant_wait`: how long a request waits for a variant or a picture that is being made. `stale`: after how long
     without a result a media is announced again. `janitor`: between two rounds that erase what no row names; 0 is
     never. `failed_days`: after how many days a media of the mediafiles API that failed is deleted; 0 is never.
+    `languages`: whose words are found in any form.
     `moderation_distance`: in how many bits of its hash a picture may differ from a rejected one and be flagged.
     """
 
@@ -44,6 +47,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     janitor: float = 86400
     failed_days: int = 7
+    languages: tuple[str, ...] = SEARCH_LANGUAGES
     moderation_distance: int = 5
 
     @property
@@ -74,6 +78,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
+            languages=languages_from_env(env),
             failed_days=env.integer("TRIPOD_MEDIAFILES_FAILED_DAYS", 7, least=0, most=36_500),
             moderation_distance=env.integer("TRIPOD_MODERATION_DISTANCE", 5, least=0, most=10),
         )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     literal,
     not_,
     or_,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -32,7 +33,7 @@ def compiled(filter_: Filter, *, private: ColumnElement[bool]) -> ColumnElement[
     is private of the others is as if it were not there."""
     match filter_:
         case Both(parts):
-            return and_(*(compiled(part, private=private) for part in parts))
+            return and_(true(), *(compiled(part, private=private) for part in parts))
         case Either(parts):
             return or_(*(compiled(part, private=private) for part in parts))
         case Not(part):

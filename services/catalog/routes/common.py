@@ -73,6 +73,6 @@ def _part(name: str) -> Provide:
 
 
 PARTS: dict[str, Provide] = {
-    name: _part(name) for name in ("database", "blobs", "settings", "feed", "metrics")
+    name: _part(name) for name in ("database", "blobs", "settings", "feed", "metrics", "stems")
 }
-"""By these names a handler gets: Database, Blobs, CatalogSettings, Feed, CatalogMetrics."""
+"""By these names a handler gets: Database, Blobs, CatalogSettings, Feed, CatalogMetrics, Stems."""

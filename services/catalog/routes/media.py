@@ -9,11 +9,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from services.catalog import commands, cursors, dialects, queries
+from services.catalog.candidates import Search
 from services.catalog.conditions import etag_of, none_match
 from services.catalog.database import Database
 from services.catalog.lookup import media_of
 from services.catalog.measures import CatalogMetrics
 from services.catalog.openapi import ETAG, LINK, VARY
+from services.catalog.orders import by_time
 from services.catalog.queries import Filters
 from services.catalog.routes.common import (
     NO_CONTENT,
@@ -34,6 +36,7 @@ from services.catalog.schemas import (
     Reprocessing,
     Sort,
 )
+from services.catalog.search import as_filter, sorted_page
 from services.catalog.settings import CatalogSettings
 from services.catalog.similar import similar_media
 from shared.auth import Caller
@@ -75,8 +78,9 @@ async def list_media(
     cursor: FromQuery[str | None] = None,
     count: FromQuery[CountKind | None] = None,
 ) -> Response[MediaPage]:
-    """Newest first unless `sort` says otherwise. `next_cursor`, also as `Link: <...>; rel="next"`, continues the
-    list where this page ends, whatever came or went meanwhile. Without a token: what is public."""
+    """Newest first unless `sort` says otherwise; what has no `taken_at` or `duration` comes where the least would.
+    `next_cursor`, also as `Link: <...>; rel="next"`, continues the list where this page ends, whatever came or went
+    meanwhile; in other orders than that of time a page may be short. Without a token: what is public."""
     no_nul(entity_type=entity_type, entity_id=entity_id, owner=owner)
     filters = Filters(
         media_type=media_type,
@@ -87,24 +91,31 @@ async def list_media(
         is_public=is_public,
         sha256=sha256,
     )
-    secret = settings.links.secret
+    secret, base_url = settings.links.secret, settings.http.base_url
     after = cursors.read(secret, cursor, sort=sort) if cursor else None
-    async with database.reading_for(optional_caller) as connection:
-        page = await queries.list_media(
-            connection,
-            optional_caller,
-            filters,
-            sort=sort,
-            limit=limit,
-            after=after,
-            base_url=settings.http.base_url,
-        )
-        counted = await queries.count_media(connection, optional_caller, filters, count) if count else None
+    if by_time(sort):
+        async with database.reading_for(optional_caller) as connection:
+            page = await queries.list_media(
+                connection,
+                optional_caller,
+                filters,
+                sort=sort,
+                limit=limit,
+                after=after,
+                base_url=base_url,
+            )
+    else:
+        asked = Search(caller=optional_caller, asked=as_filter(filters), sort=sort, limit=limit, after=after)
+        page = await sorted_page(database, asked, base_url)
+    counted = None
+    if count:
+        async with database.reading_for(optional_caller) as connection:
+            counted = await queries.count_media(connection, optional_caller, filters, count)
     metrics.rows_served.labels("list").inc(len(page.items))
     following = cursors.write(secret, page.end) if page.end else None
     return Response(
         MediaPage(items=page.items, next_cursor=following, count=counted),
-        headers={**OWN_ANSWER, **_next_link(request, settings.http.base_url, following)},
+        headers={**OWN_ANSWER, **_next_link(request, base_url, following)},
     )
 
 

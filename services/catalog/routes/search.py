@@ -4,16 +4,19 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from services.catalog import cursors
+from services.catalog import cursors, texts_query
+from services.catalog.candidates import Search
 from services.catalog.database import Database
 from services.catalog.filters import language
 from services.catalog.measures import CatalogMetrics
 from services.catalog.openapi import VARY
-from services.catalog.routes.common import OWN_ANSWER, TAG_MEDIA, problems
-from services.catalog.schemas import MediaPage, SearchRequest
+from services.catalog.routes.common import OWN_ANSWER, TAG_MEDIA, no_nul, problems
+from services.catalog.schemas import SearchPage, SearchRequest, SearchSort
 from services.catalog.search import search_media
 from services.catalog.settings import CatalogSettings
+from services.catalog.texts_stems import Stems
 from shared.auth import Caller
+from shared.errors import Invalid
 from shared.openapi import PUBLIC
 
 
@@ -21,7 +24,7 @@ from shared.openapi import PUBLIC
     "/media/search",
     status_code=200,
     tags=[TAG_MEDIA],
-    summary="Find what a filter lets through",
+    summary="Find what has some words, and what a filter lets through",
     security=PUBLIC,
     response_headers=[VARY],
     responses=problems(401, 413, 422),
@@ -31,27 +34,45 @@ async def search(
     optional_caller: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
+    *,
     metrics: NamedDependency[CatalogMetrics],
-) -> Response[MediaPage]:
-    """`filter` is `{field, operator, value}`, or `{and: [...]}`, `{or: [...]}`, `{not: ...}` of filters. A value that
-    a media does not have is equal to nothing. One request looks at 20,000 media at most, so a page may be short, even
-    empty; the list ends where `next_cursor` is null."""
+    stems: NamedDependency[Stems],
+) -> Response[SearchPage]:
+    """`q` are words as in any search box: all of them must be there, in any form; `"in quotes"` as they stand,
+    `-without`, `this or that`, `begin*`. `filter` is `{field, operator, value}`, or `{and: [...]}`, `{or: [...]}`,
+    `{not: ...}` of filters. A value that a media does not have is equal to nothing. One request looks at 20,000 media
+    at most, so a page may be short, even empty; the list ends where `next_cursor` is null."""
     asked = language.read(data.filter) if data.filter is not None else None
+    no_nul(q=data.q)
+    sort = _sort(data)
     secret = settings.links.secret
-    after = cursors.read(secret, data.cursor, sort=data.sort) if data.cursor else None
-    async with database.reading_for(optional_caller) as connection:
-        page = await search_media(
-            connection,
-            optional_caller,
-            asked,
-            sort=data.sort,
+    page = await search_media(
+        database,
+        Search(
+            caller=optional_caller,
+            asked=asked,
+            sort=sort,
             limit=data.limit,
-            after=after,
-            base_url=settings.http.base_url,
-        )
+            after=cursors.read(secret, data.cursor, sort=sort) if data.cursor else None,
+        ),
+        question=None if data.q is None else texts_query.read(data.q),
+        stems=stems,
+        base_url=settings.http.base_url,
+    )
     metrics.rows_served.labels("search").inc(len(page.items))
     following = cursors.write(secret, page.end) if page.end else None
-    return Response(MediaPage(items=page.items, next_cursor=following), headers=OWN_ANSWER)
+    return Response(
+        SearchPage(items=page.items, next_cursor=following, matches=page.matches), headers=OWN_ANSWER
+    )
+
+
+def _sort(data: SearchRequest) -> SearchSort:
+    """Raises Invalid for relevance to nothing."""
+    if data.sort is None:
+        return "-created_at" if data.q is None else "relevance"
+    if data.sort == "relevance" and data.q is None:
+        raise Invalid("sort=relevance needs q, the words that media are to be relevant to.", field="sort")
+    return data.sort
 
 
 HANDLERS = (search,)

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.catalog import search
+from services.catalog import candidates
 from tests.integration.catalog.service import Service
 from tests.integration.catalog.test_lists import fill
 
@@ -31,7 +31,7 @@ async def found(client: httpx.AsyncClient, **body: Any) -> list[list[dict[str, A
 async def test_a_search_looks_at_so_many_rows_a_page_and_finds_all_in_order(
     catalog: Service, monkeypatch: pytest.MonkeyPatch, sort: str
 ) -> None:
-    monkeypatch.setattr(search, "READ_AT_MOST", 10)
+    monkeypatch.setattr(candidates, "READ_AT_MOST", 10)
     await fill(catalog.database, 23, size=1)
     await fill(catalog.database, 4, size=2)
     await fill(catalog.database, 30, "bob", size=2)
@@ -50,7 +50,7 @@ async def test_a_search_looks_at_so_many_rows_a_page_and_finds_all_in_order(
 async def test_a_digest_is_found_at_once_however_far_it_lies(
     catalog: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "READ_AT_MOST", 2)
+    monkeypatch.setattr(candidates, "READ_AT_MOST", 2)
     await fill(catalog.database, 1, sha256="f" * 64)
     await fill(catalog.database, 20)
     async with catalog.caller("ann") as ann:

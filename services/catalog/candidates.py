@@ -1,0 +1,315 @@
+"""Finds the ids of a page of a search, without ever reading more rows than a page may cost.
+
+Rights are part of the question here, and the policies of the database are not: they keep the indexes of texts and tags
+from being used. What is found is read by its id under them.
+"""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Double,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    func,
+    select,
+    true,
+    tuple_,
+    union,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.catalog import cursors, queries, rights
+from services.catalog.cursors import Place, Stretch
+from services.catalog.filters.compiled import compiled
+from services.catalog.filters.language import Both, Condition, Filter
+from services.catalog.models import media, media_texts
+from services.catalog.orders import GROUNDED, ORDERS, Order
+from services.catalog.schemas import SearchSort
+from shared.auth import Caller
+
+READ_AT_MOST = 20_000
+"""Rows that a page looks at. What asks for more goes on behind them: such a page is short, and has a cursor."""
+RARE = 10_000
+"""Media with some words, or tags, up to which all of them are looked at, whatever the order."""
+FEW = 5_000
+"""Media that a caller may see up to which all of them are sorted, instead of following an index through everybody's."""
+STRETCH = 5_000
+"""Media among which those with common words are ranked; then come the next."""
+_GREATLY = 20  # times more than RARE by the planner's estimate: not worth counting
+_LATER = timedelta(minutes=1)  # clocks differ: what was just uploaded belongs to the first stretch
+_LAST = uuid.UUID(int=2**128 - 1)
+_SELECTIVE = frozenset({"id", "number", "sha256"})
+_INVERTED = frozenset({"tags", "metadata"})
+_ORDERED = frozenset({"owner", "profile", "entity_type", "entity_id"})
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """`tsquery`: the words, None where none are asked for; an empty one finds nothing. `relevance` needs them."""
+
+    caller: Caller
+    asked: Filter | None = None
+    tsquery: str | None = None
+    sort: SearchSort
+    limit: int
+    after: Place | None = None
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """What of the filter and the words a row fulfils."""
+        found = (
+            compiled(self.asked, private=rights.changeable(self.caller)) if self.asked is not None else true()
+        )
+        return found if self.tsquery is None else and_(found, _has_words(self.tsquery))
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids in the order that was asked for, with their ranks where it is relevance, and the place behind them, None at
+    the end."""
+
+    ids: tuple[uuid.UUID, ...] = ()
+    ranks: tuple[float, ...] = ()
+    end: Place | None = None
+
+
+async def find(connection: AsyncConnection, search: Search) -> Found:
+    """One page."""
+    if search.tsquery == "":
+        return Found()
+    if search.sort == "relevance":
+        return await _by_relevance(connection, search)
+    order = ORDERS[search.sort]
+    few = await _few(connection, search, grounded=search.sort in GROUNDED)
+    if few is not None:
+        chosen = _among(few, search, order)
+        return _page(search, order, (await connection.execute(chosen)).all())
+    if search.sort in GROUNDED:
+        return await _along_grounds(connection, search, order)
+    return await _along_all(connection, search, order)
+
+
+def _page(search: Search, order: Order, rows: Any, bound: Place | None = None) -> Found:
+    """Of one row more than the page has. `bound`: where it ends because nobody looked further."""
+    shown = rows[: search.limit]
+    end = order.place(*shown[-1]) if len(rows) > search.limit else bound
+    return Found(ids=tuple(row[1] for row in shown), end=end)
+
+
+def _along(search: Search, order: Order) -> Select[Any]:
+    """Values and ids behind the cursor, in their order."""
+    found = select(order.column.label("value"), media.c.id).order_by(*order.by)
+    return found if search.after is None else found.where(order.behind(search.after))
+
+
+def _among(few: Select[Any], search: Search, order: Order) -> Select[Any]:
+    here = media.c.id.in_(select(_apart(few).c.id))
+    readable = rights.readable(search.caller)
+    return _along(search, order).where(here, readable, search.condition).limit(search.limit + 1)
+
+
+def _apart(few: Select[Any]) -> CTE:
+    """Found first, by its own index, whatever the planner thinks of the rest."""
+    return few.cte("few").prefix_with("MATERIALIZED")
+
+
+async def _along_grounds(connection: AsyncConnection, search: Search, order: Order) -> Found:
+    """Each ground on which the caller may see rows is asked by itself: each has an index in this order."""
+    grounds = rights.grounds(search.caller)
+    places = _along(search, order).where(_in_order(search.asked))
+    bound = await _bound(connection, places, grounds, order, READ_AT_MOST)
+    if bound is not None:
+        places = places.where(order.up_to(bound))
+    ways = _on_each(places.where(search.condition).limit(search.limit + 1), grounds).subquery()
+    found = select(ways).order_by(*order.along(ways.c.value, ways.c.id)).limit(search.limit + 1)
+    return _page(search, order, (await connection.execute(found)).all(), bound)
+
+
+async def _bound(
+    connection: AsyncConnection,
+    places: Select[Any],
+    grounds: tuple[ColumnElement[bool], ...],
+    order: Order,
+    most: int,
+) -> Place | None:
+    """The last row that the page may look at; None where there are fewer. An index alone answers this."""
+    ways = _on_each(places.limit(most + 1), grounds).subquery()
+    last = select(ways).order_by(*order.along(ways.c.value, ways.c.id)).offset(most - 1).limit(2)
+    rows = (await connection.execute(last)).all()
+    return order.place(*rows[0]) if len(rows) == 2 else None
+
+
+def _on_each(places: Select[Any], grounds: tuple[ColumnElement[bool], ...]) -> Any:
+    ways = [places.where(ground) for ground in grounds]
+    return union(*ways) if len(ways) > 1 else ways[0]
+
+
+async def _along_all(connection: AsyncConnection, search: Search, order: Order) -> Found:
+    """Along the index of the order, through rows that the caller may not see as well."""
+    places = _along(search, order)
+    narrowed = and_(rights.readable(search.caller), search.condition)
+    within = places.limit(READ_AT_MOST).subquery()
+    lazily = (
+        select(within)
+        .join(media, media.c.id == within.c.id)
+        .where(narrowed)
+        .order_by(*order.along(within.c.value, within.c.id))
+        .limit(search.limit + 1)
+    )
+    rows = (await connection.execute(lazily)).all()
+    if len(rows) > search.limit:
+        return _page(search, order, rows)
+    # Where looking ended must be known before, or what goes meanwhile would move it.
+    bound = await _bound(connection, places, (true(),), order, READ_AT_MOST)
+    if bound is not None:
+        places = places.where(order.up_to(bound))
+    rows = (await connection.execute(places.where(narrowed).limit(search.limit + 1))).all()
+    return _page(search, order, rows, bound)
+
+
+async def _by_relevance(connection: AsyncConnection, search: Search) -> Found:
+    """The best first; of words that are everywhere the best of the newest media, then the best of those before."""
+    after = search.after
+    if after is None or after.stretch is None:
+        few = await _few(connection, search, grounded=True)
+        if few is None and after is not None:  # there were few when the list began
+            few = _with_words(search.tsquery or "")
+        if few is not None:
+            here = (
+                media.c.id.in_(select(_apart(few).c.id)),
+                rights.readable(search.caller),
+                search.condition,
+            )
+            return await _ranked(connection, search, and_(*here), None)
+        upper = cursors.micros(datetime.now(UTC) + _LATER), _LAST
+        return await _of_stretch(connection, search, Stretch(upper))
+    return await _of_stretch(connection, search, after.stretch)
+
+
+async def _of_stretch(connection: AsyncConnection, search: Search, stretch: Stretch) -> Found:
+    newest = ORDERS["-created_at"]
+    top = newest.place(cursors.moment(stretch.upper[0]), stretch.upper[1])
+    places = select(media.c.created_at.label("value"), media.c.id).order_by(*newest.by)
+    places = places.where(newest.behind(top), _in_order(search.asked))
+    grounds = rights.grounds(search.caller)
+    last: Place | None = None
+    if stretch.lower is not None:
+        last = newest.place(cursors.moment(stretch.lower[0]), stretch.lower[1])
+    elif search.after is None or search.after.value is None:  # nobody has looked how far it gets
+        last = await _bound(connection, places, grounds, newest, STRETCH)
+    lower = None if last is None else (cursors.micros(last.at), last.id)
+    if last is not None:
+        places = places.where(newest.up_to(last))
+    within = _on_each(places.where(search.condition), grounds).subquery()
+    found = await _ranked(
+        connection, search, media.c.id.in_(select(within.c.id)), Stretch(stretch.upper, lower)
+    )
+    if found.end is None and lower is not None:
+        return msgspec.structs.replace(found, end=Place("relevance", None, _LAST, Stretch(lower)))
+    return found
+
+
+async def _ranked(
+    connection: AsyncConnection, search: Search, here: ColumnElement[bool], stretch: Stretch | None
+) -> Found:
+    rank = cast(func.ts_rank(media_texts.c.words, _tsquery(search.tsquery or "")), Double)
+    of_each = (
+        select(rank.label("rank"), media.c.id)
+        .join(media_texts, media_texts.c.media_id == media.c.id)
+        .where(here)
+        .subquery()
+    )
+    found = select(of_each).order_by(of_each.c.rank.desc(), of_each.c.id.desc()).limit(search.limit + 1)
+    after = search.after
+    if after is not None and after.value is not None:
+        there = tuple_(bindparam("rank", after.value, Double()), bindparam("last", after.id))
+        found = found.where(tuple_(of_each.c.rank, of_each.c.id) < there)
+    rows = (await connection.execute(found)).all()
+    shown = rows[: search.limit]
+    end = None
+    if len(rows) > search.limit:
+        end = Place("relevance", shown[-1].rank, shown[-1].id, stretch)
+    return Found(ids=tuple(row.id for row in shown), ranks=tuple(row.rank for row in shown), end=end)
+
+
+async def _few(connection: AsyncConnection, search: Search, *, grounded: bool) -> Any:
+    """A select of ids that an index finds, few enough to look at each, among which all lie that the search is about;
+    None where there is none."""
+    selective = [part for part in _parts(search.asked) if _is_selective(part)]
+    if selective:
+        return select(media.c.id).where(*(compiled(part, private=true()) for part in selective))
+    ways = [
+        select(media.c.id).where(compiled(part, private=true()))
+        for part in _parts(search.asked)
+        if isinstance(part, Condition) and part.name in _INVERTED
+    ]
+    if search.tsquery is not None:
+        ways.insert(0, _with_words(search.tsquery))
+    for way in ways:
+        if await _is_few(connection, way):
+            return way
+    return None if grounded else await _few_to_see(connection, search)
+
+
+async def _few_to_see(connection: AsyncConnection, search: Search) -> Any:
+    """What the caller may see, within what the filter is narrowed to, where that is little."""
+    narrowed = _in_order(search.asked)
+    own = select(media.c.id).where(narrowed)
+    grounds = rights.grounds(search.caller)
+    if search.caller.sees_all and not _ordered(search.asked):
+        return None
+    several = _on_each(own.limit(FEW + 1), grounds).subquery()
+    count = await connection.scalar(select(func.count()).select_from(several)) or 0
+    return _on_each(own, grounds) if count <= FEW else None
+
+
+async def _is_few(connection: AsyncConnection, ids: Select[Any]) -> bool:
+    if await queries.estimate(connection, ids) > RARE * _GREATLY:
+        return False
+    some = ids.limit(RARE + 1).subquery()
+    return (await connection.scalar(select(func.count()).select_from(some)) or 0) <= RARE
+
+
+def _with_words(tsquery: str) -> Select[Any]:
+    return select(media_texts.c.media_id.label("id")).where(media_texts.c.words.op("@@")(_tsquery(tsquery)))
+
+
+def _has_words(tsquery: str) -> ColumnElement[bool]:
+    """Asked of one row after the other: as a join, the planner would find all media with these words first."""
+    words = select(media_texts.c.words.op("@@", is_comparison=True)(_tsquery(tsquery)))
+    return words.where(media_texts.c.media_id == media.c.id).scalar_subquery()
+
+
+def _tsquery(text: str) -> ColumnElement[Any]:
+    return cast(text, TSQUERY)
+
+
+def _parts(asked: Filter | None) -> tuple[Filter, ...]:
+    """What must hold together."""
+    if isinstance(asked, Both):
+        return tuple(part for inner in asked.parts for part in _parts(inner))
+    return () if asked is None else (asked,)
+
+
+def _is_selective(part: Filter) -> bool:
+    """Whether an index finds the few rows that it may be about."""
+    return isinstance(part, Condition) and part.name in _SELECTIVE and part.operator in {"eq", "in"}
+
+
+def _ordered(asked: Filter | None) -> list[Condition]:
+    return [
+        part
+        for part in _parts(asked)
+        if isinstance(part, Condition) and part.name in _ORDERED and part.operator == "eq"
+    ]
+
+
+def _in_order(asked: Filter | None) -> ColumnElement[bool]:
+    """What of the filter an index follows that has the order as well: rows that fail it are not even looked at."""
+    return and_(true(), *(part.field.column == part.value for part in _ordered(asked)))
