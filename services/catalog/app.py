@@ -22,6 +22,8 @@ from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head, is_behind
 from services.catalog.moderation_flags import keep_spreading
 from services.catalog.orphans import keep_sweeping
+from services.catalog.presigned import Redirects
+from services.catalog.purging import keep_purging
 from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
 from services.catalog.routes import entities, files, live, media, moderation, render, search, stats
@@ -38,6 +40,7 @@ from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.consumer import ConsumerMetrics, consume
 from shared.events.jetstream import connect
+from shared.events.topology import PURGER
 from shared.http import Check, make_app
 from shared.runtime import Background
 from shared.storage.blobs import Blobs
@@ -63,7 +66,8 @@ def create_app(settings: CatalogSettings) -> Litestar:
     """The app, with everything that runs beside it in its lifespan. Starts also while Postgres, NATS or the store
     are down, and is ready when they are there."""
     registry = CollectorRegistry()
-    database, feed, metrics = Database(settings.database), Feed(), CatalogMetrics(registry)
+    database, metrics = Database(settings.database), CatalogMetrics(registry)
+    feed = Feed(settings.live, open_profiles=settings.open_profiles)
     downloads, stems = Downloads(), Stems(settings.languages)
     consumer_metrics = ConsumerMetrics(registry)
 
@@ -73,7 +77,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         renderings = Renderings(database, bus, blobs)
         app.state.update({"bus": bus, "blobs": blobs, "background": background, "renderings": renderings})
         with suppress(Unavailable):  # then it is made as soon as the broker is there
-            await bus.ensure(settings.bus.topology)
+            await bus.ensure(settings.topology)
         try:
             async with _answering(database, bus, settings):
                 _start(
@@ -89,6 +93,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
                     background, settings, database=database, bus=bus, blobs=blobs, downloads=downloads
                 )
                 background.start("texts", keep_making(database, blobs, stems, background.stop))
+                _deliver_by_others(app, background, settings, bus, consumer_metrics)
                 yield
                 await background.close()
         finally:
@@ -121,7 +126,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
 @asynccontextmanager
 async def _answering(database: Database, bus: Bus, settings: CatalogSettings) -> AsyncIterator[None]:
     """What ingest asks over the broker."""
-    base_url, projector = settings.http.base_url, settings.bus.topology.durable("catalog-projector")
+    base_url, projector = settings.http.base_url, settings.topology.durable("catalog-projector")
     duplicates = finding_duplicates(database, bus, projector, base_url)
     async with (
         bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, duties.finding(database, base_url)),
@@ -168,7 +173,7 @@ def _start(
         "projector",
         consume(
             bus,
-            settings.bus.topology.durable("catalog-projector"),
+            settings.topology.durable("catalog-projector"),
             duties.projecting(
                 database,
                 bus,
@@ -189,7 +194,7 @@ def _start(
         "registry",
         consume(
             bus,
-            settings.bus.topology.durable("catalog-registry"),
+            settings.topology.durable("catalog-registry"),
             duties.registering(database, base_url, settings.cascading),
             stop=stop,
             metrics=consumer_metrics,
@@ -200,11 +205,28 @@ def _start(
     background.start("live", feed.run(database, bus, stop))
     background.start("heartbeat", duties.heartbeat(database, bus, stop))
     background.start("numbers", duties.keep_counter(database, bus, stop))
-    background.start("entities", keep_registry(database, bus, settings.bus.topology, stop))
+    background.start("entities", keep_registry(database, bus, settings.topology, stop))
     background.start("letters", keep_noting(database, bus, stop))
     background.start(
         "reconciler", duties.keep_reconciling(database, settings.stale, base_url, settings.cascading, stop)
     )
+
+
+def _deliver_by_others(
+    app: Litestar, background: Background, settings: CatalogSettings, bus: Bus, metrics: ConsumerMetrics
+) -> None:
+    """What the store and caches hand out in our place, where settings say so."""
+    stop = background.stop
+    if settings.redirects is not None:
+        redirects = Redirects(settings.redirects, settings.store)
+        app.state["redirects"] = redirects
+        background.start("redirects", redirects.keep_proving(stop))
+    if settings.purge is not None:
+        durable, base_url = settings.topology.durable(PURGER.name), settings.http.base_url
+        background.start(
+            "purger",
+            keep_purging(settings.purge, bus, durable, base_url=base_url, stop=stop, metrics=metrics),
+        )
 
 
 def _checks(app: Callable[[], Litestar], database: Database) -> dict[str, Check]:

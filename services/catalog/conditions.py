@@ -1,4 +1,4 @@
-"""Conditional requests and byte ranges (RFC 9110, 13 and 14): pure functions of headers and of what is there."""
+"""Conditional requests (RFC 9110, 13): pure functions of headers and of what is there."""
 
 import hashlib
 import re
@@ -7,11 +7,11 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 import msgspec
 
-from shared.errors import PreconditionFailed, RangeNotSatisfiable
+from services.catalog.multirange import Span, spans
+from shared.errors import PreconditionFailed
 from shared.media import Media
 
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 
 
 def etag_of(media: Media) -> str:
@@ -75,29 +75,14 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         since = parse_date(self.if_modified_since) if self.if_modified_since else None
         return since is not None and modified.replace(microsecond=0) <= since
 
-    def part(self, size: int, etag: str, modified: datetime) -> tuple[int, int] | None:
-        """Start and length of the one range that is asked for; None: answer with the whole.
+    def parts(self, size: int, etag: str, modified: datetime) -> list[Span] | None:
+        """What is asked for of the file, see `multirange.spans`; None: answer with the whole.
 
-        Several ranges, another unit and what cannot be read get the whole, as RFC 9110 (14.2) allows.
         Raises RangeNotSatisfiable.
         """
         if self.range is None or not self._range_applies(etag, modified):
             return None
-        match = _RANGE.fullmatch(self.range)
-        if match is None or match.group(1) == match.group(2) == "":
-            return None
-        first, last = match.groups()
-        if first and last and int(first) > int(last):
-            return None
-        if first:
-            start, end = int(first), min(int(last) if last else size, size - 1)
-        else:
-            start, end = max(size - int(last), 0), size - 1
-        if start >= size or (not first and int(last) == 0):
-            raise RangeNotSatisfiable(
-                f"The range {self.range[:80]!r} lies outside of the {size} bytes.", size=size
-            )
-        return start, end - start + 1
+        return spans(self.range, size)
 
     def _range_applies(self, etag: str, modified: datetime) -> bool:
         if self.if_range is None:

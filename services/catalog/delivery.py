@@ -2,6 +2,7 @@
 
 import mimetypes
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from urllib.parse import quote
@@ -12,6 +13,8 @@ from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
 from services.catalog.conditions import Conditions, http_date, quoted
+from services.catalog.multirange import Multipart, Span, content_range
+from services.catalog.presigned import Redirects
 from services.catalog.queries import Deliverable
 from services.catalog.schemas import Disposition
 from shared import problem
@@ -36,6 +39,7 @@ INLINE = frozenset(
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """One object as it is handed out. `version` in a URL promises that the bytes behind it never change."""
 
+    media_id: uuid.UUID
     key: str
     size: int
     mime_type: str
@@ -61,6 +65,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def original(found: Deliverable) -> File:
     return File(
+        media_id=found.id,
         key=found.key,
         size=found.size,
         mime_type=found.mime_type,
@@ -79,6 +84,7 @@ def variant(found: Deliverable, name: str) -> File | None:
     if ref is None:
         return None
     return File(
+        media_id=found.id,
         key=ref.key,
         size=ref.size,
         mime_type=ref.mime_type,
@@ -98,18 +104,30 @@ def variant_filename(filename: str, ref: VariantRef) -> str:
 
 def headers(file: File, asked: Asked) -> dict[str, str]:
     """What every answer about a file carries, also 304."""
-    varying = {"Vary": asked.vary} if asked.vary else {}
     return {
-        **varying,
+        **_for_caches(file, asked),
         "ETag": file.etag,
         "Last-Modified": http_date(file.modified),
-        "Cache-Control": cache_control(file, asked),
         "Accept-Ranges": "bytes",
         "Content-Disposition": content_disposition(disposition(file, asked.disposition), file.filename),
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cross-Origin-Resource-Policy": "cross-origin",
     }
+
+
+def tag(media_id: uuid.UUID) -> str:
+    """By which shared caches find all that they keep of a media."""
+    return f"media-{media_id}"
+
+
+def _for_caches(file: File, asked: Asked) -> dict[str, str]:
+    fields = {"Cache-Control": cache_control(file, asked)}
+    if asked.vary:
+        fields["Vary"] = asked.vary
+    if file.is_public:  # nothing else is kept by a shared cache
+        fields |= {"Surrogate-Key": tag(file.media_id), "Cache-Tag": tag(file.media_id)}
+    return fields
 
 
 def disposition(file: File, wanted: Disposition | None) -> Disposition:
@@ -128,12 +146,14 @@ def content_disposition(kind: Disposition, filename: str) -> str:
 
 
 def cache_control(file: File, asked: Asked) -> str:
-    """Public for what everybody may see. Without a version a cache asks again: a deleted file must vanish."""
+    """Public for what everybody may see. Without a version a cache asks again: a deleted file must vanish. What a link
+    has shown is kept no longer than the link holds."""
     scope = "public" if file.is_public else "private"
+    if asked.until is not None:
+        left = max(asked.until - int(time.time()), 0)
+        return f"{scope}, max-age={min(left, _YEAR)}"
     if asked.version == file.version:
         return f"{scope}, max-age={_YEAR}, immutable"
-    if asked.until is not None:
-        return f"{scope}, max-age={max(asked.until - int(time.time()), 0)}"
     return f"{scope}, no-cache"
 
 
@@ -142,10 +162,18 @@ class Delivery:
     its refusal is still a proper answer."""
 
     def __init__(
-        self, blobs: Blobs, file: File, asked: Asked, on_sending: Callable[[], None] | None = None
+        self,
+        blobs: Blobs,
+        file: File,
+        asked: Asked,
+        *,
+        redirects: Redirects | None = None,
+        on_sending: Callable[[], None] | None = None,
     ) -> None:
-        """`on_sending` hears when the beginning of the file goes out."""
+        """`redirects`: the store hands the file out where it is harmless. `on_sending` hears when the beginning of the
+        file goes out."""
         self._on_sending = on_sending
+        self._redirects = redirects
         self._blobs = blobs
         self._file = file
         self._asked = asked
@@ -159,29 +187,65 @@ class Delivery:
         if conditions.not_modified(file.etag, file.modified):
             await _empty(304, fields)(scope, receive, send)
             return
+        fields |= {"Content-Type": file.mime_type, "Content-Length": str(file.size)}
+        if scope.get("method") == "HEAD":  # ranges are defined for GET alone
+            await _empty(200, fields)(scope, receive, send)
+            return
         try:
-            part = conditions.part(file.size, file.etag, file.modified)
+            parts = conditions.parts(file.size, file.etag, file.modified)
         except RangeNotSatisfiable as error:
             await _refuse(error, file.size)(scope, receive, send)
             return
-        status = 200 if part is None else 206
-        start, length = part or (0, file.size)
-        fields |= {"Content-Type": file.mime_type, "Content-Length": str(length)}
-        if part is not None:
-            fields["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size}"
-        if scope.get("method") == "HEAD":
-            await _empty(status, fields)(scope, receive, send)
+        if self._redirects is not None and self._redirects.ready and file.mime_type in INLINE:
+            self._note(parts)
+            await self._redirect(self._redirects)(scope, receive, send)
             return
+        await self._stream(fields, parts, scope, receive, send)
+
+    async def _stream(
+        self, fields: dict[str, str], parts: list[Span] | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        file, several = self._file, None
+        if parts is not None and len(parts) > 1:
+            several = Multipart(parts=parts, size=file.size, mime_type=file.mime_type)
+            fields |= {"Content-Type": several.content_type, "Content-Length": str(several.length)}
+        elif parts is not None:
+            fields |= {
+                "Content-Range": content_range(parts[0], file.size),
+                "Content-Length": str(parts[0][1]),
+            }
+        start, length = parts[0] if parts is not None else (0, file.size)
         try:
-            async with self._blobs.get(file.key, start=start, length=length) as body:
-                if start == 0 and self._on_sending is not None:
-                    self._on_sending()
-                await ASGIStreamingResponse(iterator=body, headers=fields, status_code=status)(
-                    scope, receive, send
+            async with self._blobs.get(file.key, start=start, length=length) as first:
+                self._note(parts)
+                body = several.body(self._blobs, file.key, first) if several else first
+                answer = ASGIStreamingResponse(
+                    iterator=body, headers=fields, status_code=200 if parts is None else 206
                 )
+                await answer(scope, receive, send)
         except BlobMissing as error:
             log.error("delivery.object_missing", key=file.key)  # noqa: TRY400 - the key says it all
             raise NotFound("The file is not in the store.") from error
+
+    def _note(self, parts: list[Span] | None) -> None:
+        if self._on_sending is not None and (parts is None or any(start == 0 for start, _ in parts)):
+            self._on_sending()
+
+    def _redirect(self, redirects: Redirects) -> ASGIStreamingResponse:
+        """The way to the store. It is kept for half of the time that it holds, and only where the file itself might be
+        kept: a cache that asks again must come here."""
+        file, asked = self._file, self._asked
+        found = redirects.address(
+            file.key,
+            mime_type=file.mime_type,
+            disposition=content_disposition(disposition(file, asked.disposition), file.filename),
+            until=asked.until,
+        )
+        fields = {**_for_caches(file, asked), "Location": found.url, "Content-Length": "0"}
+        if "no-cache" not in fields["Cache-Control"]:
+            scope = "public" if file.is_public else "private"
+            fields["Cache-Control"] = f"{scope}, max-age={found.keep}"
+        return _empty(307, fields | {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"})
 
 
 def _empty(status: int, fields: dict[str, str]) -> ASGIStreamingResponse:

@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -16,7 +17,8 @@ from services.catalog.relay import SEQUENCE_HEADER
 from services.catalog.rows import OUTSIDE, without_place
 from shared.auth import Caller
 from shared.entities import Entity
-from shared.errors import Malformed, Unavailable
+from shared.env import Env
+from shared.errors import Malformed, TooMany, Unavailable
 from shared.events import topology
 from shared.events.bus import Bus, Message
 from shared.events.messages import (
@@ -35,7 +37,21 @@ Shown: TypeAlias = MediaCreated | MediaUpdated | MediaDeleted | Progress
 Kind: TypeAlias = Literal["media.created", "media.updated", "media.deleted", "progress", "resync"]
 
 
-class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections one process keeps: in all, and of one caller."""
+
+    connections: int = 2000
+    per_caller: int = 50
+
+    @classmethod
+    def from_env(cls, env: Env) -> "LiveSettings":
+        return cls(
+            connections=env.integer("TRIPOD_LIVE_CONNECTIONS", 2000, least=1, most=100_000),
+            per_caller=env.integer("TRIPOD_LIVE_PER_CALLER", 50, least=1, most=100_000),
+        )
+
+
+class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """One thing that happened. `sequence` is its place in the media stream; progress has none.
 
     While a file is `receiving` there is no media yet; then its name and bytes are told.
@@ -53,16 +69,26 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     received: int | None = None
     size: int | None = None
 
+    @cached_property
+    def text(self) -> str:
+        """As JSON; made once for all who hear it."""
+        return msgspec.json.encode(self).decode()
+
 
 class Listener:
-    """One connection's messages. When it is too slow they are dropped and it is told so."""
+    """One connection's messages. When it is too slow they are dropped and it is told so. `only`: the profiles whose
+    media are told of; None is all."""
 
-    def __init__(self, caller: Caller, limit: int = QUEUE) -> None:
+    def __init__(self, caller: Caller, limit: int = QUEUE, *, only: frozenset[str] | None = None) -> None:
         self.caller = caller
+        self.only = only
         self._limit = limit
         self._waiting: deque[LiveMessage] = deque()
         self._wake = asyncio.Event()
         self._left = False
+
+    def hears_of(self, profile: str | None) -> bool:
+        return self.only is None or profile in self.only
 
     def put(self, message: LiveMessage) -> None:
         if len(self._waiting) >= self._limit:
@@ -94,18 +120,39 @@ class Listener:
 class Feed:
     """Hands each message of the broker to the listeners that may see it, and wakes who waits for a media."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, settings: LiveSettings | None = None, *, open_profiles: frozenset[str] = frozenset()
+    ) -> None:
+        """`open_profiles`: of their public media callers without a token are told, too."""
+        self.open_profiles = open_profiles
+        self._settings = settings or LiveSettings()
         self._listeners: set[Listener] = set()
+        self._of_caller: Counter[str | None] = Counter()
         self._watched: dict[uuid.UUID, set[asyncio.Event]] = {}
+
+    def require_room(self, caller: Caller) -> None:
+        """Raises Unavailable where this process has as many connections as it may, TooMany where the caller has. All
+        without a token have half of the places together; staff and services have no limit of their own."""
+        most = self._settings.connections
+        if len(self._listeners) >= most:
+            raise Unavailable(f"This replica has {most} live connections already.", retry_after=10)
+        theirs = most // 2 if caller.sub is None else self._settings.per_caller
+        if self._of_caller[caller.sub] >= theirs and not caller.sees_all:
+            who = "Callers without a token have" if caller.sub is None else "You have"
+            raise TooMany(f"{who} {theirs} live connections here, which is the most.", retry_after=60)
 
     @contextmanager
     def listening(self, caller: Caller) -> Iterator[Listener]:
-        listener = Listener(caller)
+        listener = Listener(caller, only=self.open_profiles if caller.sub is None else None)
         self._listeners.add(listener)
+        self._of_caller[caller.sub] += 1
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
+            self._of_caller[caller.sub] -= 1
+            if not self._of_caller[caller.sub]:
+                del self._of_caller[caller.sub]
 
     def leave(self) -> None:
         """This process ends: its listeners are to go elsewhere."""
@@ -174,23 +221,31 @@ class Feed:
         outside = as_outsiders_see(shown)
         undecided = []
         for listener in self._listeners:
+            if not listener.hears_of(media.get("profile")):
+                continue
             if listener.caller.governs or listener.caller.sub == owner is not None:
                 listener.put(shown)
             elif rights.may_see(listener.caller, owner=owner, public=public, entity=None):
                 listener.put(outside)
             elif media.get("entity") and listener.caller.sub is not None:
                 undecided.append(listener)
-        if not undecided:
-            return
-        try:
-            entity = await _entity(database, media["entity"])
-        except Unavailable:
-            for listener in undecided:
-                listener.resync()
-            return
+        if undecided:
+            await _hand_to_those_of_the_entity(database, shown, owner, undecided)
+
+
+async def _hand_to_those_of_the_entity(
+    database: Database, shown: LiveMessage, owner: str | None, undecided: list[Listener]
+) -> None:
+    """One look at the entity for all who may have a right by it. They ask anew where the database does not answer."""
+    try:
+        entity = await _entity(database, (shown.media or {})["entity"])
+    except Unavailable:
         for listener in undecided:
-            if rights.may_see(listener.caller, owner=owner, public=public, entity=entity):
-                listener.put(shown)
+            listener.resync()
+        return
+    for listener in undecided:
+        if rights.may_see(listener.caller, owner=owner, public=False, entity=entity):
+            listener.put(shown)
 
 
 async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:

@@ -31,7 +31,9 @@ async def from_there_on(
     known = 0
     if since is not None:
         known = await bus.last_sequence(topology.MEDIA)
-        async for behind in missed(database, bus, listener.caller, since=since, until=known):
+        async for behind in missed(
+            database, bus, listener.caller, since=since, until=known, only=listener.only
+        ):
             yield behind
     while (message := await listener.next()) is not None:
         if message.sequence is None or message.sequence > known:
@@ -46,10 +48,16 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 async def missed(
-    database: Database, bus: Bus, caller: Caller, *, since: int, until: int
+    database: Database,
+    bus: Bus,
+    caller: Caller,
+    *,
+    since: int,
+    until: int,
+    only: frozenset[str] | None = None,
 ) -> AsyncGenerator[LiveMessage, None]:
     """In order, from behind `since` up to `until`. A `resync` alone where that is too much, or where the stream is not
-    the one that `since` was a place of. Raises Unavailable."""
+    the one that `since` was a place of. `only` as a listener has it. Raises Unavailable."""
     if not 0 <= until - since <= MOST:
         yield LiveMessage(type="resync")
         return
@@ -57,7 +65,8 @@ async def missed(
         places = range(first, min(first + AT_ONCE, until + 1))
         told = [found for found in await asyncio.gather(*(_at(bus, place) for place in places)) if found]
         # What was public once may not be so any more: the rows of now decide, not the events of then.
-        changeable = await _seen(database, caller, {found.message.id for found in told if found.message.id})
+        ids = {found.message.id for found in told if found.message.id}
+        changeable = await _seen(database, caller, ids, only)
         for found in told:
             message = _for(caller, found, changeable)
             if message is not None:
@@ -75,12 +84,16 @@ async def _at(bus: Bus, place: int) -> _Told | None:
     return _Told(msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id), event.owner)
 
 
-async def _seen(database: Database, caller: Caller, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, bool]:
+async def _seen(
+    database: Database, caller: Caller, ids: Iterable[uuid.UUID], only: frozenset[str] | None
+) -> dict[uuid.UUID, bool]:
     """Of these media the ones that the caller may see, each with whether they may change it."""
     asked = bindparam(None, list(ids), ARRAY(Uuid))
     found = select(media.c.id, rights.changeable(caller)).where(
         media.c.id == any_(asked), rights.readable(caller)
     )
+    if only is not None:
+        found = found.where(media.c.profile.in_(only))
     async with database.reading_for(caller) as connection:
         return {row[0]: row[1] for row in await connection.execute(found)}
 

@@ -29,10 +29,23 @@ _SHOWN = {
     "Content-Security-Policy": header("Nothing in it may run."),
     "Cross-Origin-Resource-Policy": header("`cross-origin`."),
 }
+_TAGS = {
+    "Surrogate-Key": header(
+        "Of what everybody may see: `media-` and its id, by which shared caches forget it."
+    ),
+    "Cache-Tag": header("The same, by its other name."),
+}
+_AWAY = {
+    "Location": header("Where the store has it, for some minutes."),
+    "X-Content-Type-Options": header("`nosniff`."),
+    "Referrer-Policy": header("`no-referrer`."),
+}
 _LENGTH = {"Content-Length": header("In bytes.", OpenAPIType.INTEGER)}
-_RANGE = {"Content-Range": header("Which bytes these are, and of how many.")}
+_RANGE = {
+    "Content-Range": header("Which bytes these are, and of how many; with several ranges each part has it.")
+}
 _CONDITIONS = {
-    "Range": "One range of bytes, `bytes=0-99` for example; with several the whole is answered.",
+    "Range": "Ranges of bytes, `bytes=0-99` or `bytes=0-99,500-` for example, 16 at most; of GET alone.",
     "If-Range": "An ETag or date: the range only if it still holds, else the whole.",
     "If-None-Match": "ETags that the caller has: 304 if one of them still holds.",
     "If-Modified-Since": "A date: 304 if nothing changed since. If-None-Match goes first.",
@@ -51,7 +64,8 @@ class FileOperation(Operation):
             for name, text in _CONDITIONS.items()
         ]
         self.parameters = [*(self.parameters or ()), *conditions]
-        with_headers(self, _SHOWN, 200, 206, 304)
+        with_headers(self, _SHOWN | _TAGS, 200, 206, 304)
+        with_headers(self, _TAGS | _AWAY, 307)
         with_headers(self, _LENGTH, 200, 206)
         with_headers(self, _RANGE, 206, 416)
         with_headers(self, {"Retry-After": header("While the variant is being made.")}, 404)
@@ -73,7 +87,15 @@ class RenderOperation(FileOperation):
 
 
 def file(media_type: str) -> dict[int, ResponseSpec]:
-    """The answers that hold bytes of this kind, whole and in part."""
+    """The answers that hold bytes of this kind, whole and in part, or say where they are."""
+    away = ResponseSpec(None, generate_examples=False, description="The store has the bytes (by setting)")
+    return {
+        307: away,
+        **_bytes(media_type),
+    }
+
+
+def _bytes(media_type: str) -> dict[int, ResponseSpec]:
     return {
         status: ResponseSpec(bytes, generate_examples=False, description=text, media_type=media_type)
         for status, text in ((200, "The bytes"), (206, "The range of them"))

@@ -114,6 +114,7 @@ def file_of(found: Deliverable, made: Rendering, info: BlobInfo) -> File:
     mime_type = next(mime_type_of(f) for f in made.formats if EXTENSIONS[f] == extension)
     stem = found.filename.rsplit(".", 1)[0] if "." in found.filename[1:] else found.filename
     return File(
+        media_id=found.id,
         key=info.key,
         size=info.size,
         mime_type=mime_type,

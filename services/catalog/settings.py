@@ -5,12 +5,16 @@ from collections.abc import Mapping
 import msgspec
 
 from services.catalog.database import DatabaseSettings
+from services.catalog.live import LiveSettings
+from services.catalog.presigned import RedirectSettings
+from services.catalog.purging import PurgeSettings
 from services.catalog.texts_stems import DEFAULT as SEARCH_LANGUAGES
 from services.catalog.texts_stems import languages_from_env
 from shared.auth import AuthSettings
 from shared.dialects.settings import DialectSettings
 from shared.env import Env
 from shared.events.jetstream import BusSettings
+from shared.events.topology import PURGER, Topology
 from shared.http import HttpSettings
 from shared.links import LinkSettings
 from shared.log import LogSettings
@@ -24,6 +28,7 @@ from shared.storage.s3 import S3Settings
 class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one catalog process. Times in seconds.
 
+    `redirects`: the store hands files out itself; `purge`: whom to tell what caches must forget; None of either is not.
     `profiles`: what becomes of their media when an entity goes. `presets`: pictures on request, by name.
     `variant_wait`: how long a request waits for a variant or a picture that is being made. `stale`: after how long
     without a result a media is announced again. `janitor`: between two rounds that erase what no row names; 0 is
@@ -42,6 +47,9 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     profiles: Profiles = msgspec.field(default_factory=lambda: load_profiles(Env({})))
     presets: Presets = msgspec.field(default_factory=lambda: load_presets(Env({})))
     dialects: DialectSettings = DialectSettings()
+    redirects: RedirectSettings | None = None
+    purge: PurgeSettings | None = None
+    live: LiveSettings = LiveSettings()
     variant_wait: float = 10
     stale: float = 900
 
@@ -60,21 +68,38 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Those of `profiles` of which a slot holds one media."""
         return single(self.profiles)
 
+    @property
+    def topology(self) -> Topology:
+        """What this catalog needs on the broker."""
+        found = self.bus.topology
+        if self.purge is None:
+            return found
+        return msgspec.structs.replace(found, durables=(*found.durables, PURGER))
+
+    @property
+    def open_profiles(self) -> frozenset[str]:
+        """Those of `profiles` of whose public media anybody may hear as things happen."""
+        return frozenset(name for name, profile in self.profiles.items() if profile.live == "anyone")
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
         """Raises SettingsError that names every wrong variable."""
         env = Env(environ)
+        store = S3Settings.from_env(env)
         settings = cls(
             http=HttpSettings.from_env(env, port=8002),
             auth=AuthSettings.from_env(env),
             log=LogSettings.from_env(env),
             links=LinkSettings.from_env(env),
             bus=BusSettings.from_env(env),
-            store=S3Settings.from_env(env),
+            store=store,
             database=DatabaseSettings.from_env(env),
             profiles=load_profiles(env),
             presets=load_presets(env),
             dialects=DialectSettings.from_env(env),
+            redirects=RedirectSettings.from_env(env, store),
+            purge=PurgeSettings.from_env(env),
+            live=LiveSettings.from_env(env),
             variant_wait=env.seconds("TRIPOD_VARIANT_WAIT", 10, least=0, most=60),
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),

@@ -225,3 +225,12 @@ TOPOLOGY = Topology(
         Bucket(name=RENDERS, max_bytes=64 * MEBIBYTE, ttl=timedelta(minutes=10)),
     ),
 )
+
+PURGER = Durable(
+    name="catalog-purger",
+    stream=MEDIA,
+    subjects=("media.v1.updated.>", "media.v1.deleted.>"),
+    ack_wait=timedelta(seconds=60),
+    max_ack_pending=1000,
+)
+"""Only where a purge hook is set: elsewhere nobody would take what waits."""

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 """The payload is not hashed a second time: over TLS or a private network the signature guards the request."""
@@ -44,6 +45,24 @@ class Signer:
             f"AWS4-HMAC-SHA256 Credential={self._access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
         )
         return sent
+
+    def presigned_get(self, path: str, *, parameters: Mapping[str, str], seconds: int, at: float) -> str:
+        """The query by which anybody may GET `path` (quoted as it will be sent) for so many seconds from `at` on. There
+        is no such thing for other methods: with one for PUT some stores copy what its holder may not read."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
+        scope = f"{now[:8]}/{self._region}/s3/aws4_request"
+        asked = {
+            **parameters,
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"{self._access_key}/{scope}",
+            "X-Amz-Date": now,
+            "X-Amz-Expires": str(seconds),
+            "X-Amz-SignedHeaders": "host",
+        }
+        query = urlencode(sorted(asked.items()), quote_via=quote)
+        request = f"GET\n{path}\n{query}\nhost:{self._host}\n\nhost\n{UNSIGNED}"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        return f"{query}&X-Amz-Signature={_hmac(self._key_of(now[:8]), text).hex()}"
 
     def _key_of(self, day: str) -> bytes:
         if day != self._day:

@@ -131,7 +131,8 @@ async def deliver(
     asked = Asked(conditions=conditions_of(request), disposition=disposition, version=version, until=until)
     counted = variant is None or or_original  # what stands for the original counts as the original
     note = partial(parts["downloads"].note, media_id) if counted else None
-    return Delivery(parts["blobs"], file, asked, note)
+    redirects = parts.get("redirects")
+    return Delivery(parts["blobs"], file, asked, redirects=redirects, on_sending=note)
 
 
 @post(

@@ -1,12 +1,11 @@
 """/v1/live: what happens to the media that the caller may see, by WebSocket or as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, WebSocket, get, websocket
 from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
@@ -22,17 +21,19 @@ from services.catalog.missed import from_there_on
 from services.catalog.routes.common import TAG_MEDIA, problems
 from services.catalog.settings import CatalogSettings
 from shared.auth import Authenticator, Caller
-from shared.errors import Invalid, TripodError, Unauthenticated, Unavailable
+from shared.errors import Invalid, TooMany, TripodError, Unauthenticated, Unavailable
 from shared.events.bus import Bus
 
 POLICY = 1008  # RFC 6455, 7.4.1
 AWAY = 1001
 TRY_LATER = 1013
 MAX_SECONDS = 24 * 3600.0  # then also a token that never ends is checked again
-PING_SECONDS = 15.0  # proxies close what says nothing for longer
+PING_SECONDS = (
+    15.0  # proxies close what says nothing for longer; of WebSockets the server sees to it (shared/runtime)
+)
+STALL_SECONDS = 60.0
 MOST_PLACE = 2**63 - 1
 _SINCE = "The `sequence` of the last message that was heard: what came behind it is told first."
-_encoder = msgspec.json.Encoder()
 
 
 @websocket("/live")
@@ -46,14 +47,16 @@ async def live(
     """JSON messages of type media.created, media.updated, media.deleted, progress and resync.
 
     The connection ends with the token, after a day at the latest. The token comes as `?token=` or in the Authorization
-    header; a browser's Origin must be an allowed one. `?since=` tells first what came behind that `sequence`.
+    header; a browser's Origin must be an allowed one. `?since=` tells first what came behind that `sequence`. Without a
+    token public media are told of, where a profile allows it.
     """
     await socket.accept()
     try:
-        caller = await _caller(socket, settings, socket.query_params.get("token"))
+        caller = await _caller(socket, settings, feed, socket.query_params.get("token"))
         since = _place(socket.query_params.get("since"))
     except TripodError as error:
-        await socket.close(code=POLICY if error.status < 500 else TRY_LATER, reason=error.detail[:120])
+        later = isinstance(error, TooMany | Unavailable)
+        await socket.close(code=TRY_LATER if later else POLICY, reason=error.detail[:120])
         return
     bus: Bus = socket.app.state.bus
     with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
@@ -71,7 +74,7 @@ async def live(
             media_type="text/event-stream",
             description="Events; each `data` is a message as the WebSocket at this address has it",
         ),
-        **problems(401, 422),
+        **problems(401, 422, 429),
     },
 )
 async def events(
@@ -89,7 +92,7 @@ async def events(
 ) -> ServerSentEvent:
     """Of type media.created, media.updated, media.deleted, progress and resync; the `id` of an event is its place in
     the stream, so that a browser that reconnects misses nothing. Ends with the token, after a day at the latest."""
-    caller = await _caller(request, settings, token)
+    caller = await _caller(request, settings, feed, token)
     place = _place(last_event_id) if last_event_id else since
     bus: Bus = request.app.state.bus
 
@@ -97,7 +100,8 @@ async def events(
         with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
             async with aclosing(from_there_on(database, bus, listener, place)) as messages:
                 async for message in _until_the_end(messages, _seconds_left(caller)):
-                    yield _event(message)
+                    with _leaving_who_stalls():
+                        yield _event(message)
 
     return ServerSentEvent(tell())
 
@@ -106,9 +110,19 @@ def _event(message: LiveMessage | None) -> ServerSentEventMessage:
     """None is a sign of life."""
     if message is None:
         return ServerSentEventMessage(data=None, comment="ping")
-    return ServerSentEventMessage(
-        data=_encoder.encode(message).decode(), event=message.type, id=message.sequence
-    )
+    return ServerSentEventMessage(data=message.text, event=message.type, id=message.sequence)
+
+
+@contextmanager
+def _leaving_who_stalls() -> Iterator[None]:
+    """Cancel this task when what was said is not taken: a client that reads no more would keep its place for ever."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    timer = asyncio.get_running_loop().call_later(STALL_SECONDS, task.cancel)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 async def _until_the_end(
@@ -146,8 +160,10 @@ def _place(said: str | None) -> int | None:
 async def _caller(
     connection: WebSocket[Any, Any, Any] | Request[Any, Any, Any],
     settings: CatalogSettings,
+    feed: Feed,
     token: str | None,
 ) -> Caller:
+    """Who listens. Raises Unauthenticated, TooMany and Unavailable."""
     origin, allowed = connection.headers.get("origin"), settings.http.cors_origins
     if origin is not None and "*" not in allowed and origin.rstrip("/") not in allowed:
         raise Unauthenticated(f"The origin {origin[:80]!r} is not allowed here.")
@@ -157,8 +173,9 @@ async def _caller(
         if token
         else authenticator.caller(connection.headers.get("authorization"))
     )
-    if caller.sub is None:
+    if caller.sub is None and not feed.open_profiles:
         raise Unauthenticated("This needs a token: ?token= or an Authorization header.")
+    feed.require_room(caller)
     return caller
 
 
@@ -197,7 +214,7 @@ async def _say_why(socket: WebSocket[Any, Any, Any], error: BaseException | None
 
 async def _tell(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[LiveMessage]) -> None:
     async for message in messages:
-        await socket.send_data(_encoder.encode(message).decode(), mode="text")
+        await socket.send_data(message.text, mode="text")
 
 
 async def _until_left(socket: WebSocket[Any, Any, Any]) -> None:

@@ -108,7 +108,8 @@ async def rendered(
         until=until,
         vary="Accept" if varies else None,
     )
-    return Delivery(parts["blobs"], render.file_of(found, made, info), asked)
+    file = render.file_of(found, made, info)
+    return Delivery(parts["blobs"], file, asked, redirects=parts.get("redirects"))
 
 
 def render_path(media_id: uuid.UUID) -> str:

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from email import message_from_bytes
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from services.catalog.models import media
 from shared.events.messages import MediaUploaded
 from shared.ids import public_id
 from tests.integration.catalog import stories
@@ -47,7 +50,7 @@ async def ranges(ann: httpx.AsyncClient, path: str, body: bytes, tag: str, modif
         ({"Range": f"bytes={SIZE - 1}-"}, 206, body[-1:], f"bytes {SIZE - 1}-{SIZE - 1}/{SIZE}"),
         ({"Range": "bytes=-7"}, 206, body[-7:], f"bytes {SIZE - 7}-{SIZE - 1}/{SIZE}"),
         ({"Range": "bytes=0-"}, 206, body, f"bytes 0-{SIZE - 1}/{SIZE}"),
-        ({"Range": "bytes=0-1,4-5"}, 200, body, None),
+        ({"Range": "bytes=0-1,4-5"}, 206, body[:6], f"bytes 0-5/{SIZE}"),
         ({"Range": "lines=0-1"}, 200, body, None),
         ({"Range": "bytes=5-2"}, 200, body, None),
         ({"Range": "bytes=0-9", "If-Range": tag}, 206, body[:10], f"bytes 0-9/{SIZE}"),
@@ -61,8 +64,19 @@ async def ranges(ann: httpx.AsyncClient, path: str, body: bytes, tag: str, modif
         assert answer.headers.get("content-range") == content_range, headers
         assert answer.headers["content-length"] == str(len(content))
         head = await ann.head(path, headers=headers)
-        assert (head.status_code, head.content) == (status, b""), headers
-        assert head.headers["content-length"] == str(len(content))
+        assert (head.status_code, head.content) == (200, b""), headers
+        assert head.headers["content-length"] == str(SIZE)
+    several = await ann.get(path, headers={"Range": "bytes=0-1,5000-5001,-2", "If-Range": tag})
+    assert several.status_code == 206
+    assert int(several.headers["content-length"]) == len(several.content)
+    read = message_from_bytes(
+        b"Content-Type: " + several.headers["content-type"].encode() + b"\r\n\r\n" + several.content
+    )
+    assert [part.get_payload(decode=True) for part in read.walk() if not part.is_multipart()] == [
+        body[:2],
+        body[5000:5002],
+        body[-2:],
+    ]
     beyond = await ann.get(path, headers={"Range": f"bytes={SIZE}-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{SIZE}")
     assert beyond.headers["content-type"] == "application/problem+json"
@@ -127,6 +141,18 @@ async def test_caches_keep_for_ever_only_what_cannot_change(catalog: Service) ->
             assert versioned.headers["cache-control"] == f"{scope}, max-age=31536000, immutable"
             stale = await ann.get(thumbnail(upload) + "?v=00000000")
             assert stale.headers["cache-control"] == f"{scope}, no-cache"
+
+
+async def test_caches_keep_for_everybody_only_what_everybody_may_see(catalog: Service) -> None:
+    public, rejected = await catalog.ready(is_public=True), await catalog.ready(is_public=True)
+    async with catalog.database.writing() as connection:
+        await connection.execute(update(media).where(media.c.id == rejected.id).values(moderation="rejected"))
+    async with catalog.caller("ann") as ann:
+        seen = await ann.get(thumbnail(public))
+        assert seen.headers["surrogate-key"] == f"media-{public.id}"
+        hidden = await ann.get(thumbnail(rejected) + f"?v={stories.SPEC}")
+    assert hidden.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert "surrogate-key" not in hidden.headers
 
 
 async def test_a_file_that_is_not_the_expected_one_is_412(catalog: Service) -> None:

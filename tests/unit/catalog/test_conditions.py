@@ -13,7 +13,11 @@ SAME, BEFORE = http_date(MODIFIED), http_date(MODIFIED - timedelta(seconds=1))
 
 
 def part(header: str, size: int = 100, if_range: str | None = None) -> tuple[int, int] | None:
-    return Conditions(range=header, if_range=if_range).part(size, ETAG, MODIFIED)
+    found = Conditions(range=header, if_range=if_range).parts(size, ETAG, MODIFIED)
+    if found is None:
+        return None
+    (only,) = found
+    return only
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,6 @@ def test_one_range_is_cut_to_the_file(header: str, expected: tuple[int, int]) ->
 @pytest.mark.parametrize(
     "header",
     [
-        "bytes=0-1,5-6",
         "bytes=5-4",
         "bytes=-",
         "bytes=",
@@ -50,7 +53,7 @@ def test_one_range_is_cut_to_the_file(header: str, expected: tuple[int, int]) ->
         "bytes=٣-٤",
     ],
 )
-def test_what_is_no_single_range_gets_the_whole(header: str) -> None:
+def test_what_is_no_range_gets_the_whole(header: str) -> None:
     assert part(header) is None
 
 

@@ -1,5 +1,7 @@
 """What goes with bytes: names, dispositions and caching."""
 
+import time
+import uuid
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from urllib.parse import unquote
@@ -15,6 +17,7 @@ from services.catalog.schemas import Disposition
 from shared.events.messages import VariantRef
 
 FILE = File(
+    media_id=uuid.UUID(int=7),
     key="k",
     size=3,
     mime_type="image/jpeg",
@@ -113,6 +116,17 @@ def test_only_a_matching_version_is_immutable(version: str | None, expected: str
 
 def test_what_a_link_shows_may_be_kept_as_long_as_the_link_lives() -> None:
     assert sent(until=0)["Cache-Control"] == "private, max-age=0"
+    # Also where the address has the version: the right to it ends.
+    assert sent(until=int(time.time()) + 100, version=FILE.version)["Cache-Control"] in {
+        "private, max-age=100",
+        "private, max-age=99",
+    }
+
+
+def test_shared_caches_are_told_by_which_key_they_will_have_to_forget_it() -> None:
+    public = sent(msgspec.structs.replace(FILE, is_public=True))
+    assert public["Surrogate-Key"] == public["Cache-Tag"] == f"media-{FILE.media_id}"
+    assert not {"Surrogate-Key", "Cache-Tag"} & sent().keys()
 
 
 @pytest.mark.parametrize(
