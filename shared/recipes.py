@@ -11,6 +11,8 @@ import msgspec
 
 from shared.env import Env
 from shared.errors import SettingsError
+from shared.film_recipes import Films
+from shared.film_recipes import parse as parse_films
 
 Fit: TypeAlias = Literal["inside", "square", "cover"]
 Format: TypeAlias = Literal["jpeg", "png", "webp", "avif"]
@@ -113,12 +115,22 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return min(1.0, max(box[0] / width, box[1] / height))
 
 
+POSTERS = (
+    VariantSpec(name="poster", width=1920, height=1080),
+    VariantSpec(name="thumbnail", width=150, height=150, fit="square"),
+)
+"""The pictures of a video where a recipe names none: made of the one frame that stands for it."""
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of variants; their names are unique."""
+    """A named set of variants; their names are unique. `posters` and `films` are made of videos, in place of
+    `variants`."""
 
     name: str
     version: int = 1
     variants: tuple[VariantSpec, ...]
+    posters: tuple[VariantSpec, ...] = POSTERS
+    films: Films = Films()
 
     def asked_of(self, mime_type: str, *, animated: bool, gain_map: bool = False) -> tuple[VariantSpec, ...]:
         """What is made of an original of this type, with real formats. A GIF counts as animated even when it stands
@@ -163,20 +175,29 @@ def _recipe(name: str, table: dict[str, Any], source: str) -> Recipe:
     where = f"Recipe {name!r} in {source}"
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{where}: its name is not allowed; allowed is {_ALLOWED['name']}.")
-    if unknown := table.keys() - {"variants", "version"}:
-        raise SettingsError(f"{where}: {_listed(unknown)} is no field; there are variants and version.")
+    if unknown := table.keys() - {"variants", "version", "posters", "films"}:
+        raise SettingsError(
+            f"{where}: {_listed(unknown)} is no field; there are variants, version, posters and films."
+        )
     version, found = table.get("version", 1), table.get("variants")
     if type(version) is not int or version < 1:
         raise SettingsError(f"{where}: version is {version!r}; allowed is a whole number from 1.")
     if not isinstance(found, list) or not 1 <= len(found) <= MOST_VARIANTS:
         raise SettingsError(f"{where}: variants must be a list of 1 to {MOST_VARIANTS}.")
     specs = tuple(_spec(entry, number, where) for number, entry in enumerate(found, 1))
+    posters: tuple[VariantSpec, ...] = POSTERS
+    if "posters" in table:
+        posters = tuple(_spec(entry, number, where) for number, entry in enumerate(table["posters"], 1))
+    try:
+        films = parse_films(table.get("films", {}))
+    except ValueError as error:
+        raise SettingsError(f"{where}, films: {error}.") from error
     names = [spec.name for spec in specs]
     if twice := {each for each in names if names.count(each) > 1}:
         raise SettingsError(
             f"{where}: two variants are called {_listed(twice)}; each needs a name of its own."
         )
-    return Recipe(name=name, version=version, variants=specs)
+    return Recipe(name=name, version=version, variants=specs, posters=posters, films=films)
 
 
 def _spec(entry: Any, number: int, where: str) -> VariantSpec:

@@ -29,5 +29,6 @@ def autopsy(exited: Exited, limits: Limits, stderr: int) -> Failure:
 
 
 def _read_end(stderr: int) -> str:
-    start = max(0, os.fstat(stderr).st_size - _LAST_WORDS_BYTES)
-    return os.pread(stderr, _LAST_WORDS_BYTES, start).decode("utf-8", "replace").strip()
+    # The file may have its full length from the beginning.
+    said = os.pread(stderr, os.fstat(stderr).st_size, 0).rstrip(b"\0")
+    return said[-_LAST_WORDS_BYTES:].decode("utf-8", "replace").strip()

@@ -6,28 +6,31 @@ import mmap
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
-from services.processor import failures, guards, pipeline
+from services.processor import failures, guards, pipeline, video
 from services.processor.failures import JobFailed
 from services.processor.frames import Failed, Frame, Job, Limits, Result, pack
 from services.processor.vips import VipsError, verdict
 from services.processor.work import Work
 
-_ORIGINAL, _FRAMES = 3, 4
+_ORIGINAL, _FRAMES, _FILMS = 3, 4, 5
 _NICENESS = 10
 _PARKING = 64  # above every descriptor that a fork server has open
 
 
-def main(job: Job, *, original: int, frames: int, stderr: int, server: int) -> None:
+def main(
+    job: Job, *, original: int, frames: int, stderr: int, films: Sequence[int] = (), server: int
+) -> None:
     """Run the job and exit. Never returns: what the fork server would do next is not for a child."""
     try:
         os.setsid()
         if job.background:
             _step_back()
-        _keep_only(original=original, frames=frames, stderr=stderr)
+        _keep_only(stderr, original, frames, *films)
         guards.apply(job.limits, parent=server)
-        _run(job)
+        _run(job, films=len(films))
     except BaseException:  # noqa: BLE001 - the last line before the process ends; the worker reads what is printed
         traceback.print_exc()
         sys.stderr.flush()
@@ -47,25 +50,29 @@ def probe(server: int) -> tuple[str, ...]:
     return tuple(guards.apply(Limits(), parent=server))
 
 
-def _keep_only(*, original: int, frames: int, stderr: int) -> None:
-    """No descriptor of anybody else: 0 and 1 lead nowhere, 2 to the file for stderr, then original and frames."""
+def _keep_only(*ours: int) -> None:
+    """No descriptor of anybody else: 0 and 1 lead nowhere, 2 to the file for stderr, then original, frames, films."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    wanted = (nothing, nothing, stderr, original, frames)
+    wanted = (nothing, nothing, *ours)
     parked = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _PARKING) for descriptor in wanted]
     for place, descriptor in enumerate(parked):
         os.dup2(descriptor, place, inheritable=False)
     os.closerange(len(wanted), os.sysconf("SC_OPEN_MAX"))
 
 
-def _run(job: Job) -> None:
+def _run(job: Job, *, films: int) -> None:
     if os.fstat(_ORIGINAL).st_size == 0:  # which cannot be mapped
         _send(Failed(step="start", failure=failures.truncated().failure))
         return
-    view = mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
+    # A video is read bit by bit: mapped, it would count as memory.
+    view = mmap.mmap(-1, 1) if job.film else mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
     work = Work(job=job, descriptor=_ORIGINAL, view=view)
     said: Result | Failed
     try:
-        said = pipeline.run(work, report=_send)
+        if job.film:
+            said = video.run(work, range(_FILMS, _FILMS + films), report=_send)
+        else:
+            said = pipeline.run(work, report=_send)
     except JobFailed as error:
         said = Failed(step=work.step, failure=error.failure)
     except VipsError as error:

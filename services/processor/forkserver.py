@@ -67,12 +67,12 @@ def _spawn(
     children: _Children,
     poller: "select.poll",
 ) -> None:
-    original, frames, stderr = descriptors
+    original, frames, stderr, *films = descriptors
     server = os.getpid()
     pid = os.fork()
     if pid == 0:
         gc.disable()
-        child.main(order.job, original=original, frames=frames, stderr=stderr, server=server)
+        child.main(order.job, original=original, frames=frames, stderr=stderr, films=films, server=server)
     for descriptor in descriptors:
         os.close(descriptor)
     watch = os.pidfd_open(pid)

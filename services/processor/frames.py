@@ -19,13 +19,15 @@ PATIENCE = 4
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one file may cost, and what its profile asks of a picture: `least_side` and `most_side` in pixels.
-    `memory_bytes` is address space beyond what the child starts with."""
+    `memory_bytes` is address space beyond what the child starts with, `file_bytes` the length of each file that it
+    writes."""
 
     memory_bytes: int = 2 * 1024 * 1024 * 1024  # the worst codec takes 19 bytes a pixel
     cpu_seconds: int = 60
     wall_seconds: float = 90
     pixels: int = 100_000_000
     output_bytes: int = 64 * 1024 * 1024
+    file_bytes: int = 0
     least_side: int = 1
     most_side: int | None = None
 
@@ -48,7 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One file for one child; its bytes come as a file descriptor beside this. `background`: others go first where
     processors are short. `rendering`: somebody asked for this one picture, which is all that is made.
-    `there`: the codes of variants that are stored already and need not be made."""
+    `there`: the codes of variants that are stored already and need not be made. `film`: a video, for which files to
+    write come, too, one for each film of the recipe; `threads` are how many it may use."""
 
     media_id: str
     trace_id: str
@@ -58,6 +61,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     rendering: Rendering | None = None
     there: tuple[str, ...] = ()
+    film: bool = False
+    threads: int = 1
 
 
 class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
@@ -67,6 +72,30 @@ class StepDone(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
     percent: int
     milliseconds: float
     trace_id: str
+
+
+class Ahead(msgspec.Struct, frozen=True, kw_only=True, tag="ahead"):
+    """In the middle of a long step: `percent` of the whole job, and in how many seconds it will be done, if known."""
+
+    step: str
+    percent: int
+    eta: float | None
+
+
+class Film(msgspec.Struct, frozen=True, kw_only=True):
+    """A film of the recipe: `place` of the file it was written to among those that came with the job, None where it was
+    there already."""
+
+    name: str
+    width: int
+    height: int
+    place: int | None
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """A film is whole; its file is not written to any more."""
+
+    film: Film
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +115,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     """All that was derived. Sides in pixels after orientation, `timings` in milliseconds per step. `kept`: the codes of
-    variants that were there and belong to the recipe."""
+    variants that were there and belong to the recipe. Of a video `duration` in seconds, `bitrate` in bits a second and
+    `films`."""
 
     width: int
     height: int
@@ -104,6 +134,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
     kept: tuple[str, ...] = ()
     warnings: tuple[str, ...]
     timings: dict[str, float]
+    duration: float | None = None
+    bitrate: int | None = None
+    films: tuple[Film, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -113,7 +146,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     failure: Failure
 
 
-Frame: TypeAlias = StepDone | Result | Failed
+Frame: TypeAlias = StepDone | Ahead | Finished | Result | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

@@ -10,7 +10,7 @@ from services.processor import kernel, landlock, seccomp
 from services.processor.frames import Limits
 
 _DESCRIPTORS = 32
-_STDERR_BYTES = 64 * 1024  # the only file it can write to holds what native code prints
+STDERR_BYTES = 64 * 1024  # of what native code prints; beside films it is the only file that it can write to
 _THREADS = 64
 _GRACE_SECONDS = 2
 
@@ -58,7 +58,7 @@ def _limit(limits: Limits) -> None:
     cpu = limits.cpu_seconds
     _set(resource.RLIMIT_AS, _address_space() + limits.memory_bytes)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + _GRACE_SECONDS))
-    _set(resource.RLIMIT_FSIZE, _STDERR_BYTES)
+    _set(resource.RLIMIT_FSIZE, max(STDERR_BYTES, limits.file_bytes))
     _set(resource.RLIMIT_NOFILE, _DESCRIPTORS)
     _set(resource.RLIMIT_CORE, 0)
 

@@ -7,9 +7,11 @@ from typing import TypeAlias
 import msgspec
 
 from services.processor.frames import Job
+from shared.film_recipes import MOST_FILMS
 
 MAX_PACKET = 128 * 1024
-DESCRIPTORS = 3  # with Spawn: the original, the child's end of the frame socket, the file for its stderr
+# With Spawn: the original, the child's end of the frame socket, the file for its stderr, and files for films.
+DESCRIPTORS = 3 + MOST_FILMS
 
 
 class Spawn(msgspec.Struct, frozen=True, kw_only=True, tag="spawn"):

@@ -40,10 +40,11 @@ def run(work: Work, report: Callable[[StepDone], None]) -> Result:
                 trace_id=work.job.trace_id,
             )
         )
-    return _result(work) if work.job.rendering is None else _picture(work)
+    return result_of(work) if work.job.rendering is None else _picture(work)
 
 
-def _result(work: Work) -> Result:
+def result_of(work: Work) -> Result:
+    """What the steps have left in `work`."""
     return Result(
         width=work.width,
         height=work.height,

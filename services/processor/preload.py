@@ -6,6 +6,7 @@ import encodings.aliases
 import gc
 from pathlib import Path
 
+import av
 import imagehash
 import numpy as np
 import pillow_heif
@@ -36,4 +37,4 @@ def preload() -> None:
         raise RuntimeError(f"The fork server has {threads} threads; it must have 1 to fork safely.")
 
 
-__all__ = ["BmpImagePlugin", "TiffImagePlugin", "preload"]
+__all__ = ["BmpImagePlugin", "TiffImagePlugin", "av", "preload"]

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import itertools
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -18,7 +19,8 @@ from services.processor import failures, fork_client
 from services.processor.autopsy import autopsy
 from services.processor.failures import Failure
 from services.processor.fork_client import Child, ForkClient, Interrupted
-from services.processor.frames import HEADER, Failed, Job, Result, StepDone, unpack
+from services.processor.frames import HEADER, Ahead, Failed, Finished, Job, Result, StepDone, unpack
+from services.processor.guards import STDERR_BYTES
 from services.processor.orders import Kill, Spawn
 
 log = structlog.get_logger()
@@ -28,9 +30,10 @@ _ROOM_BESIDE_VARIANTS = 1024 * 1024  # bytes for progress, EXIF and everything e
 
 
 OnStep: TypeAlias = Callable[[StepDone], Awaitable[None]]
+OnFilm: TypeAlias = Callable[[Ahead | Finished], Awaitable[None]]
 
 
-async def _ignore(_: StepDone) -> None:
+async def _ignore(_: StepDone | Ahead | Finished) -> None:
     """For those who do not follow progress."""
 
 
@@ -77,17 +80,26 @@ class Sandbox:
     def server_pid(self) -> int | None:
         return self._client.process.pid if self._client else None
 
-    async def run(self, job: Job, original: int, on_step: OnStep = _ignore) -> Outcome:
+    async def run(
+        self,
+        job: Job,
+        original: int,
+        on_step: OnStep = _ignore,
+        *,
+        films: Sequence[int] = (),
+        on_film: OnFilm = _ignore,
+    ) -> Outcome:
         """One file through the pipeline.
 
-        `original` is a descriptor of the file's bytes; the child gets it read-only and this call does not close it.
+        `original` is a descriptor of the file's bytes; the child gets it read-only and this call does not close it,
+        nor `films`, descriptors of empty files that a video's films are written to.
         Every way for the child to end becomes an Outcome. Cancelling kills the child and waits until it is gone.
         """
         try:
             client = await self._running()
             started = time.monotonic()
-            async with _attempt(client, next(self._numbers), job, original) as attempt:
-                outcome = await attempt.attend(on_step)
+            async with _attempt(client, next(self._numbers), job, original, films) as attempt:
+                outcome = await attempt.attend(on_step, on_film)
             wall = round((time.monotonic() - started) * 1000, 1)
             return msgspec.structs.replace(outcome, wall_milliseconds=wall)
         except Interrupted as error:
@@ -115,13 +127,13 @@ class _Attempt:
     reader: asyncio.StreamReader
     stderr: int
 
-    async def attend(self, on_step: OnStep) -> Outcome:
+    async def attend(self, on_step: OnStep, on_film: OnFilm) -> Outcome:
         """Listen to the end. Raises Interrupted when the fork server dies meanwhile."""
         limits = self.job.limits
         said: Result | Failure | None
         try:
             async with asyncio.timeout(limits.wall_seconds):
-                said = await self._listen(on_step)
+                said = await self._listen(on_step, on_film)
                 if isinstance(said, Failure):
                     await (
                         self.end()
@@ -134,7 +146,7 @@ class _Attempt:
             said = autopsy(exited, limits, self.stderr)
         return Outcome(verdict=said, cpu_milliseconds=exited.cpu_milliseconds, peak_kib=exited.peak_kib)
 
-    async def _listen(self, on_step: OnStep) -> Result | Failure | None:
+    async def _listen(self, on_step: OnStep, on_film: OnFilm) -> Result | Failure | None:
         """The child's verdict, None where it ends without one. It is not trusted to behave."""
         total, limit = 0, self.job.limits.output_bytes
         try:
@@ -144,9 +156,12 @@ class _Attempt:
                 if total > limit + _ROOM_BESIDE_VARIANTS:
                     return failures.too_much_output(total, limit)
                 frame = unpack(await self.reader.readexactly(length))
-                if not isinstance(frame, StepDone):
+                if isinstance(frame, Failed | Result):
                     return frame.failure if isinstance(frame, Failed) else frame
-                await on_step(frame)
+                if isinstance(frame, StepDone):
+                    await on_step(frame)
+                else:
+                    await on_film(frame)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
         except msgspec.MsgspecError as error:
@@ -165,11 +180,16 @@ class _Attempt:
 
 
 @contextlib.asynccontextmanager
-async def _attempt(client: ForkClient, number: int, job: Job, original: int) -> AsyncIterator[_Attempt]:
+async def _attempt(
+    client: ForkClient, number: int, job: Job, original: int, films: Sequence[int]
+) -> AsyncIterator[_Attempt]:
     """A child that has been ordered. When this is left, it is gone and so are our descriptors."""
     async with contextlib.AsyncExitStack() as stack:
-        stderr = os.memfd_create("stderr")
+        # As long as it may become: a child that may write long files could fill memory with what it prints.
+        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         stack.callback(os.close, stderr)
+        os.ftruncate(stderr, STDERR_BYTES)
+        fcntl.fcntl(stderr, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
         ours, theirs = socket.socketpair()
         stack.callback(ours.close)
         stack.callback(theirs.close)
@@ -180,6 +200,6 @@ async def _attempt(client: ForkClient, number: int, job: Job, original: int) -> 
         child = client.children[number] = Child()
         attempt = _Attempt(client, number, job, child, reader, stderr)
         stack.push_async_callback(attempt.end)
-        client.send(Spawn(number=number, job=job), (readable, theirs.fileno(), stderr))
+        client.send(Spawn(number=number, job=job), (readable, theirs.fileno(), stderr, *films))
         theirs.close()
         yield attempt

@@ -1,0 +1,167 @@
+"""The video pipeline inside the child: look, pictures, films. What is small goes up with the result."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from av.error import FFmpegError
+
+from services.processor import failures, pipeline, symptoms, video_pictures
+from services.processor.frames import Ahead, Film, Finished, Result, StepDone
+from services.processor.video_film import Filming
+from services.processor.video_probe import Facts, duration_of, facts
+from services.processor.video_progress import Course
+from services.processor.video_shape import Look, look_of
+from services.processor.video_source import frames, opened, picture_stream
+from services.processor.work import Work
+
+Report = Callable[[StepDone | Ahead | Finished], None]
+_LOOKED, _PICTURED, _FILMED = 2.0, 15.0, 90.0  # percent of the whole job that are behind then
+_MOST_WARNINGS = 10
+_ALLOWED_GAP = 1.0  # seconds, and a twentieth, by which a film may be shorter than its source claims
+
+
+def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
+    """All that the recipe makes of a video. `outputs`: a file for each of its films that is not there already.
+
+    Raises JobFailed with the verdict, MemoryError.
+    """
+    course = Course(report)
+    try:
+        with _step(work, "probe", report):
+            course.enter("probe", _LOOKED)
+            told, look = _look(work)
+        if look is None:
+            work.warnings.append("There are no moving pictures in this file that can be decoded.")
+            return _without_pictures(work, told)
+        with _step(work, "pictures", report):
+            course.enter("pictures", _PICTURED)
+            video_pictures.pictures(work, look, told.duration, course)
+        with _step(work, "films", report):
+            filming = _filming(work, look, told.duration, course)
+            films, duration = _films(work, filming, outputs, course, report)
+    except FFmpegError as error:
+        raise _verdict(error, work) from error
+    work.warnings = list(dict.fromkeys(work.warnings))[:_MOST_WARNINGS]
+    kept = tuple(film.code for film in work.job.recipe.films.all if film.code in work.job.there)
+    return msgspec.structs.replace(
+        pipeline.result_of(work),
+        duration=duration,
+        bitrate=told.bitrate,
+        films=films,
+        kept=(*work.kept, *kept),
+    )
+
+
+@contextmanager
+def _step(work: Work, name: str, report: Report) -> Iterator[None]:
+    work.step = name
+    started = time.monotonic()
+    yield
+    work.timings[name] = milliseconds = round((time.monotonic() - started) * 1000, 1)
+    report(StepDone(step=name, percent=0, milliseconds=milliseconds, trace_id=work.job.trace_id))
+
+
+def _look(work: Work) -> tuple[Facts, Look | None]:
+    """What it is; None where there is no picture in it."""
+    size = os.fstat(work.descriptor).st_size
+    with opened(work.descriptor, work.job.mime_type) as source:
+        stream = picture_stream(source)
+        if stream is None:
+            if not source.streams.audio:
+                raise failures.corrupt(work.job.mime_type, "no stream that can be decoded")
+            told = facts(source, None, None, size=size)
+            work.exif, work.taken_at = told.fields, told.taken_at
+            return told, None
+        limits = work.job.limits
+        if stream.width * stream.height > limits.pixels:
+            raise failures.too_many_pixels(stream.width, stream.height, limits.pixels)
+        faults: list[str] = []
+        first = next(frames(source, stream, faults), None)
+        if first is None and faults:
+            raise failures.corrupt(work.job.mime_type, faults[0])
+        if first is None:
+            raise failures.truncated("no picture could be decoded")
+        if first.width * first.height > limits.pixels:
+            raise failures.too_many_pixels(first.width, first.height, limits.pixels)
+        look = look_of(first, stream)
+        told = facts(source, stream, look, size=size)
+    work.width, work.height = look.shown
+    work.exif, work.taken_at = told.fields, told.taken_at
+    return told, look
+
+
+def _filming(work: Work, look: Look, duration: float | None, course: Course) -> Filming:
+    return Filming(
+        descriptor=work.descriptor,
+        mime_type=work.job.mime_type,
+        look=look,
+        duration=duration,
+        limit=work.job.limits.file_bytes,
+        threads=work.job.threads,
+        warnings=work.warnings,
+        on_time=course.at,
+    )
+
+
+def _films(
+    work: Work, filming: Filming, outputs: Sequence[int], course: Course, report: Report
+) -> tuple[tuple[Film, ...], float | None]:
+    """Each film of the recipe, told as soon as it is whole; and how long the video is."""
+    films, wanted = [], work.job.recipe.films.all
+    places = iter(range(len(outputs)))
+    duration = filming.duration
+    for number, spec in enumerate(wanted, 1):
+        course.enter(f"film {spec.name}", _PICTURED + (_FILMED - _PICTURED) * number / len(wanted))
+        width, height = filming.sides(spec)
+        place = None if spec.code in work.job.there else next(places)
+        film = Film(name=spec.name, width=width, height=height, place=place)
+        if place is not None:
+            filming.make(spec, outputs[place])
+            duration = _checked(work, outputs[place], filming.duration)
+            report(Finished(film=film))
+        films.append(film)
+    return tuple(films), duration
+
+
+def _checked(work: Work, film: int, claimed: float | None) -> float | None:
+    """How long the film is, in seconds; the source's own word where that is about the same."""
+    with opened(film, "video/mp4") as made:
+        found = duration_of(made, None)
+    if claimed is None or found is None:
+        return found
+    if claimed - found > max(_ALLOWED_GAP, claimed / 20):
+        work.warnings.append(
+            f"The file says that it lasts {claimed:g} seconds; only {found:g} could be read."
+        )
+        return found
+    return claimed
+
+
+def _without_pictures(work: Work, told: Facts) -> Result:
+    return Result(
+        width=0,
+        height=0,
+        exif=work.exif,
+        taken_at=work.taken_at,
+        phash="",
+        dhash="",
+        degenerate=True,
+        placeholder="",
+        variants=(),
+        warnings=tuple(work.warnings),
+        timings=work.timings,
+        duration=told.duration,
+        bitrate=told.bitrate,
+    )
+
+
+def _verdict(error: FFmpegError, work: Work) -> failures.JobFailed:
+    said = f"{type(error).__name__}: {error}"
+    if symptoms.says_starved(said):
+        return failures.JobFailed(failures.out_of_memory(work.job.limits.memory_bytes, said))
+    if isinstance(error, EOFError) or symptoms.says_cut_short(said):
+        return failures.truncated(said)
+    return failures.corrupt(work.job.mime_type, said)

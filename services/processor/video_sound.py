@@ -1,0 +1,80 @@
+"""Sound as AAC: two channels at most, without gaps, in step with the pictures."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import BlockingIOError as Later
+from av.error import EOFError as Ended
+from av.filter import Graph
+from av.packet import Packet
+
+_RATES = (44_100, 48_000)
+
+
+class Sound:
+    """Encodes the frames of one stream. `origin`: the moment of the source, in seconds, at which the film begins."""
+
+    def __init__(self, source: AudioStream, output: OutputContainer, *, kbits: int, origin: float) -> None:
+        self._source, self._origin = source, origin
+        self._rate = source.rate if source.rate in _RATES else _RATES[-1]
+        self._layout = "mono" if source.channels == 1 else "stereo"
+        self.stream = output.add_stream("aac", rate=self._rate)
+        self.stream.codec_context.layout = self._layout
+        self.stream.codec_context.format = "fltp"
+        self.stream.bit_rate = kbits * 1000
+        self._graph: Graph | None = None
+        self._made_for: tuple[object, ...] | None = None
+        self._written = 0
+
+    def encode(self, frame: AudioFrame | None) -> "Iterator[Packet[AudioStream]]":
+        """The packets that this frame completes; None for the rest."""
+        if frame is None:
+            yield from self._pulled(None)
+            yield from self.stream.encode(None)
+            return
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._graph is None or kind != self._made_for:
+            if self._graph is not None:
+                yield from self._pulled(None)
+            self._graph, self._made_for = self._make(frame), kind
+        if frame.pts is not None and frame.time_base is not None:
+            frame.pts = round((float(frame.pts * frame.time_base) - self._origin) * frame.sample_rate)
+        frame.time_base = Fraction(1, frame.sample_rate)
+        yield from self._pulled(frame)
+
+    def _pulled(self, frame: AudioFrame | None) -> "Iterator[Packet[AudioStream]]":
+        if self._graph is None:
+            return
+        self._graph.push(frame)
+        while True:
+            try:
+                made = self._graph.pull()
+            except (Later, Ended):
+                return
+            if not isinstance(made, AudioFrame):
+                continue
+            # Counted, not copied: what was put together is without gaps.
+            made.pts, made.time_base = self._written, Fraction(1, self._rate)
+            self._written += made.samples
+            yield from self.stream.encode(made)
+
+    def _make(self, frame: AudioFrame) -> Graph:
+        graph = Graph()
+        graph.link_nodes(
+            graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format,
+                layout=frame.layout,
+                time_base=Fraction(1, frame.sample_rate),
+            ),
+            # Silence where the sound begins late or breaks off, cut where it overlaps.
+            graph.add("aresample", f"{self._rate}:async=1:min_hard_comp=0.05:first_pts={self._written}"),
+            graph.add(
+                "aformat", f"sample_fmts=fltp:channel_layouts={self._layout}:sample_rates={self._rate}"
+            ),
+            graph.add("abuffersink"),
+        ).configure()
+        return graph
