@@ -17,6 +17,7 @@ from services.catalog.downloads import Downloads
 from services.catalog.duplicates import finding_duplicates
 from services.catalog.failed import keep_cleaning
 from services.catalog.letters import keep_noting
+from services.catalog.linking import keep_linking
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.migrate import head, is_behind
@@ -26,12 +27,13 @@ from services.catalog.presigned import Redirects
 from services.catalog.purging import keep_purging
 from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
-from services.catalog.routes import entities, files, live, media, moderation, render, search, stats
+from services.catalog.routes import entities, files, live, media, moderation, render, search, similar, stats
 from services.catalog.routes.common import PARTS
 from services.catalog.row_security import in_force
 from services.catalog.settings import CatalogSettings
 from services.catalog.texts_index import keep_making
 from services.catalog.texts_stems import Stems
+from services.catalog.similar import finding_similar
 from services.catalog.usage import using
 from shared.auth import Authenticator
 from shared.dialects import mediafiles
@@ -51,6 +53,7 @@ PROJECTORS = 4  # transactions at once
 EVENTS = 32  # events at once, of different media: uploads share transactions
 
 _HANDLERS = (
+    *similar.HANDLERS,
     *media.HANDLERS,
     *search.HANDLERS,
     *files.HANDLERS,
@@ -132,6 +135,7 @@ async def _answering(database: Database, bus: Bus, settings: CatalogSettings) ->
         bus.serve(topology.CATALOG_FIND_UPLOAD, SERVICE, duties.finding(database, base_url)),
         bus.serve(topology.CATALOG_TAKE_BACK, SERVICE, duties.taking_back(database)),
         bus.serve(topology.CATALOG_FIND_DIGEST, SERVICE, duplicates),
+        bus.serve(topology.CATALOG_FIND_SIMILAR, SERVICE, finding_similar(database, base_url)),
         bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
     ):
         yield
@@ -151,6 +155,7 @@ def _keep_house(
     background.start("janitor", keep_sweeping(database, bus, blobs, every=settings.janitor, stop=stop))
     cleaning = keep_cleaning(database, mediafiles.PROFILE, days=settings.failed_days, stop=stop)
     background.start("cleaner", cleaning)
+    background.start("likenesses", keep_linking(database, stop))
     background.start("counters", keep_adding_up(database, stop))
     distance, base_url = settings.moderation_distance, settings.http.base_url
     background.start("moderation", keep_spreading(database, distance=distance, base_url=base_url, stop=stop))

@@ -24,7 +24,7 @@ _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migra
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
 _TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCKS, bindparam("number", type_=Integer)))
-RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR = 1, 2, 3, 4, 5, 6, 7, 8
+RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR, LINKER = range(1, 10)
 """The jobs of `try_lock`."""
 
 

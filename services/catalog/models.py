@@ -106,6 +106,7 @@ media = Table(
     Column("exif", JSONB, nullable=False, server_default=_EMPTY_OBJECT),
     Column("taken_at", Text),  # the camera's clock, mostly without a zone: a text, not a moment
     Column("phash", BigInteger),
+    Column("phash_turned", ARRAY(BigInteger)),  # those of the picture turned, in the order of `shared.turns`
     Column("dhash", BigInteger),
     Column("ahash", BigInteger),
     Column("colour_hash", Text),
@@ -276,6 +277,28 @@ moderation_claims = Table(
     Index("ix_moderation_claims_reviewer", "reviewer", "until"),
 )
 """Who looks at what just now; worth nothing once `until` is past."""
+
+likenesses = Table(
+    "likenesses",
+    metadata,
+    Column("older", Uuid, primary_key=True),  # the smaller id
+    Column("newer", Uuid, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("distance", SmallInteger),  # of their perceptual hashes, where both have a telling one
+    Column("same_bytes", Boolean, nullable=False),
+    Index("ix_likenesses_newer", "newer"),
+    Index("ix_likenesses_owner_older", "owner", "older"),
+)
+"""Which media of one owner are copies of each other or look alike; `linking` keeps it. It names media that are gone
+until that has seen it: locks of keys would let changes wait for it, or it for them."""
+
+unlinked = Table(
+    "unlinked",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("media_id", Uuid, nullable=False),
+)
+"""Whom `linking` is to look at; written by the triggers of `media`."""
 
 early_results = Table(
     "early_results",

@@ -202,6 +202,7 @@ def derived_part(row: Record, event: Result) -> dict[str, Any]:
         "exif": event.exif,
         "taken_at": event.taken_at,
         "phash": from_hex(event.phash),
+        "phash_turned": [from_hex(digits) for digits in event.phash_turned] or None,
         "dhash": from_hex(event.dhash),
         "ahash": from_hex(event.ahash),
         "colour_hash": event.colour_hash,

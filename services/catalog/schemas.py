@@ -20,7 +20,6 @@ Sort: TypeAlias = Literal[
 ]  # fmt: skip
 SearchSort: TypeAlias = Sort | Literal["relevance"]
 Disposition: TypeAlias = Literal["attachment", "inline"]
-Label: TypeAlias = Literal["identical", "very_similar", "similar"]
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,20 +123,6 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     expires_at: datetime
-
-
-class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
-    """A media that looks alike; `distance` is in bits of the perceptual hash."""
-
-    distance: int
-    label: Label
-    media: Media
-
-
-class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
-    """What looks like one media, nearest first."""
-
-    items: list[Neighbour]
 
 
 class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):

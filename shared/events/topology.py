@@ -133,10 +133,12 @@ CATALOG_HEARTBEAT = "heartbeat.v1.catalog"
 CATALOG_FIND_UPLOAD = "catalog.v1.find_upload"
 CATALOG_TAKE_BACK = "catalog.v1.take_back"
 CATALOG_FIND_DIGEST = "catalog.v1.find_digest"
+CATALOG_FIND_SIMILAR = "catalog.v1.find_similar"
 CATALOG_USAGE = "catalog.v1.usage"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
 PROCESSOR_RENDER = "processor.v1.render"
+PROCESSOR_FINGERPRINT = "processor.v1.fingerprint"
 
 
 def _lane(media_type: str, lane: str, *, ack_wait: timedelta, pending: int) -> Durable:

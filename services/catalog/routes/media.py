@@ -32,13 +32,11 @@ from services.catalog.schemas import (
     LookupRequest,
     MediaPage,
     MediaPatch,
-    Neighbours,
     Reprocessing,
     Sort,
 )
 from services.catalog.search import as_filter, sorted_page
 from services.catalog.settings import CatalogSettings
-from services.catalog.similar import similar_media
 from shared.auth import Caller
 from shared.dialects.entities import EntityMessage
 from shared.events.messages import MediaType
@@ -246,30 +244,4 @@ async def reprocess(
     return Response(begun, headers={"Location": begun.media.url})
 
 
-@get(
-    "/media/{ref:str}/similar",
-    tags=[TAG_MEDIA],
-    summary="What looks alike",
-    security=PUBLIC,
-    response_headers=[VARY],
-    responses=problems(401, 404, 422),
-)
-async def similar(
-    ref: FromPath[str],
-    optional_caller: NamedDependency[Caller],
-    database: NamedDependency[Database],
-    settings: NamedDependency[CatalogSettings],
-    *,
-    max_distance: Annotated[int, QueryParameter(ge=0, le=10)] = 10,
-) -> Response[Neighbours]:
-    """Pictures whose perceptual hash differs in at most `max_distance` of 64 bits, nearest first, at most 200.
-    0 is identical, 1 to 5 very similar, 6 to 10 similar. A picture of one colour is like no other."""
-    media_id = media_id_of(ref)
-    async with database.reading_for(optional_caller) as connection:
-        found = await similar_media(
-            connection, optional_caller, media_id, max_distance=max_distance, base_url=settings.http.base_url
-        )
-    return Response(Neighbours(items=found), headers=OWN_ANSWER)
-
-
-HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess, similar)
+HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess)

@@ -3,12 +3,19 @@
 import random
 from typing import Any
 
+import msgspec
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.database import Database
 from services.catalog.hashes import from_hex
 from services.catalog.models import media
-from services.catalog.similar import near
+from services.catalog.similar import fitting, near
+from shared.auth import Caller
+from shared.events import topology
+from shared.media import Media
+from shared.similar import Asked, Look, Neighbour, Neighbours
+from shared.turns import TURNS
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 from tests.integration.catalog.test_lists import fill
@@ -65,17 +72,29 @@ async def test_similar_equals_a_scan_over_thousands_of_hashes(database: Database
     assert compared > 1000
 
 
+async def scans(connection: AsyncConnection) -> tuple[int, int]:
+    """How often this transaction has read all media, and how often it used the indexes of the hash."""
+    found = await connection.execute(
+        text(
+            "SELECT pg_stat_get_xact_numscans('media'::regclass), sum(pg_stat_get_xact_numscans(indexrelid))::int"
+            " FROM pg_stat_user_indexes WHERE indexrelname LIKE 'ix_media_phash%'"
+        )
+    )
+    whole, indexes = found.one()
+    return whole, indexes
+
+
 async def test_similar_is_no_scan(database: Database) -> None:
     dice = random.Random(8)
     await fill(database, 20_000)
     await hashes(database, [dice.getrandbits(64) for _ in range(20_000)])
     async with database.reading() as connection:
         for distance in (0, 5, 8, 10):
-            asked = near(signed(dice.getrandbits(64)), distance).compile(dialect=connection.dialect)
-            plan = await connection.exec_driver_sql(f"EXPLAIN {asked}", asked.params)
-            lines = "\n".join(plan.scalars())
-            assert "Seq Scan" not in lines, (distance, lines)
-            assert "ix_media_phash_0" in lines
+            before = await scans(connection)
+            await connection.execute(near(signed(dice.getrandbits(64)), distance))
+            after = await scans(connection)
+            assert after[0] == before[0]
+            assert after[1] > before[1]
 
 
 async def test_neighbours_come_nearest_first_with_a_label_and_only_what_may_be_seen(catalog: Service) -> None:
@@ -110,6 +129,64 @@ async def test_neighbours_come_nearest_first_with_a_label_and_only_what_may_be_s
         near_only = await ann.get(f"/v1/media/{uploads['asked'].id}/similar", params={"max_distance": 4})
         assert len(near_only.json()["items"]) == 2
         flat = await ann.get(f"/v1/media/{uploads['flat'].id}/similar")
-        assert flat.json() == {"items": []}
+        assert flat.json()["items"] == []
         assert (await ann.get(f"/v1/media/{uploads['asked'].id}/similar?max_distance=11")).status_code == 422
         assert (await ann.get(f"/v1/media/{uploads['hidden'].id}/similar")).status_code == 404
+
+
+async def test_mirrored_and_turned_copies_are_found_on_request_and_say_how_they_lie(catalog: Service) -> None:
+    hashes = [random.Random(place).getrandbits(64) for place in range(8)]
+    asked = stories.uploaded("ann")
+    turned = tuple(f"{value:016x}" for value in hashes[1:])
+    await catalog.have(asked, stories.processed(asked, phash=f"{hashes[0]:016x}", phash_turned=turned))
+    copies = {}
+    for turn, value in zip(("none", *TURNS), hashes, strict=True):
+        copy = stories.uploaded("ann")
+        await catalog.have(copy, stories.processed(copy, phash=f"{value ^ 1:016x}"))
+        copies[str(copy.id)] = turn
+    async with catalog.caller("ann") as ann:
+        for transforms, count in (("", 1), ("mirror", 3), ("rotate", 4), ("rotate, mirror", 8)):
+            answer = await ann.get(f"/v1/media/{asked.id}/similar", params={"transforms": transforms})
+            found = {copies[one["media"]["id"]]: one["transform"] for one in answer.json()["items"]}
+            assert all(lies == told for lies, told in found.items())
+            assert len(found) == count
+            assert set(answer.json()["searched"]) == set(found)
+        other = next(iter(copies))
+        untold = await ann.get(f"/v1/media/{other}/similar?transforms=mirror")
+        assert untold.json()["searched"] == ["none"]
+        wrong = await ann.get(f"/v1/media/{asked.id}/similar?transforms=flip")
+        assert (wrong.status_code, wrong.json()["field"]) == (422, "transforms")
+
+
+async def test_asked_over_the_broker_it_tells_what_the_caller_may_see(catalog: Service) -> None:
+    value = random.Random(3).getrandbits(64)
+    mine, theirs, public = (
+        stories.uploaded("ann"),
+        stories.uploaded("bob"),
+        stories.uploaded("bob", is_public=True),
+    )
+    for upload in (mine, theirs, public):
+        await catalog.have(upload, stories.processed(upload, phash=f"{value:016x}"))
+    for sub, seen in (("ann", {mine.id, public.id}), ("bob", {theirs.id, public.id}), (None, {public.id})):
+        asked = Asked(
+            caller=Caller(sub=sub),
+            looks=(Look(transform="none", phash=f"{value ^ 7:016x}"),),
+            max_distance=3,
+            limit=9,
+        )
+        data = await catalog.bus.request(topology.CATALOG_FIND_SIMILAR, msgspec.json.encode(asked), timeout=5)
+        answer = msgspec.json.decode(data, type=Neighbours)
+        assert {one.media.id for one in answer.items} == seen, sub
+        assert {(one.distance, one.label) for one in answer.items} == {(3, "very_similar")}
+
+
+async def test_an_answer_too_long_for_the_broker_leaves_out_the_farthest(catalog: Service) -> None:
+    upload = await catalog.ready()
+    async with catalog.caller("ann") as ann:
+        media_ = msgspec.convert((await ann.get(f"/v1/media/{upload.id}")).json(), Media)
+    whole = Neighbours(items=[Neighbour(distance=n, label="similar", media=media_) for n in range(10)])
+    most = len(msgspec.json.encode(whole)) // 2
+    told = fitting(whole, most)
+    kept = msgspec.json.decode(told, type=Neighbours).items
+    assert len(told) <= most
+    assert [one.distance for one in kept] == [0, 1, 2, 3]

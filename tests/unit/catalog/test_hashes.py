@@ -1,12 +1,12 @@
-"""Multi-index hashing: no neighbour is ever missed."""
+"""Perceptual hashes as texts and numbers, and what a distance is called."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.hashes import from_hex, neighbours, to_hex
-from services.catalog.similar import label
+from services.catalog.hashes import from_hex, to_hex
 from shared.errors import Malformed
+from shared.similar import label
 
 HASHES = st.integers(0, 2**64 - 1)
 
@@ -24,24 +24,6 @@ def test_a_hash_keeps_all_its_bits(value: int) -> None:
 def test_what_is_no_hash_is_refused(digits: str) -> None:
     with pytest.raises(Malformed):
         from_hex(digits)
-
-
-@given(value=HASHES, bits=st.sets(st.integers(0, 63), max_size=12))
-def test_some_band_of_everything_near_is_looked_up(value: int, bits: set[int]) -> None:
-    other = value
-    for bit in bits:
-        other ^= 1 << bit
-    tried = neighbours(value, len(bits))
-    assert any(other >> 16 * band & 0xFFFF in tried[band] for band in range(4))
-
-
-def test_within_five_bits_only_36_band_values_are_tried() -> None:
-    assert sum(len(values) for values in neighbours(0, 5)) == 36
-
-
-def test_what_is_tried_comes_once() -> None:
-    for values in neighbours(0x1234_5678_9ABC_DEF0, 10):
-        assert len(values) == len(set(values))
 
 
 def test_labels_follow_the_distance() -> None:
