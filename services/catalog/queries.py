@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.catalog import cursors, rights
 from services.catalog.cursors import Place
 from services.catalog.models import media
+from services.catalog.row_security import restricted
 from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
 from services.catalog.schemas import Count, CountKind, TimeSort
 from shared.auth import ANONYMOUS, Caller
@@ -261,7 +262,8 @@ async def readable_row(connection: AsyncConnection, caller: Caller, media_id: uu
 
 async def row_to_change(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID) -> Record:
     """A shaped row with `may_change`; the media must be locked. Raises NotFound."""
-    return await readable_row(connection, caller, media_id)
+    async with restricted(connection, caller):
+        return await readable_row(connection, caller, media_id)
 
 
 class Deliverable(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,16 @@ async def restrict(
 
 
 @asynccontextmanager
+async def restricted(connection: AsyncConnection, caller: Caller) -> AsyncIterator[None]:
+    """Within a transaction that writes: what is read here is read as this caller. Raises Unavailable. Where this block
+    raises, the transaction is good for nothing but to be rolled back."""
+    await restrict(connection, caller)
+    yield
+    if not caller.sees_all:
+        await (await _driver(connection)).execute("SET LOCAL ROLE NONE")
+
+
+@asynccontextmanager
 async def unrestricted(connection: AsyncConnection, caller: Caller) -> AsyncIterator[None]:
     """Within a restricted transaction, to find ids: indexes serve no operator that PostgreSQL does not call leakproof
     while policies hold, as in full text, JSON and hashes. What is found there is still to be read outside of it."""
