@@ -4,7 +4,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from services.processor import handlers, render
+from services.processor import fingerprints, handlers, render
 from services.processor.handlers import Deps
 from shared.events.consumer import ConsumerMetrics, consume
 from shared.events.topology import LANES, MEDIA_TYPES, SLOW, Topology
@@ -44,6 +44,8 @@ def start(
         )
     rendering = render.keep_rendering(deps, background.stop, at_once=max(1, jobs // 2))
     background.start("processor-renderer", rendering)
+    looking = fingerprints.keep_fingerprinting(deps, background.stop, at_once=max(1, jobs // 2))
+    background.start("processor-fingerprints", looking)
     background.start("processor-janitor", handlers.keep_tidy(deps, background.stop))
     background.start(
         "processor-eraser",
