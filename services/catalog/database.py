@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import psycopg
 from sqlalchemy import BigInteger, Integer, bindparam, exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -21,6 +22,7 @@ _DATABASE = "postgresql+psycopg://tripod@127.0.0.1:5432/tripod"
 _QUERY_MS = 15_000
 _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart from those of media
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
+_DRIVERS = (psycopg.OperationalError, psycopg.InterfaceError)  # from below SQLAlchemy, see `row_security`
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
 _TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCKS, bindparam("number", type_=Integer)))
@@ -111,7 +113,7 @@ async def translated() -> AsyncIterator[None]:
     """Failures of the database, as opposed to faults of a statement, come out as Unavailable."""
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, *_DRIVERS) as error:
         raise Unavailable("The database does not answer.", retry_after=2) from error
     except exc.DBAPIError as error:
         if error.connection_invalidated or getattr(error.orig, "sqlstate", "") in _NOT_MIGRATED:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -91,25 +92,30 @@ async def restrict(
 
 @asynccontextmanager
 async def restricted(connection: AsyncConnection, caller: Caller) -> AsyncIterator[None]:
-    """Within a transaction that writes: what is read here is read as this caller. Raises Unavailable. Where this block
-    raises, the transaction is good for nothing but to be rolled back."""
+    """Within a transaction that writes: what is read here is read as this caller. Raises Unavailable."""
     await restrict(connection, caller)
-    yield
-    if not caller.sees_all:
-        await (await _driver(connection)).execute("SET LOCAL ROLE NONE")
+    try:
+        yield
+    finally:
+        await _become(connection, caller, "NONE")
 
 
 @asynccontextmanager
 async def unrestricted(connection: AsyncConnection, caller: Caller) -> AsyncIterator[None]:
     """Within a restricted transaction, to find ids: indexes serve no operator that PostgreSQL does not call leakproof
     while policies hold, as in full text, JSON and hashes. What is found there is still to be read outside of it."""
-    if caller.sees_all:
+    await _become(connection, caller, "NONE")
+    try:
         yield
-        return
+    finally:
+        await _become(connection, caller, READER)
+
+
+async def _become(connection: AsyncConnection, caller: Caller, role: str) -> None:
+    """In a transaction that has failed nothing more is read, and no statement is taken."""
     driver = await _driver(connection)
-    await driver.execute("SET LOCAL ROLE NONE")
-    yield
-    await driver.execute(f"SET LOCAL ROLE {READER}")
+    if not caller.sees_all and driver.info.transaction_status != TransactionStatus.INERROR:
+        await driver.execute(f"SET LOCAL ROLE {role}")
 
 
 async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
