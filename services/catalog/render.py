@@ -17,6 +17,7 @@ from services.catalog.database import Database
 from services.catalog.delivery import File
 from services.catalog.live import Feed
 from services.catalog.queries import Deliverable, Filters
+from services.catalog.render_failures import Failures
 from shared import presets, trace
 from shared.auth import Caller
 from shared.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -40,6 +41,7 @@ ASKS = 5
 next waits for that one. Callers are not kept as long."""
 MOST_UNDER_WAY = 64
 _LOOK_SECONDS = 1.0
+_PAUSE = 0.2  # seconds in which a processor that is stopping has left
 _ZERO = re.compile(r"q\s*=\s*0(?:\.0*)?")
 _STORED_ONLY = "image/svg+xml"
 
@@ -136,6 +138,7 @@ class Renderings:
         self._bus = bus
         self._blobs = blobs
         self._under_way: dict[str, asyncio.Task[BlobInfo]] = {}
+        self._failures = Failures()
 
     async def get(self, found: Deliverable, made: Rendering, *, wait: float) -> BlobInfo:
         """The object, made where it is not there. Raises Unavailable where that takes longer than `wait` seconds or
@@ -182,9 +185,14 @@ class Renderings:
         return None
 
     async def _make(self, found: Deliverable, made: Rendering) -> BlobInfo:
-        answer = await self._ask(
-            RenderRequest(id=found.id, key=found.key, mime_type=found.mime_type, rendering=made)
-        )
+        name = f"{found.id}.{made.hash}"
+        answer: wire.RenderAnswer | None = self._failures.find(name)
+        if answer is None:
+            answer = await self._ask(
+                RenderRequest(id=found.id, key=found.key, mime_type=found.mime_type, rendering=made)
+            )
+            if isinstance(answer, NotRendered):
+                self._failures.note(name, answer)
         if isinstance(answer, NotRendered):
             if answer.retryable:
                 raise Unavailable(answer.detail, retry_after=2)
@@ -205,7 +213,10 @@ class Renderings:
                 data = await self._bus.request(
                     topology.PROCESSOR_RENDER, wire.encode(request), timeout=ASK_SECONDS, headers=headers
                 )
-                return wire.read_answer(data)
+                answer = wire.read_answer(data)
+                if not (isinstance(answer, NotRendered) and answer.code == wire.STOPPING):
+                    return answer
+                await asyncio.sleep(_PAUSE)
             except NoAnswer as error:
                 if time.monotonic() - started < ASK_SECONDS / 2:  # nobody is there, which is known at once
                     raise Unavailable("No processor is there to make the picture.", retry_after=5) from error

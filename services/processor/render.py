@@ -17,6 +17,7 @@ from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Message
 from shared.events.rendering import (
+    STOPPING,
     NotRendered,
     RenderAnswer,
     Rendered,
@@ -35,30 +36,48 @@ MOST_KEPT = 100  # renderings of one media; the oldest go first
 _BUSY = NotRendered(
     code="busy", detail="Too many pictures are being made just now; try again soon.", retryable=True
 )
+_STOPPING = NotRendered(code=STOPPING, detail="The processor is stopping; ask another one.", retryable=True)
+_LEAVING_SECONDS = 1.0  # for what is in hand to be answered
 _EXTENSION_OF = {mime_type_of(format_): EXTENSIONS[format_] for format_ in ("jpeg", "png", "webp", "avif")}
 
 
 async def keep_rendering(deps: Deps, stop: asyncio.Event, *, at_once: int) -> None:
     """Answer requests for renderings until `stop` is set; instances share them. `at_once`: jobs, so that uploads always
-    find places beside them."""
-    async with deps.bus.serve(topology.PROCESSOR_RENDER, "processor", answering(deps, at_once=at_once)):
+    find places beside them. What is in hand then is handed on, so that nobody waits for an answer that never comes."""
+    in_hand: set[asyncio.Task[RenderAnswer]] = set()
+    answer = answering(deps, at_once=at_once, stop=stop, in_hand=in_hand)
+    async with deps.bus.serve(topology.PROCESSOR_RENDER, "processor", answer):
         await stop.wait()
+        if in_hand:  # their children are killed, while those who asked are told
+            await asyncio.wait(in_hand, timeout=_LEAVING_SECONDS)
 
 
-def answering(deps: Deps, *, at_once: int) -> Callable[[Message], Awaitable[bytes]]:
-    """The handler of such requests."""
-    turns, in_hand = asyncio.Semaphore(at_once), 0
+def answering(
+    deps: Deps,
+    *,
+    at_once: int,
+    stop: asyncio.Event,
+    in_hand: set[asyncio.Task[RenderAnswer]],
+) -> Callable[[Message], Awaitable[bytes]]:
+    """The handler of such requests; `in_hand` holds what it is at."""
+    turns = asyncio.Semaphore(at_once)
 
     async def answer(message: Message) -> bytes:
-        nonlocal in_hand
-        if in_hand >= MOST_IN_HAND:
+        if stop.is_set():
+            return encode(_STOPPING)
+        if len(in_hand) >= MOST_IN_HAND:
             return encode(_BUSY)
-        in_hand += 1
+        with trace.use(message.headers.get(trace.HEADER)):
+            making = asyncio.create_task(_render(read_request(message.data), deps, turns), name="rendering")
+        in_hand.add(making)
+        making.add_done_callback(in_hand.discard)
+        stopped = asyncio.create_task(stop.wait(), name="rendering-stop")
         try:
-            with trace.use(message.headers.get(trace.HEADER)):
-                return encode(await _render(read_request(message.data), deps, turns))
+            await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return encode(making.result() if making.done() else _STOPPING)
         finally:
-            in_hand -= 1
+            making.cancel()
+            stopped.cancel()
 
     return answer
 

@@ -31,6 +31,9 @@ class NotRendered(msgspec.Struct, frozen=True, kw_only=True, tag="not_rendered")
     retryable: bool = False
 
 
+STOPPING = "stopping"
+"""The code of a processor that stops in the middle: another one is to be asked, and that at once."""
+
 RenderAnswer: TypeAlias = Rendered | NotRendered
 
 _encoder = msgspec.json.Encoder()

@@ -44,6 +44,7 @@ class Processors:
 
     def __init__(self, catalog: Service, sandbox: Sandbox) -> None:
         self._registry = CollectorRegistry()
+        self.stop = asyncio.Event()
         self.deps = Deps(
             bus=catalog.bus,
             blobs=catalog.blobs,
@@ -57,7 +58,10 @@ class Processors:
 
     @property
     def made(self) -> float:
-        return self._registry.get_sample_value("tripod_renderings_total", {"code": "ready"}) or 0
+        return self.ended("ready")
+
+    def ended(self, code: str) -> float:
+        return self._registry.get_sample_value("tripod_renderings_total", {"code": code}) or 0
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ async def processors(catalog: Service) -> AsyncIterator[Processors]:
     async with AsyncExitStack() as stack:
         found = Processors(catalog, await stack.enter_async_context(Sandbox()))
         for _ in range(2):
-            answer = render.answering(found.deps, at_once=1)
+            answer = render.answering(found.deps, at_once=1, stop=found.stop, in_hand=set())
             serving_ = catalog.bus.serve(topology.PROCESSOR_RENDER, "processor", answer)
             await stack.enter_async_context(serving_)
         yield found
@@ -153,6 +157,46 @@ async def test_without_a_processor_the_answer_is_503_and_with_one_it_comes(
 
 def rendering_hash(options: Options) -> str:
     return rendering(options, mime_type="image/jpeg", accepts_webp=False).hash
+
+
+async def test_what_cannot_be_made_is_not_tried_anew_with_each_request(
+    catalog: Service, settings: CatalogSettings, processors: Processors
+) -> None:
+    data = photo(600, 400)[:5000]
+    upload = stories.uploaded("ann", body=data)
+    result = stories.processed(upload)  # as of another version of the decoder
+    await catalog.store(upload, result, data)
+    await catalog.have(upload, result)
+    url = signed(settings, upload, Options(w=110))
+    answers = [await catalog.nobody.get(url) for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {422}
+    assert {answer.json()["reason"] for answer in answers} == {"truncated"}
+    assert processors.ended("truncated") == 1
+
+
+async def test_what_a_processor_that_stops_had_in_hand_another_makes(
+    catalog: Service, settings: CatalogSettings
+) -> None:
+    upload = await picture_of(catalog)
+    url, stop = signed(settings, upload, Options(w=90)), asyncio.Event()
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox())
+        leaving, staying = Processors(catalog, sandbox), Processors(catalog, sandbox)
+        for _ in range(2):  # so it never gets to it
+            await stack.enter_async_context(leaving.deps.places.take("ann", urgent=True))
+        left = asyncio.create_task(render.keep_rendering(leaving.deps, stop, at_once=1))
+
+        async def is_asked() -> bool:
+            late = await catalog.nobody.get(url)
+            return (late.status_code, late.headers["retry-after"]) == (503, "2")
+
+        await eventually_async(is_asked, "the first processor to be asked")
+        answer = render.answering(staying.deps, at_once=1, stop=asyncio.Event(), in_hand=set())
+        await stack.enter_async_context(catalog.bus.serve(topology.PROCESSOR_RENDER, "processor", answer))
+        stop.set()
+        await until_there(catalog, url)
+        await left
+    assert (leaving.made, staying.made) == (0, 1)
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ from shared.storage import keys
 from shared.storage.memory import MemoryBlobs
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.recipes import RECIPES
+from tests.fixtures.waiting import eventually_async
 
 
 class Processors:
@@ -86,7 +87,7 @@ async def processors(sandbox: Sandbox) -> AsyncIterator[Processors]:
     found = Processors(bus, blobs, sandbox)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(2):
-            answer = render.answering(found.deps, at_once=1)
+            answer = render.answering(found.deps, at_once=1, stop=asyncio.Event(), in_hand=set())
             await stack.enter_async_context(bus.serve(topology.PROCESSOR_RENDER, "processor", answer))
         yield found
 
@@ -205,6 +206,38 @@ async def test_a_store_that_is_down_is_told_as_such(
     answer = await processors.ask(of, w=50)
     assert isinstance(answer, NotRendered)
     assert (answer.code, answer.retryable) == ("unavailable", True)
+
+
+async def test_a_processor_that_stops_kills_what_it_makes_and_says_so_to_whoever_waits(
+    sandbox: Sandbox,
+) -> None:
+    bus, blobs = MemoryBus(), MemoryBlobs()
+    await bus.ensure(topology.TOPOLOGY)
+    await blobs.ensure_bucket()
+    alone, stop = Processors(bus, blobs, sandbox), asyncio.Event()
+    of = await alone.store(large())
+    serving = asyncio.create_task(render.keep_rendering(alone.deps, stop, at_once=1))
+    await asyncio.sleep(0)  # it listens
+    asked = [asyncio.create_task(alone.ask(of, w=4000, format="avif", q=q)) for q in (50, 60)]
+
+    async def child() -> bool:
+        return bool(sandbox.pids)
+
+    await eventually_async(child, "a child")
+    started = time.monotonic()
+    stop.set()
+    for answer in await asyncio.gather(*asked):
+        assert isinstance(answer, NotRendered)
+        assert (answer.code, answer.retryable) == ("stopping", True)
+    assert time.monotonic() - started < 2
+    await serving
+    assert not sandbox.pids
+    assert await bus.kv(topology.RENDERS).keys() == [], "whoever is asked next need not wait"
+
+
+def large() -> bytes:
+    """Of which an AVIF takes seconds."""
+    return encoded(Image.effect_noise((1000, 750), 80).convert("RGB").resize((4000, 3000)), quality=60)
 
 
 async def test_the_lease_of_a_dead_processor_is_taken_over(processors: Processors) -> None:
