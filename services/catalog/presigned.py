@@ -38,7 +38,7 @@ class RedirectSettings(msgspec.Struct, frozen=True, kw_only=True):
     def from_env(cls, env: Env, store: S3Settings) -> "RedirectSettings | None":
         """None where files go through the catalog."""
         how = env.choice("TRIPOD_DELIVERY", "proxy", ("proxy", "redirect"))
-        seconds = env.integer("TRIPOD_DELIVERY_SECONDS", 300, least=10, most=3600)
+        seconds = env.integer("TRIPOD_DELIVERY_SECONDS", 300, least=10, most=600)
         if how == "proxy":
             return None
         access_key = env.text("TRIPOD_S3_READ_ACCESS_KEY", "")

@@ -16,7 +16,7 @@ from services.catalog.delivery import tag
 from shared.env import Env
 from shared.errors import Malformed, Unavailable
 from shared.events.bus import Bus
-from shared.events.consumer import ConsumerMetrics, EventContext, consume
+from shared.events.consumer import HOLD_SECONDS, ConsumerMetrics, EventContext, consume
 from shared.events.messages import MediaDeleted, MediaUpdated
 from shared.events.topology import Durable
 from shared.media import media_url
@@ -78,12 +78,21 @@ async def keep_purging(
     base_url: str,
     stop: asyncio.Event,
     metrics: ConsumerMetrics,
+    hold: tuple[float, ...] = HOLD_SECONDS,
 ) -> None:
-    """Tell the hook of each event of `durable` until `stop` is set."""
+    """Tell the hook of each event of `durable` until `stop` is set; again after each of the waits `hold`, the last
+    of them for as long as it takes, where it does not answer."""
     purger = Purger(settings, base_url)
     try:
         await consume(
-            bus, durable, purger.handle, stop=stop, concurrency=AT_ONCE, batch=AT_ONCE, metrics=metrics
+            bus,
+            durable,
+            purger.handle,
+            stop=stop,
+            concurrency=AT_ONCE,
+            batch=AT_ONCE,
+            metrics=metrics,
+            hold=hold,
         )
     finally:
         await purger.close()
