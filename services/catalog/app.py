@@ -36,7 +36,6 @@ from services.catalog.texts_stems import Stems
 from services.catalog.similar import finding_similar
 from services.catalog.usage import using
 from shared.auth import Authenticator
-from shared.dialects import mediafiles
 from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Bus
@@ -153,8 +152,7 @@ def _keep_house(
     """What is done now and then, by one catalog or by each."""
     stop = background.stop
     background.start("janitor", keep_sweeping(database, bus, blobs, every=settings.janitor, stop=stop))
-    cleaning = keep_cleaning(database, mediafiles.PROFILE, days=settings.failed_days, stop=stop)
-    background.start("cleaner", cleaning)
+    background.start("cleaner", keep_cleaning(database, settings.failed, stop=stop))
     background.start("likenesses", keep_linking(database, stop))
     background.start("counters", keep_adding_up(database, stop))
     distance, base_url = settings.moderation_distance, settings.http.base_url

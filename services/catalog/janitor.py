@@ -1,21 +1,23 @@
-"""Makes objects and rows agree again (I3): what no row names goes, what a row misses is made anew.
+"""Makes objects and rows agree again (I3): what no row names goes, what a row misses is made anew; what failed long ago
+goes, too.
 
-Who wrote an object erases it: the catalog may only read, so it asks ingest or the processor.
+Who wrote an object erases it: the catalog may only read, so it asks ingest or the processor. An original that is gone
+nobody can make again: its row stays as it is, so that a backup of the object heals it, and its name is told.
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
 from sqlalchemy import select
 
-from services.catalog import checks, commands
-from services.catalog.census import Census, Tell, media_of, take_census
+from services.catalog import checks, commands, failed
+from services.catalog.census import Census, Row, Tell, media_of, take_census
 from services.catalog.database import JANITOR, Database, lock_media, try_lock
 from services.catalog.models import media
-from services.catalog.reconcile import reconcile
+from services.catalog.reconcile import due, reconcile
 from services.catalog.restoring import altered, misses_variants, restore, undecided
 from shared.errors import Conflict, Unavailable
 from shared.events import topology
@@ -29,8 +31,9 @@ log = structlog.get_logger()
 
 class Tidied(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has done, or in a dry run would do. `aborted`: keys of which something was left unfinished; `young`:
-    orphans and unfinished uploads that may still belong to work under way; `lost`: media whose original is gone, which
-    nobody but a backup can help."""
+    orphans and unfinished uploads that may still belong to work under way; `failed`: media that failed long ago and are
+    deleted; `begun`: uploads that ingest has begun and not ended, `stuck`: those of them begun so long ago that ingest
+    should have ended them; `lost`: media whose original is gone, which nobody but a backup can help."""
 
     dry_run: bool
     announced: int
@@ -39,6 +42,9 @@ class Tidied(msgspec.Struct, frozen=True, kw_only=True):
     aborted: list[str]
     restored: list[uuid.UUID]
     reprocessed: list[uuid.UUID]
+    failed: list[uuid.UUID]
+    begun: int
+    stuck: list[uuid.UUID]
     young: int
     lost: list[uuid.UUID]
 
@@ -52,6 +58,7 @@ async def tidy(
     grace: timedelta,
     stale: timedelta,
     base_url: str,
+    ages: failed.Ages,
     cascading: frozenset[str] = frozenset(),
     dry_run: bool,
 ) -> Tidied:
@@ -64,17 +71,21 @@ async def tidy(
         old, young = split(unnamed(census), census, now - grace)
         broken_off, begun = abandoned(census, now - grace)
         lost_rows = altered(census)
-        broken = [row.id for row in census.rows.values() if misses_variants(row, census)]
+        broken = [row.id async for row in lacking(census, blobs)]
+        waiting = await due(database, stale=stale, now=now)
         done = Tidied(
             dry_run=dry_run,
-            announced=0,
-            detached=0,
+            announced=waiting.announced,
+            detached=waiting.detached,
             erased=old,
             aborted=broken_off,
             restored=list(lost_rows),
             reprocessed=broken,
+            failed=await failed.find(database, ages, now=now),
+            begun=len(census.intents),
+            stuck=sorted(intent.id for intent in census.intents if intent.started_at < now - stale),
             young=young + begun,
-            lost=[row.id for row in census.rows.values() if row.key not in census.objects],
+            lost=await lost(database, census, blobs),
         )
         if dry_run:
             return done
@@ -83,14 +94,16 @@ async def tidy(
             media_id for media_id, told in lost_rows.items() if await restore(database, media_id, told)
         ]
         made = [media_id for media_id in broken if await make_again(database, media_id, base_url)]
+        tell("media to be made again", len(made))
         return msgspec.structs.replace(
             done,
             announced=found.announced,
             detached=found.detached,
-            erased=await erase(bus, old),
-            aborted=await abort(bus, broken_off),
+            erased=sorted(await erase(bus, old)),
+            aborted=sorted(await abort(bus, broken_off)),
             restored=restored,
             reprocessed=made,
+            failed=await failed.clean(database, ages, now=now),
         )
 
 
@@ -103,6 +116,29 @@ def unnamed(census: Census) -> Iterator[str]:
     for key in sorted(census.objects.keys() - checks.named(census) - expected):
         if not undecided(census.rows.get(media_of(key) or uuid.UUID(int=0)), key, census):
             yield key
+
+
+async def lacking(census: Census, blobs: Blobs) -> AsyncIterator[Row]:
+    """Rows of which variants are not in the store; asked once more, for some may have come since all was counted."""
+    for row in census.rows.values():
+        if misses_variants(row, census):
+            told = census.story.derived.get(row.id)
+            files = (*row.variants, *(told.variants if told else ()))
+            for key in {file.key for file in files} - census.objects.keys():
+                if await blobs.head(key) is None:
+                    yield row
+                    break
+
+
+async def lost(database: Database, census: Census, blobs: Blobs) -> list[uuid.UUID]:
+    """Media whose original is not in the store: asked once more, and not those that were deleted meanwhile."""
+    gone = [
+        row.id
+        for row in census.rows.values()
+        if row.key not in census.objects and await blobs.head(row.key) is None
+    ]
+    async with database.reading() as connection:
+        return list(await connection.scalars(select(media.c.id).where(media.c.id.in_(gone))))
 
 
 def split(keys: Iterator[str], census: Census, before: datetime) -> tuple[list[str], int]:

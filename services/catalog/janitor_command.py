@@ -1,12 +1,14 @@
 """`tripod reconcile`: one run of the janitor."""
 
 import os
+import sys
 from datetime import timedelta
 
 import click
 from rich.table import Table
 
 from services.catalog.database import Database
+from services.catalog.failed import Ages
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.parts import with_parts
 from services.catalog.settings import cascading
@@ -39,12 +41,16 @@ from shared.storage.blobs import Blobs
 @as_json
 @asynchronous
 async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None:
-    """Erase objects that no row names, and have made again what rows miss.
+    """Erase objects that no row names, have made again what rows miss, and delete what failed long ago.
 
-    One at a time; ingest and processor must run, for they erase what they wrote. Needs the environment of a catalog.
+    One at a time: a second one says so and ends with status 1, and so does a run that finds a media whose original is
+    gone, which a person should hear of. Ingest and processor must run, for they erase what they wrote. Needs the
+    environment of a catalog.
     """
     env = Env(os.environ)
     base_url, going = HttpSettings.from_env(env, port=8002).base_url, cascading(load(env))
+    ages = Ages.from_env(env)
+    env.check()
 
     async def work(database: Database, bus: Bus, blobs: Blobs) -> Tidied:
         with telling() as tell:
@@ -56,6 +62,7 @@ async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None
                 grace=timedelta(seconds=grace),
                 stale=timedelta(seconds=stale),
                 base_url=base_url,
+                ages=ages,
                 cascading=going,
                 dry_run=dry_run,
             )
@@ -65,6 +72,8 @@ async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None
         print_json(done)
     else:
         show(done)
+    if done.lost:
+        sys.exit(1)
 
 
 def show(done: Tidied) -> None:
@@ -79,6 +88,9 @@ def show(done: Tidied) -> None:
     table.add_row("media handed to the processor again, variants missing", str(len(done.reprocessed)))
     table.add_row("media handed to the processor again, no result", str(done.announced))
     table.add_row("media taken off deleted entities", str(done.detached))
+    table.add_row("media that failed long ago, deleted", str(len(done.failed)))
+    table.add_row("uploads begun and not ended, left to ingest", str(done.begun))
+    table.add_row("of these begun before --stale: does ingest run?", str(len(done.stuck)))
     table.add_row("media whose original is gone", str(len(done.lost)))
     print_table(table)
     for media_id in done.lost:

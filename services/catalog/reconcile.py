@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands, registry
@@ -53,13 +53,29 @@ async def reconcile(
     return Reconciled(announced=announced, detached=detached)
 
 
-async def _announce(connection: AsyncConnection, now: datetime, stale: timedelta) -> int:
+async def due(database: Database, *, stale: timedelta, now: datetime | None = None) -> Reconciled:
+    """What a run would do. Raises Unavailable."""
+    overdue = select(media.c.id).where(*_overdue(now or datetime.now(UTC), stale)).limit(MOST)
+    gone = exists().where(
+        entities.c.deleted, entities.c.type == media.c.entity_type, entities.c.id == media.c.entity_id
+    )
+    async with database.reading() as connection:
+        waiting = await connection.scalar(select(func.count()).select_from(overdue.subquery())) or 0
+        hanging = await connection.scalar(select(func.count()).select_from(media).where(gone)) or 0
+    return Reconciled(announced=waiting, detached=hanging)
+
+
+def _overdue(now: datetime, stale: timedelta) -> tuple[ColumnElement[bool], ...]:
     # Each wait is as long as all before it together: what never gets a result does not fill the stream.
     waited = func.coalesce(media.c.announced_at, media.c.status_at) - media.c.status_at
-    overdue = (
+    return (
         media.c.status == "processing",
         func.greatest(media.c.announced_at, media.c.status_at) < now - func.greatest(waited, stale),
     )
+
+
+async def _announce(connection: AsyncConnection, now: datetime, stale: timedelta) -> int:
+    overdue = _overdue(now, stale)
     oldest = select(media.c.id).where(*overdue).order_by(media.c.status_at).limit(MOST)
     count = 0
     for media_id in sorted((await connection.scalars(oldest)).all()):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from services.catalog.database import DatabaseSettings
+from services.catalog.failed import Ages
 from services.catalog.live import LiveSettings
 from services.catalog.presigned import RedirectSettings
 from services.catalog.purging import PurgeSettings
@@ -32,7 +33,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     `profiles`: what becomes of their media when an entity goes. `presets`: pictures on request, by name.
     `variant_wait`: how long a request waits for a variant or a picture that is being made. `stale`: after how long
     without a result a media is announced again. `janitor`: between two rounds that erase what no row names; 0 is
-    never. `failed_days`: after how many days a media of the mediafiles API that failed is deleted; 0 is never.
+    never. `failed`: after how long media that failed are deleted.
     `languages`: whose words are found in any form.
     `moderation_distance`: in how many bits of its hash a picture may differ from a rejected one and be flagged.
     """
@@ -54,7 +55,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     stale: float = 900
 
     janitor: float = 86400
-    failed_days: int = 7
+    failed: Ages = Ages()
     languages: tuple[str, ...] = SEARCH_LANGUAGES
     moderation_distance: int = 5
 
@@ -104,7 +105,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
             languages=languages_from_env(env),
-            failed_days=env.integer("TRIPOD_MEDIAFILES_FAILED_DAYS", 7, least=0, most=36_500),
+            failed=Ages.from_env(env),
             moderation_distance=env.integer("TRIPOD_MODERATION_DISTANCE", 5, least=0, most=10),
         )
         env.check()

@@ -1,4 +1,4 @@
-"""What failed long ago goes by itself, where the API that it came by promises that."""
+"""What failed long ago goes by itself."""
 
 import asyncio
 from datetime import timedelta
@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from services.catalog.commands import reprocess
 from services.catalog.database import CLEANER, Database, DatabaseSettings, try_lock
-from services.catalog.failed import clean, keep_cleaning
+from services.catalog.failed import Ages, clean, find, keep_cleaning
 from services.catalog.projector import Told, project
 from shared.auth import Caller
 from shared.events.messages import MediaDeleted, decode
@@ -33,21 +33,37 @@ async def test_what_failed_a_week_ago_is_deleted_as_if_somebody_had(database: Da
         database, broken, whole, pending, other,
         stories.failed(broken), stories.processed(whole), stories.failed(other),
     )  # fmt: skip
-    later = stories.now() + WEEK
-    assert await clean(database, PROFILE, age=WEEK, now=later - timedelta(minutes=1)) == 0
-    assert await clean(database, PROFILE, age=WEEK, now=later + timedelta(minutes=1)) == 1
+    ages, later = Ages(mediafiles=7, others=8), stories.now() + WEEK
+    assert await clean(database, ages, now=later - timedelta(minutes=1)) == []
+    assert await find(database, ages, now=later + timedelta(minutes=1)) == [broken.id]
+    assert await clean(database, ages, now=later + timedelta(minutes=1)) == [broken.id]
     assert {row["id"] for row in await all_rows(database, "media")} == {whole.id, pending.id, other.id}
     assert [row["media_id"] for row in await all_rows(database, "tombstones")] == [broken.id]
     told = [decode(row["data"])[1] for row in await all_rows(database, "outbox")]
     (deleted,) = [event for event in told if isinstance(event, MediaDeleted)]
     assert (deleted.id, deleted.key) == (broken.id, broken.key)
+    assert await clean(database, ages, now=later + timedelta(days=2)) == [other.id]
+
+
+async def test_what_the_processor_gave_up_on_is_kept_unless_its_api_promises_that_it_goes(
+    database: Database,
+) -> None:
+    kept, promised = stories.uploaded(), stories.uploaded(profile=PROFILE)
+    gone = stories.uploaded()
+    await tell(
+        database, kept, promised, gone,
+        stories.failed(kept, code="interrupted"), stories.failed(promised, code="interrupted"),
+        stories.failed(gone, code="truncated"),
+    )  # fmt: skip
+    assert set(await clean(database, Ages(), now=stories.now() + 2 * WEEK)) == {promised.id, gone.id}
+    assert [row["id"] for row in await all_rows(database, "media")] == [kept.id]
 
 
 async def test_who_asks_for_it_again_gets_another_week(database: Database) -> None:
     broken = stories.uploaded(profile=PROFILE)
     await tell(database, broken, stories.failed(broken))
     await reprocess(database, Caller(sub=broken.owner), broken.id, base_url=BASE)
-    assert await clean(database, PROFILE, age=WEEK, now=stories.now() + 2 * WEEK) == 0
+    assert await clean(database, Ages(), now=stories.now() + 2 * WEEK) == []
 
 
 async def test_more_than_one_batch_goes_and_one_process_at_a_time_is_at_it(database: Database) -> None:
@@ -55,8 +71,9 @@ async def test_more_than_one_batch_goes_and_one_process_at_a_time_is_at_it(datab
     later = stories.now() + 2 * WEEK
     async with database.writing(tell=False) as connection:
         assert await try_lock(connection, CLEANER)
-        assert await clean(database, PROFILE, age=WEEK, now=later) == 0
-    assert await clean(database, PROFILE, age=WEEK, now=later) == 250
+        assert await clean(database, Ages(), now=later) == []
+    assert await clean(database, Ages(mediafiles=0), now=later) == []
+    assert len(await clean(database, Ages(), now=later)) == 250
     assert await all_rows(database, "media") == []
 
 
@@ -64,7 +81,7 @@ async def test_a_database_that_is_away_does_not_end_the_duty_and_stop_does() -> 
     away = Database(DatabaseSettings(url="postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
     stop = asyncio.Event()
     with capture_logs() as logs:
-        duty = asyncio.create_task(keep_cleaning(away, PROFILE, days=7, stop=stop))
+        duty = asyncio.create_task(keep_cleaning(away, Ages(), stop=stop))
 
         async def tried() -> bool:
             return any(entry["event"] == "failed.not_cleaned" for entry in logs)
@@ -73,5 +90,4 @@ async def test_a_database_that_is_away_does_not_end_the_duty_and_stop_does() -> 
         assert not duty.done()
         stop.set()
         await duty
-    await keep_cleaning(away, PROFILE, days=0, stop=asyncio.Event())
     await away.close()

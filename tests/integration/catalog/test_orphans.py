@@ -11,6 +11,7 @@ import pytest
 
 from services.catalog import orphans
 from services.catalog.database import JANITOR, Database, try_lock
+from services.catalog.failed import Ages
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.projector import project
 from services.catalog.settings import CatalogSettings
@@ -181,6 +182,7 @@ async def test_reconcile_has_the_parts_of_a_broken_upload_removed_and_those_of_a
             grace=grace,
             stale=timedelta(hours=1),
             base_url=BASE,
+            ages=Ages(),
             dry_run=dry,
         )
 

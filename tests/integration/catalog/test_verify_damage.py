@@ -19,6 +19,7 @@ from services.catalog import commands, orphans, relay
 from services.catalog.census import take_census
 from services.catalog.checks import Acknowledged, Finding
 from services.catalog.database import Database
+from services.catalog.failed import Ages
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.outbox import EVENT, REGISTRY
 from services.catalog.projector import project
@@ -132,6 +133,7 @@ class System:
             grace=timedelta(0),
             stale=timedelta(hours=1),
             base_url=BASE,
+            ages=Ages(),
             dry_run=False,
         )
 
