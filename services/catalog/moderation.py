@@ -69,7 +69,7 @@ async def decide(
     NotFound, Forbidden, Invalid, Conflict, PreconditionFailed."""
     async with database.writing() as connection:
         await lock_media(connection, media_id)
-        row = await queries.readable_row(connection, caller, media_id)
+        row = await queries.row_to_change(connection, caller, media_id)
         require_moderator(caller)
         verdict = _verdict(caller, asked)
         last = await last_decision(connection, media_id)
