@@ -27,13 +27,24 @@ from services.catalog.presigned import Redirects
 from services.catalog.purging import keep_purging
 from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
-from services.catalog.routes import entities, files, live, media, moderation, render, search, similar, stats
+from services.catalog.routes import (
+    batch,
+    entities,
+    files,
+    live,
+    media,
+    moderation,
+    render,
+    search,
+    similar,
+    stats,
+)
 from services.catalog.routes.common import PARTS
 from services.catalog.row_security import in_force
 from services.catalog.settings import CatalogSettings
+from services.catalog.similar import finding_similar
 from services.catalog.texts_index import keep_making
 from services.catalog.texts_stems import Stems
-from services.catalog.similar import finding_similar
 from services.catalog.usage import using
 from shared.auth import Authenticator
 from shared.errors import Unavailable
@@ -61,6 +72,7 @@ _HANDLERS = (
     *live.HANDLERS,
     *stats.HANDLERS,
     *moderation.HANDLERS,
+    *batch.HANDLERS,
 )
 
 

@@ -1,11 +1,13 @@
 """What changes a media at somebody's wish. Each is one transaction with the events that follow from it."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Uuid, any_, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -128,24 +130,38 @@ async def tell_updated(connection: AsyncConnection, media_id: uuid.UUID, base_ur
 async def bury(connection: AsyncConnection, row: Record) -> None:
     """Leave nothing of a locked media but a tombstone, and tell the erasers. What the outbox still holds of it
     the relay drops, because only the broker knows whether it was told."""
-    media_id: uuid.UUID = row["id"]
-    now = datetime.now(UTC)
-    await raise_mark(connection, row["number"])
-    await connection.execute(insert(tombstones).values(media_id=media_id, deleted_at=now))
-    await connection.execute(delete(early_results).where(early_results.c.media_id == media_id))
-    await connection.execute(delete(media).where(media.c.id == media_id))  # and its variants, by cascade
-    await outbox.deleted(
-        connection,
-        MediaDeleted(
-            id=media_id,
-            number=row["number"],
-            owner=row["owner"],
-            media_type=row["media_type"],
-            key=row["key"],
-            variants=keys.variants(media_id),
-            deleted_at=now,
-        ),
+    await bury_all(connection, (row,))
+
+
+async def bury_all(connection: AsyncConnection, found: Sequence[Record]) -> None:
+    """`bury` of each, in as many statements as for one."""
+    if not found:
+        return
+    now, gone = datetime.now(UTC), [row["id"] for row in found]
+    await raise_mark(connection, max(row["number"] for row in found))
+    await connection.execute(
+        insert(tombstones), [{"media_id": media_id, "deleted_at": now} for media_id in gone]
     )
+    await connection.execute(delete(early_results).where(_among(early_results.c.media_id, gone)))
+    # What hangs on them goes with them, by cascade.
+    await connection.execute(delete(media).where(_among(media.c.id, gone)))
+    await outbox.insert_many(connection, [outbox.deleted_row(_deletion(row, now)) for row in found])
+
+
+def _deletion(row: Record, now: datetime) -> MediaDeleted:
+    return MediaDeleted(
+        id=row["id"],
+        number=row["number"],
+        owner=row["owner"],
+        media_type=row["media_type"],
+        key=row["key"],
+        variants=keys.variants(row["id"]),
+        deleted_at=now,
+    )
+
+
+def _among(column: Column[Any], ids: Sequence[uuid.UUID]) -> ColumnElement[bool]:
+    return column == any_(bindparam(None, list(ids), ARRAY(Uuid)))
 
 
 async def raise_mark(connection: AsyncConnection, number: int) -> None:

@@ -52,6 +52,16 @@ def created_row(media: Media) -> Row:
     return _state("created", MediaCreated, media)
 
 
+def updated_row(media: Media) -> Row:
+    """The same for one that changed."""
+    return _state("updated", MediaUpdated, media)
+
+
+def deleted_row(event: MediaDeleted) -> Row:
+    """The same for one that is gone."""
+    return _event("deleted", event)
+
+
 async def insert_many(connection: AsyncConnection, rows: list[Row]) -> None:
     """As if each was told by itself, in one statement."""
     told = [{**row, "data": row["data"].decode()} for row in rows]

@@ -44,9 +44,13 @@ async def delete_entity(
     return known is not None and not known.deleted
 
 
-async def find_entity(connection: AsyncConnection, entity_type: str, entity_id: str) -> Entity | None:
-    """Deleted ones included."""
+async def find_entity(
+    connection: AsyncConnection, entity_type: str, entity_id: str, *, keep: bool = False
+) -> Entity | None:
+    """Deleted ones included. `keep`: it stays as it is until the end of the transaction."""
     found = select(entities).where(entities.c.type == entity_type, entities.c.id == entity_id)
+    if keep:
+        found = found.with_for_update(read=True)
     row = (await connection.execute(found)).mappings().first()
     return None if row is None else _entity(row)
 

@@ -4,6 +4,8 @@ What is kept depends on what was told, not on its order: of the media of a slot,
 which was ever processed are deleted. One that failed or is still to be processed takes nobody's place.
 """
 
+import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands
-from services.catalog.database import Database, lock_media, lock_text
+from services.catalog.database import Database, lock_all_media, lock_text
 from services.catalog.models import media
 from shared.events.messages import EntityLink, MediaUploaded
 from shared.media import Media
@@ -55,10 +57,23 @@ def _slot(profile: str, link: EntityLink | None, single: frozenset[str]) -> Slot
 async def lock(connection: AsyncConnection, slot: Slot, *others: Any) -> None:
     """Lock a slot, its media and `others` by id, in the one order that every transaction keeps: a slot before all
     media, media by their ids."""
-    await lock_text(connection, f"slot {slot}")
-    held = list((await connection.scalars(select(media.c.id).where(*_of(slot)))).all())
-    for media_id in sorted({*held, *others}):
-        await lock_media(connection, media_id)
+    await lock_all(connection, (slot,), others)
+
+
+async def lock_all(connection: AsyncConnection, wanted: Iterable[Slot], others: Iterable[Any]) -> None:
+    """`lock` of several slots."""
+    held = set(others)
+    for slot in sorted(wanted):
+        await lock_text(connection, f"slot {slot}")
+        held |= set((await connection.scalars(select(media.c.id).where(*_of(slot)))).all())
+    await lock_all_media(connection, held)
+
+
+async def holder(connection: AsyncConnection, slot: Slot) -> uuid.UUID | None:
+    """The newest media of a locked slot, whatever became of it."""
+    found = select(media.c.id).where(*_of(slot)).order_by(media.c.id.desc()).limit(1)
+    media_id: uuid.UUID | None = await connection.scalar(found)
+    return media_id
 
 
 async def keep_newest(connection: AsyncConnection, slot: Slot) -> set[Any]:

@@ -7,10 +7,10 @@ import msgspec
 
 from services.ingest.limits import bytes_text
 from shared import entities
+from shared.attaching import check_attach
 from shared.auth import Caller
-from shared.dialects.users import caller_integer_id
 from shared.entities import Entity
-from shared.errors import Forbidden, Invalid, NotFound, TooLarge, UnsupportedType
+from shared.errors import Forbidden, Invalid, TooLarge, UnsupportedType
 from shared.events.bus import KeyValue
 from shared.events.messages import EntityLink, MediaType, PictureLimits
 from shared.formats import Format
@@ -31,15 +31,6 @@ def check_caller(caller: Caller, profile: Profile, name: str) -> None:
         raise Forbidden(f"The profile {name!r} is for the service role; your token does not have it.")
 
 
-def check_hung_on(link: EntityLink, profile: Profile, name: str) -> None:
-    """Raises Invalid where media of this profile, whoever sends it, is not for entities of that type."""
-    if profile.entities and link.type not in profile.entities:
-        raise Invalid(
-            f"The profile {name!r} is for media of {' and '.join(profile.entities)}; entity_type is {link.type!r}.",
-            field="entity_type",
-        )
-
-
 async def check_entity(
     registry: KeyValue, caller: Caller, link: EntityLink, profile: Profile
 ) -> Entity | None:
@@ -47,17 +38,7 @@ async def check_entity(
     entity that is not registered, Forbidden where the caller may not attach to it."""
     entry = await registry.get(entities.key(link.type, link.id))
     entity = msgspec.json.decode(entry.value, type=Entity) if entry else None
-    known = entity is not None and not entity.deleted
-    if profile.attach == "self" and link.type == "user" and is_self(caller, link.id):
-        return entity if known else None
-    if entity is None or not known:
-        raise NotFound(
-            f"There is no {link.type} with the id {link.id!r}; the system that owns it registers it first."
-        )
-    if not may_attach(caller, entity, profile):
-        who = "owners" if profile.attach in {"owner", "self"} else "owners and admins"
-        raise Forbidden(f"Only {who} of {link.type} {link.id!r} may attach media to it.")
-    return entity
+    return check_attach(caller, link, entity, profile)
 
 
 async def check_part(
@@ -69,19 +50,6 @@ async def check_part(
     if await registry.get(entities.key(part.type, part.id)) is None:
         return None
     return await check_entity(registry, caller, part, profile)
-
-
-def is_self(caller: Caller, user_id: str) -> bool:
-    """Whether this is the caller's own user id: the token's `sub`, or its integer `uid` where that is no number."""
-    return caller.sub is not None and user_id in {caller.sub, str(caller_integer_id(caller))}
-
-
-def may_attach(caller: Caller, entity: Entity, profile: Profile) -> bool:
-    if profile.attach == "anyone":
-        return True
-    if profile.attach == "owner_or_admin":
-        return entities.may_attach(caller, entity)
-    return caller.governs or caller.sub in entity.owners
 
 
 def check_media_type(said: MediaType | None, found: Format) -> None:

@@ -33,6 +33,7 @@ from services.ingest.planning import intent_for
 from services.ingest.source import Source
 from services.ingest.transfer import Head, read_head
 from shared import failpoints, profiles
+from shared.attaching import check_hung_on
 from shared.auth import Caller
 from shared.dialects.users import integer_id
 from shared.entities import Entity
@@ -85,7 +86,7 @@ async def check_entity(ingest: Ingest, caller: Caller, options: Options, profile
     """What the options hang the file on; None where that is nothing. Raises what forbids it."""
     if options.entity is None:
         return None
-    rules.check_hung_on(options.entity, profile, options.profile)
+    check_hung_on(options.entity, profile, options.profile)
     if options.within is not None:
         return await rules.check_part(ingest.entities, caller, options.entity, options.within, profile)
     return await rules.check_entity(ingest.entities, caller, options.entity, profile)

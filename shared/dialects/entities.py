@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from shared.dialects.users import integer_id
 from shared.dialects.view import View, to_second
@@ -94,12 +93,6 @@ class EntityMessage(msgspec.Struct, frozen=True, kw_only=True):
     """What was done."""
 
     message: str
-
-
-class EntityMediaIds(msgspec.Struct, frozen=True, kw_only=True):
-    """Media by their numbers."""
-
-    media_ids: Annotated[tuple[int, ...], Meta(min_length=1, max_length=MOST_DELETED)]
 
 
 class FailedEntityDeletion(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ A module here has no SQL. Its `ROUTER` is a Litestar Router with a path of its o
 they return.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
@@ -39,6 +39,17 @@ def numbered(settings: CatalogSettings, what: Literal["show", "remove"], ref: st
     if name not in settings.dialects.enabled or not (ref.isascii() and ref.isdigit()):
         return None
     found: Numbered = getattr(_module(name), function)
+    return found
+
+
+DeleteMany: TypeAlias = Callable[[Sequence[int], Caller, Database, CatalogSettings], Awaitable[Any]]
+
+
+def deletion_of_many(settings: CatalogSettings) -> DeleteMany | None:
+    """Who answers POST /v1/media/batch/delete where it names numbers; None where that API is not there."""
+    if "entities" not in settings.dialects.enabled:
+        return None
+    found: DeleteMany = _module("entities").delete_many
     return found
 
 

@@ -1,10 +1,11 @@
 """The entities API's reads and deletions under /v1/media: by entity, by number, by public id, and how much there is."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery
 
 from services.catalog import commands, queries
 from services.catalog.database import Database
@@ -17,7 +18,6 @@ from shared.dialects import entities
 from shared.dialects.entities import (
     EntityDeletions,
     EntityMedia,
-    EntityMediaIds,
     EntityMessage,
     EntityStorage,
     EntityWeight,
@@ -133,16 +133,12 @@ async def _find(number: int, caller: Caller, database: Database, settings: Catal
     return view
 
 
-@post("/batch/delete", status_code=200, summary="Delete many media", responses=problems(401, 413, 422))
 async def delete_many(
-    data: JSONBody[EntityMediaIds],
-    caller: NamedDependency[Caller],
-    database: NamedDependency[Database],
-    settings: NamedDependency[CatalogSettings],
+    numbers: Sequence[int], caller: Caller, database: Database, settings: CatalogSettings
 ) -> EntityDeletions:
-    """Each stands alone: what cannot be deleted is told of among `failed`."""
+    """POST /v1/media/batch/delete of numbers. Each stands alone: what cannot be deleted is told of among `failed`."""
     outcomes: dict[int, TripodError | None] = {}
-    for number in dict.fromkeys(data.media_ids):
+    for number in dict.fromkeys(numbers):
         try:
             view = await _find(number, caller, database, settings)
             outcomes |= {
@@ -189,7 +185,7 @@ def _sum(found: list[Total]) -> dict[str, Any]:
 
 ROUTER = Router(
     "/v1/media",
-    route_handlers=[list_of_entity, get_public, delete_many, storage],
+    route_handlers=[list_of_entity, get_public, storage],
     dependencies=PARTS,
     tags=["entities"],
 )
