@@ -18,6 +18,8 @@ from shared.wire import limited
 
 log = structlog.get_logger()
 
+WS_MESSAGE_BYTES = 4096
+WS_PING_SECONDS, WS_PONG_SECONDS = 20.0, 20.0
 DRAIN_SECONDS = 8  # the stack promises to be down within 10
 
 
@@ -63,9 +65,10 @@ def serve(app: Litestar, settings: HttpSettings) -> None:
         sys.exit(1)
 
 
-def run(app: Any, settings: HttpSettings, on_leaving: Callable[[], None] | None = None) -> bool:
-    """Serve an ASGI app until a signal comes, then call `on_leaving`; whether it ever started."""
-    config = uvicorn.Config(
+def server_config(app: Any, settings: HttpSettings) -> uvicorn.Config:
+    """How an app is served. A WebSocket that does not answer a ping is closed. What is sent to us by one is short, and
+    nothing is compressed: that would take a hundred times the memory of an idle one."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -76,8 +79,16 @@ def run(app: Any, settings: HttpSettings, on_leaving: Callable[[], None] | None 
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS - 2,
         timeout_keep_alive=30,
-        ws_max_size=64 * 1024,
+        ws_max_size=WS_MESSAGE_BYTES,
+        ws_ping_interval=WS_PING_SECONDS,
+        ws_ping_timeout=WS_PONG_SECONDS,
+        ws_per_message_deflate=False,
     )
+
+
+def run(app: Any, settings: HttpSettings, on_leaving: Callable[[], None] | None = None) -> bool:
+    """Serve an ASGI app until a signal comes, then call `on_leaving`; whether it ever started."""
+    config = server_config(app, settings)
     server = DrainingServer(config, on_leaving)
     # The server raises its signal once more when it is done; a clean stop is not to look like a kill.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -143,11 +143,12 @@ async def serving(settings: CatalogSettings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running(app: Litestar) -> AsyncIterator[str]:
+async def running(app: Litestar, **options: Any) -> AsyncIterator[str]:
+    """The app on a port of its own; `options` of the server."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2
+            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2, **options
         )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server._serve([listener]))

@@ -32,7 +32,7 @@ BASE = "http://origin.test"
 
 
 @pytest.fixture
-def bus() -> Bus:
+def memory() -> Bus:
     return MemoryBus(MemoryBroker())
 
 
@@ -90,7 +90,8 @@ async def heard(hook: Hook, *ids: str) -> None:
     await eventually_async(look, f"the hook to hear of {len(ids)} media")
 
 
-async def test_what_happens_at_one_time_is_told_in_one_signed_call(bus: Bus) -> None:
+async def test_what_happens_at_one_time_is_told_in_one_signed_call(memory: Bus) -> None:
+    bus = memory
     await bus.ensure(TOPOLOGY)
     ids = [await change(bus) for _ in range(30)] + [await change(bus, deleted=True)]
     async with listening() as hook, running(bus, hook.url):
@@ -111,7 +112,8 @@ async def test_what_happens_at_one_time_is_told_in_one_signed_call(bus: Bus) -> 
     )
 
 
-async def test_a_hook_that_is_down_is_told_when_it_is_back_and_nothing_is_lost(bus: Bus) -> None:
+async def test_a_hook_that_is_down_is_told_when_it_is_back_and_nothing_is_lost(memory: Bus) -> None:
+    bus = memory
     await bus.ensure(TOPOLOGY)
     async with listening() as hook:
         hook.answers = [500, 429, 401]
@@ -128,7 +130,10 @@ async def test_a_hook_that_is_down_is_told_when_it_is_back_and_nothing_is_lost(b
     assert await bus.last_sequence(DEAD) == 0
 
 
-async def test_what_the_hook_will_not_have_keeps_no_other_from_it_and_becomes_a_dead_letter(bus: Bus) -> None:
+async def test_what_the_hook_will_not_have_keeps_no_other_from_it_and_becomes_a_dead_letter(
+    memory: Bus,
+) -> None:
+    bus = memory
     await bus.ensure(TOPOLOGY)
     async with listening() as hook:
         bad, good = await change(bus), await change(bus)
