@@ -59,6 +59,11 @@ def _level(light: float) -> float:
     return float(12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
 
 
+def light_of_level(level: float) -> float:
+    """The other way round: how much light an sRGB level gives, both 0 to 1."""
+    return float(level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4)
+
+
 def _light(tag: bytes, level: float) -> float:
     """How much light a curve gives a level. Raises ValueError for a form that sRGB has no use for."""
     if tag[:4] == b"para":

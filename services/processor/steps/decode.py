@@ -13,6 +13,7 @@ from services.processor.animation import is_animated
 from services.processor.cut_short import is_cut_short
 from services.processor.jpeg_scans import MOST_SCANS, has_too_many_scans
 from services.processor.ladder import fit_inside, shrink
+from services.processor.nclx import nclx_profile
 from services.processor.steps.colour import PROFILE, to_srgb
 from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
 from services.processor.work import Work
@@ -22,6 +23,7 @@ from shared.recipes import Recipe
 PILLOW_FORMATS = {"image/bmp": "BMP", "image/heic": "HEIF", "image/heif": "HEIF"}
 SUPPORTED = (*LOADERS, *PILLOW_FORMATS)
 FINGERPRINT_SIDE = 320
+_BY_NUMBERS = frozenset({"image/avif", "image/heic", "image/heif"})
 # Of others nobody knows what is black and what is white. Lab says so itself, in 16 bits or floats.
 _SAMPLES = frozenset({"uchar", "ushort"})
 _LAB = frozenset({"lab", "labs"})
@@ -46,8 +48,19 @@ def decode(work: Work) -> None:
     width, height = fit_inside(
         work.width, work.height, working_scale(work.job.recipe, work.width, work.height)
     )
-    image = to_srgb(shrink(image, width, height), work.warnings)
+    image = to_srgb(shrink(_told_by_numbers(image, work), width, height), work.warnings)
     work.image = _without_idle_alpha(image.copy_memory())
+
+
+def _told_by_numbers(image: Image, work: Work) -> Image:
+    """The same with a profile, where the file has none and tells its colours otherwise."""
+    if work.job.mime_type not in _BY_NUMBERS or image.get_typeof(PROFILE):
+        return image
+    profile = nclx_profile(work.view)
+    if profile:
+        image = image.copy()
+        image.set_type(BLOB, PROFILE, profile)
+    return image
 
 
 def working_scale(recipe: Recipe, width: int, height: int) -> float:

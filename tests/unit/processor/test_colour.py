@@ -2,6 +2,7 @@
 by Pillow's LittleCMS where a profile is a table."""
 
 import io
+import struct
 from functools import cache
 from typing import Any
 
@@ -13,8 +14,10 @@ from PIL import Image, ImageCms
 from services.processor import symptoms
 from services.processor.failures import JobFailed
 from services.processor.frames import Result
+from services.processor.nclx import nclx_profile
 from shared.recipes import Recipe, VariantSpec
-from tests.fixtures.colours import ADOBE_RGB, DISPLAY_P3, Array, Space, delta_e_2000, in_srgb, lab
+from tests.fixtures.colours import ADOBE_RGB, BT_2020, DISPLAY_P3, Array, Space, delta_e_2000, in_srgb, lab
+from tests.fixtures.hostile import flipped
 from tests.fixtures.pictures import encoded
 from tests.unit.processor.conftest import Derive
 from tests.unit.processor.test_pipeline import opened
@@ -201,3 +204,79 @@ def test_the_difference_of_colours_is_that_of_the_published_pairs() -> None:
     ]
     for one, other, expected in pairs:
         assert float(delta_e_2000(np.array(one), np.array(other))) == pytest.approx(expected, abs=1e-4)
+
+
+def told_by_numbers(kind: str, primaries: int, transfer: int, pixels: Array) -> bytes:
+    """A file without a profile; Pillow writes no other numbers into AVIF than those of sRGB."""
+    options = {"chroma": 444} if kind == "HEIF" else {"subsampling": "4:4:4"}
+    if kind == "HEIF":
+        numbers = {"color_primaries": primaries, "transfer_characteristics": transfer}
+        return encoded(
+            Image.fromarray(pixels),
+            kind,
+            quality=95,
+            matrix_coefficients=6,
+            full_range_flag=1,
+            **numbers,
+            **options,
+        )
+    whole = encoded(Image.fromarray(pixels), kind, quality=95, **options)
+    place = whole.index(b"colrnclx") + 8
+    return whole[:place] + struct.pack(">HH", primaries, transfer) + whole[place + 4 :]
+
+
+NUMBERED = {"HEIF": "image/heic", "AVIF": "image/avif"}
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+@pytest.mark.parametrize("space", [(12, DISPLAY_P3), (9, BT_2020)], ids=["P3", "BT.2020"])
+def test_a_wide_space_that_is_told_by_numbers_looks_the_same(
+    derive: Derive, kind: str, space: tuple[int, Space]
+) -> None:
+    data = told_by_numbers(kind, space[0], 13, patches())
+    reference = in_srgb(patches() / 255, space[1])
+    result = derive(data, NUMBERED[kind], recipe=AS_IT_IS)
+    assert not result.warnings
+    assert difference(result, reference).mean() < 1
+    assert delta_e_2000(lab(patches() / 255), lab(reference)).mean() > 2
+    plain = derive(told_by_numbers(kind, 1, 13, patches()), NUMBERED[kind], recipe=AS_IT_IS)
+    assert difference(plain, patches() / 255).mean() < 1, "sRGB is left alone"
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_a_profile_goes_before_numbers(derive: Derive, kind: str) -> None:
+    data = encoded(Image.fromarray(patches()), kind, quality=95, icc_profile=ADOBE_RGB.profile())
+    with_profile = derive(data, NUMBERED[kind], recipe=AS_IT_IS)
+    if b"colrnclx" in data:
+        place = data.index(b"colrnclx") + 8
+        data = data[:place] + struct.pack(">HH", 9, 13) + data[place + 4 :]
+    assert derive(data, NUMBERED[kind], recipe=AS_IT_IS).variants == with_profile.variants
+
+
+@pytest.mark.parametrize(
+    ("transfer", "paper", "lamp"), [(16, 0.5806, 0.7518), (18, 0.75, 1.0)], ids=["PQ", "HLG"]
+)
+def test_a_picture_for_bright_displays_is_neither_dull_nor_burnt_out(
+    derive: Derive, transfer: int, paper: float, lamp: float
+) -> None:
+    levels = np.repeat([0.0, paper * 0.7, paper, lamp], 16)[None, :, None] * 255
+    pixels = np.broadcast_to(np.round(levels), (32, 64, 3)).astype(np.uint8)
+    shades = shown(derive(told_by_numbers("HEIF", 9, transfer, pixels), "image/heic", recipe=AS_IT_IS))
+    black, grey, white, light = shades[16, 8::16].mean(-1)
+    assert black < 0.02
+    assert 0.3 < grey < 0.65
+    assert 0.93 < white < 0.98, "what is paper white is nearly white"
+    assert light > 0.99
+
+
+def test_numbers_in_broken_boxes_are_nothing_and_break_nothing() -> None:
+    whole = told_by_numbers("HEIF", 12, 13, patches())
+    assert nclx_profile(whole)
+    head = whole[: whole.index(b"mdat")]
+    for length in range(len(head)):
+        nclx_profile(head[:length])
+    for seed in range(300):
+        nclx_profile(flipped(head, seed))
+    assert nclx_profile(head.replace(b"colrnclx", b"colrnope")) == b""
+    assert nclx_profile(b"") == b""
+    assert nclx_profile(b"\0\0\0\0meta" + b"\0\0\0\x08ipco" * 9999) == b""
