@@ -26,18 +26,20 @@ async def processed(
         owner=order.owner,
         media_type=order.media_type,
         recipe=order.recipe,
-        width=result.width,
-        height=result.height,
+        width=result.width or None,  # a video without pictures has no sides
+        height=result.height or None,
         exif=result.exif,
         taken_at=result.taken_at,
-        phash=result.phash,
+        duration=result.duration,
+        bitrate=result.bitrate,
+        phash=result.phash or None,
         phash_turned=result.phash_turned,
-        dhash=result.dhash,
+        dhash=result.dhash or None,
         ahash=result.ahash,
         colour_hash=result.colour_hash,
         colours=result.colours,
         degenerate=result.degenerate,
-        placeholder=result.placeholder,
+        placeholder=result.placeholder or None,
         variants=variants,
         warnings=result.warnings[:_MOST_WARNINGS],
         timings=timings,
@@ -90,14 +92,15 @@ async def _publish(bus: Bus, order: Order, kind: str, event: Event, now: datetim
     failpoints.reach("processor.before_ack")
 
 
-async def progress(bus: Bus, order: Order, stage: str, percent: int) -> None:
-    """Tell whoever listens now. Nobody has to, and a broker that is down is no reason to stop working."""
+async def progress(bus: Bus, order: Order, stage: str, percent: int, eta: float | None = None) -> None:
+    """Tell whoever listens now, `eta` in seconds. Nobody has to, and a broker that is down is no reason to stop
+    working."""
     now = datetime.now(UTC)
-    event = Progress(id=order.id, owner=order.owner, stage=stage, percent=percent, at=now)
+    event = Progress(id=order.id, owner=order.owner, stage=stage, percent=percent, eta=eta, at=now)
     data = encode(
         event,
         source="processor",
-        event_id=f"progress-{order.id}-{order.generation}-{stage}",
+        event_id=f"progress-{order.id}-{order.generation}-{stage}-{now.timestamp():.3f}",
         subject=str(order.id),
         time=now,
         traceparent=trace.traceparent(),

@@ -52,6 +52,7 @@ def create_app(settings: Settings) -> Litestar:
                 limits=settings.limits,
                 recipes=settings.recipes,
                 original_bytes=settings.original_bytes,
+                films=settings.films.made(),
             )
             # A part that is down now is waited for; the bus makes its topology again on every connection.
             with contextlib.suppress(Unavailable):
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> Litestar:
                 registry,
                 topology=settings.bus.topology,
                 jobs=settings.jobs,
+                films=settings.films.jobs,
                 grace=_GRACE_SECONDS,
             )
             yield

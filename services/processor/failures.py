@@ -16,6 +16,7 @@ Code: TypeAlias = Literal[
     "memory",
     "timeout",
     "interrupted",
+    "cancelled",
 ]
 
 
@@ -121,8 +122,17 @@ def too_much_output(size: int, limit: int) -> Failure:
 
 
 def too_large(limit: int) -> Failure:
-    detail = f"The file is longer than the {limit // 2**20} MiB that a picture may have."
+    detail = f"The file is longer than the {limit // 2**20} MiB that a file of its kind may have."
     return Failure(code="too_large", detail=detail)
+
+
+def no_room(size: int, limit: int) -> Failure:
+    detail = f"The file needs {size // 2**20} MiB of room while it is processed; at most {limit // 2**20} are there."
+    return Failure(code="too_large", detail=detail)
+
+
+def cancelled() -> Failure:
+    return Failure(code="cancelled", detail="Processing was stopped on request; it can be asked for again.")
 
 
 def missing() -> Failure:

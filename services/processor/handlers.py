@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import structlog
 
-from services.processor import announce, failures, variant_store
+from services.processor import announce, cancelling, failures, variant_store, videos
+from services.processor.cancelling import Running
 from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Job, Limits, Result, StepDone
 from services.processor.metrics import JobMetrics
@@ -16,6 +17,7 @@ from services.processor.order import Order, order_of
 from services.processor.originals import fetched, is_heavy
 from services.processor.places import Places
 from services.processor.sandbox import Outcome, Sandbox
+from services.processor.videos import Films
 from shared import failpoints, recipes
 from shared.errors import TripodError
 from shared.events import topology
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 
 # Nothing is derived from these, on purpose: rasterising SVG would mean to run what a stranger wrote.
 _STORED_ONLY = frozenset({"image/svg+xml"})
+_DERIVED = frozenset({"image", "video"})
 
 
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,8 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     original_bytes: int
     heavy: Places = msgspec.field(default_factory=lambda: Places(1))
     """Beside a place, the one for files that take so much memory that a second must not run with them."""
+    films: Films = msgspec.field(default_factory=Films)
+    running: Running = msgspec.field(default_factory=Running)
 
 
 class Interrupted(TripodError):
@@ -73,14 +78,18 @@ async def process(context: EventContext, deps: Deps) -> None:
         log.warning("job.ignored", subject=context.subject, type=context.envelope.type)
         return
     failpoints.reach("processor.job_fetched")
-    if order.media_type != "image" or order.mime_type in _STORED_ONLY:
+    if order.media_type not in _DERIVED or order.mime_type in _STORED_ONLY:
         await announce.stored_only(deps.bus, order)
         deps.metrics.note_job(order.media_type, "ready", {})
         return
     recipe = _recipe(order, deps)
     again = context.delivered > 1 or order.generation > 1
+    derive = videos.derive if order.media_type == "video" else _derive
     try:
-        await _derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
+        await cancelling.check(deps.bus, order)
+        await deps.running.stoppable(
+            order, derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
+        )
     except JobFailed as error:
         await _fail(order, error.failure, deps)
 
@@ -210,5 +219,6 @@ async def erase(context: EventContext, deps: Deps) -> None:
     if not isinstance(context.event, MediaDeleted):
         log.warning("erase.ignored", subject=context.subject, type=context.envelope.type)
         return
+    await cancelling.tell_all(deps.bus, context.event.id)
     count = await variant_store.erase(deps.blobs, context.event.id)
     log.info("media.variants_erased", media_id=str(context.event.id), count=count)

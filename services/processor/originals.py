@@ -30,6 +30,11 @@ async def fetched(blobs: Blobs, key: str, *, limit: int) -> AsyncIterator[int]:
         os.close(descriptor)
 
 
+async def filled(descriptor: int, blobs: Blobs, key: str, *, limit: int) -> None:
+    """Write the whole original to a file. Raises as `fetched` does."""
+    await _look_again(lambda: _fill(descriptor, blobs, key, limit))
+
+
 def is_heavy(original: int) -> bool:
     """Whether this is a JPEG that takes very much memory; only lengths of its segments are looked at here."""
     if os.fstat(original).st_size == 0:  # which cannot be mapped

@@ -4,6 +4,7 @@ import os
 
 import msgspec
 
+from services.processor.film_settings import FilmSettings
 from services.processor.frames import Limits
 from shared import recipes
 from shared.env import Env
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recipes: Recipes
     jobs: int = 2
     original_bytes: int = 256 * _MEBIBYTE
+    films: FilmSettings = FilmSettings()
 
     @classmethod
     def from_env(cls, env: Env) -> "Settings":
@@ -43,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             original_bytes=_MEBIBYTE
             * env.integer("TRIPOD_PROCESSOR_ORIGINAL_MIB", 256, least=1, most=16 * 1024),
         )
+        found = msgspec.structs.replace(found, films=FilmSettings.from_env(env, processors=processors))
         env.check()
         return found
 

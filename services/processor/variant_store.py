@@ -12,7 +12,11 @@ from shared.recipes import Recipe
 from shared.storage import keys
 from shared.storage.blobs import BlobInfo, BlobMissing, Blobs
 
-_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"}
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"} | {
+    "text/vtt": "vtt",
+    "video/mp4": "mp4",
+    "application/vnd.apple.mpegurl": "m3u8",
+}
 
 
 async def keep(

@@ -127,17 +127,14 @@ def _films(
 
 
 def _checked(work: Work, film: int, claimed: float | None) -> float | None:
-    """How long the film is, in seconds; the source's own word where that is about the same."""
+    """How long the film is, in seconds: what a source says of itself may count its subtitles."""
     with opened(film, "video/mp4") as made:
         found = duration_of(made, None)
-    if claimed is None or found is None:
-        return found
-    if claimed - found > max(_ALLOWED_GAP, claimed / 20):
+    if claimed is not None and found is not None and claimed - found > max(_ALLOWED_GAP, claimed / 20):
         work.warnings.append(
             f"The file says that it lasts {claimed:g} seconds; only {found:g} could be read."
         )
-        return found
-    return claimed
+    return found or claimed
 
 
 def _without_pictures(work: Work, told: Facts) -> Result:

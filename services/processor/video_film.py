@@ -25,6 +25,7 @@ _TICKS = Fraction(1, 90_000)
 _PROFILES = frozenset({"Baseline", "Constrained Baseline", "Main", "High"})
 _MOST_COPIED = 12_000_000  # bits a second: what has more is encoded, so that it can be streamed
 _MOST_RATE = 48_000
+_MOST_HELD = 32
 _H264: Literal["libx264"] = "libx264"
 _NARROW = 1  # 16 to 235, as televisions have it
 _SEGMENT = 4  # seconds between the places where a film of a ladder may be cut
@@ -167,13 +168,31 @@ class _Copied:
         self._out = film.container.add_stream_from_template(stream)
         self._shift = round(origin / float(stream.time_base or 1))
         self._last: int | None = None
+        self._held: list[Packet[Any]] = []
         self.count = self.faults = 0
 
     def take(self, packet: "Packet[Any]") -> None:
         """Raises NotAsItIs for what only decoding can mend."""
         if not packet.size:
             return
-        if packet.is_corrupt or packet.is_discard or packet.pts is None or packet.dts is None:
+        if packet.is_corrupt or packet.is_discard or packet.pts is None:
+            raise NotAsItIs(self.stream.type)
+        # Matroska tells when a picture is shown, not when it is decoded: what comes before the first that is known
+        # is counted back from there.
+        self._held.append(packet)
+        if packet.dts is None:
+            if self._last is not None or len(self._held) > _MOST_HELD:
+                raise NotAsItIs(self.stream.type)
+            return
+        step = max(1, packet.duration or 1)
+        for back, held in enumerate(reversed(self._held)):
+            held.dts = packet.dts - back * step
+        for held in self._held:
+            self._mux(held)
+        self._held.clear()
+
+    def _mux(self, packet: "Packet[Any]") -> None:
+        if packet.pts is None or packet.dts is None or packet.dts > packet.pts:
             raise NotAsItIs(self.stream.type)
         if self._last is not None and packet.dts <= self._last:
             raise NotAsItIs(self.stream.type)
@@ -187,7 +206,9 @@ class _Copied:
         self.count += 1
 
     def end(self) -> None:
-        """Nothing is held back."""
+        """Raises NotAsItIs where some are left of which it never became known when to decode them."""
+        if self._held:
+            raise NotAsItIs(self.stream.type)
 
 
 class _Encoded:

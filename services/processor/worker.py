@@ -4,7 +4,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from services.processor import fingerprints, handlers, render
+from services.processor import cancelling, fingerprints, handlers, render
 from services.processor.handlers import Deps
 from shared.events.consumer import ConsumerMetrics, consume
 from shared.events.topology import LANES, MEDIA_TYPES, SLOW, Topology
@@ -21,6 +21,7 @@ def start(
     *,
     topology: Topology,
     jobs: int,
+    films: int,
     grace: float,
 ) -> None:
     """Start consuming. More jobs than children are in hand, so that none waits for the store."""
@@ -28,6 +29,9 @@ def start(
     names = {f"processor-{media_type}-{lane}": media_type for media_type in MEDIA_TYPES for lane in LANES}
     places = {name: jobs + 2 if media_type == "image" else _OTHERS for name, media_type in names.items()}
     places |= {f"processor-image-{SLOW}": 1, "processor-reprocess": jobs + 2}
+    # What waits here no other worker can take, and a video keeps its place for long.
+    of_videos = [f"processor-video-{lane}" for lane in LANES]
+    places |= dict.fromkeys((*of_videos, "processor-reprocess-video"), films)
     for name, concurrency in places.items():
         background.start(
             name,
@@ -46,6 +50,9 @@ def start(
     background.start("processor-renderer", rendering)
     looking = fingerprints.keep_fingerprinting(deps, background.stop, at_once=max(1, jobs // 2))
     background.start("processor-fingerprints", looking)
+    background.start(
+        "processor-canceller", cancelling.keep_listening(deps.bus, deps.running, background.stop)
+    )
     background.start("processor-janitor", handlers.keep_tidy(deps, background.stop))
     background.start(
         "processor-eraser",

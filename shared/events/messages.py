@@ -226,7 +226,8 @@ class UserDeleted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a job is; core message, never stored. `percent` runs from 0 to 100. While a file is received (stage
-    `receiving`): its name, the bytes that have come, and how many there are once that is known."""
+    `receiving`): its name, the bytes that have come, and how many there are once that is known.
+    `eta`: seconds until a long job is done, if known."""
 
     id: uuid.UUID
     owner: str
@@ -236,6 +237,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filename: str | None = None
     received: int | None = None
     size: int | None = None
+    eta: float | None = None
 
 
 Event: TypeAlias = (

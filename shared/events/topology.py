@@ -102,6 +102,7 @@ QUOTAS = "quotas"
 DIGESTS = "digests"
 ENTITIES = "entities"
 RENDERS = "renders"
+CANCELLED = "cancelled"
 
 
 def uploaded(media_type: str, lane: str) -> str:
@@ -117,6 +118,11 @@ def media_subject(event: str, media_type: str) -> str:
 def progress(media_id: str) -> str:
     """The core subject of one media's progress; never stored."""
     return f"progress.v1.{media_id}"
+
+
+def cancel(media_id: str) -> str:
+    """The core subject that asks every processor to stop the jobs of one media; the text is the last generation."""
+    return f"cancel.v1.{media_id}"
 
 
 def live(media_id: str) -> str:
@@ -199,7 +205,20 @@ TOPOLOGY = Topology(
         Durable(
             name="processor-reprocess",
             stream=MEDIA,
-            subjects=("media.v1.reprocess_requested.>",),
+            subjects=tuple(
+                media_subject("reprocess_requested", media_type)
+                for media_type in MEDIA_TYPES
+                if media_type != "video"
+            ),
+            ack_wait=timedelta(seconds=60),
+            max_ack_pending=16,
+            attempts=3,
+        ),
+        # Each takes as long as a transcode does, so pictures have a lane of their own.
+        Durable(
+            name="processor-reprocess-video",
+            stream=MEDIA,
+            subjects=(media_subject("reprocess_requested", "video"),),
             ack_wait=timedelta(seconds=60),
             max_ack_pending=16,
             attempts=3,
@@ -223,6 +242,8 @@ TOPOLOGY = Topology(
         Bucket(name=QUOTAS, max_bytes=GIBIBYTE),
         # Who was first with a file: needed while its upload is under way.
         Bucket(name=DIGESTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=6)),
+        # The last generation of a media whose job is not wanted any more, for those that wait in a lane.
+        Bucket(name=CANCELLED, max_bytes=64 * MEBIBYTE, ttl=timedelta(days=7)),
         # Who makes a rendering, while it is made.
         Bucket(name=RENDERS, max_bytes=64 * MEBIBYTE, ttl=timedelta(minutes=10)),
     ),

@@ -417,7 +417,6 @@ async def test_an_original_that_is_gone_ends_as_failed(parts: Parts) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"media_type": "video", "mime_type": "video/mp4"},
         {"media_type": "audio", "mime_type": "audio/mpeg"},
         {"media_type": "document", "mime_type": "application/pdf"},
         {"media_type": "other", "mime_type": "application/zip"},

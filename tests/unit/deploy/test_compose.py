@@ -38,7 +38,8 @@ def test_every_setting_of_compose_is_in_the_example_and_no_other() -> None:
 # What the images and Compose itself decide: addresses of the parts, keys of one service, and what is for tests alone.
 FIXED = {
     "TRIPOD_DATABASE_URL", "TRIPOD_ENV", "TRIPOD_FAILPOINT", "TRIPOD_HTTP_HOST", "TRIPOD_HTTP_PORT",
-    "TRIPOD_NATS_URL", "TRIPOD_NATS_USER", "TRIPOD_S3_ACCESS_KEY", "TRIPOD_S3_BUCKET", "TRIPOD_S3_ENDPOINT",
+    "TRIPOD_NATS_URL", "TRIPOD_NATS_USER", "TRIPOD_PROCESSOR_SCRATCH",
+    "TRIPOD_S3_ACCESS_KEY", "TRIPOD_S3_BUCKET", "TRIPOD_S3_ENDPOINT",
     "TRIPOD_S3_REGION", "TRIPOD_S3_SECRET_KEY", "TRIPOD_STORAGE_FOLDER",
 }  # fmt: skip
 OF_CLIENTS = {"TRIPOD_URL", "TRIPOD_TOKEN"}

@@ -1,0 +1,205 @@
+"""A video's job on the worker's side: room, the original on disk, a child, films stored as they are finished."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from services.processor import announce, failures, film_store, variant_store
+from services.processor.failures import Failure, JobFailed
+from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
+from services.processor.order import Order
+from services.processor.originals import filled
+from services.processor.places import Places
+from services.processor.sandbox import Outcome
+from services.processor.scratch import Scratch
+from shared import failpoints
+from shared.errors import TripodError
+from shared.events.messages import VariantRef
+from shared.recipes import Recipe
+
+if TYPE_CHECKING:
+    from services.processor.handlers import Deps
+
+log = structlog.get_logger()
+
+_TOLD_EVERY = 1.0  # seconds; who watches is told at least every two
+_GIBIBYTE = 1024 * 1024 * 1024
+_LEAST_FILM = 64 * 1024 * 1024  # bytes that a film may take however short its original
+_GROWTH = 16  # times its original's length that a film may have: newer codecs need so much less
+
+
+class Films(msgspec.Struct, frozen=True, kw_only=True):
+    """What videos may use beside what pictures do. `threads` of each job; `original_bytes` and `film_bytes`, the
+    longest that is fetched and made."""
+
+    places: Places = msgspec.field(default_factory=lambda: Places(1))
+    scratch: Scratch = msgspec.field(
+        default_factory=lambda: Scratch(Path(tempfile.gettempdir()), 16 * _GIBIBYTE)
+    )
+    limits: Limits = Limits(cpu_seconds=8 * 3600, wall_seconds=2 * 3600)
+    threads: int = 2
+    original_bytes: int = 2 * _GIBIBYTE
+    film_bytes: int = 4 * _GIBIBYTE
+
+
+class VideoInterrupted(TripodError):
+    """Our own machinery gave way in the middle of a video."""
+
+    code = "interrupted"
+    title = "Interrupted"
+    retryable = True
+
+
+async def derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str, again: bool) -> None:
+    """Make and publish all of a video. Raises JobFailed, Unavailable, VideoInterrupted."""
+    films, started = deps.films, time.monotonic()
+    telling = _Telling()
+    async with telling.aloud(order, deps):
+        async with films.places.take(order.owner, urgent=order.urgent):
+            waited = _since(started)
+            info = await deps.blobs.head(order.key)
+            size = info.size if info else 0
+            if size > films.original_bytes:
+                raise JobFailed(failures.too_large(films.original_bytes))
+            wanted = recipe.films.all
+            there = await film_store.there(deps.blobs, order.id, recipe, order.variants)
+            most = min(films.film_bytes, _LEAST_FILM + _GROWTH * size)
+            missing = [spec for spec in wanted if spec.code not in there]
+            async with films.scratch.room(size + most * len(missing)):
+                job = Job(
+                    media_id=str(order.id),
+                    trace_id=job_trace,
+                    mime_type=order.mime_type,
+                    recipe=recipe,
+                    limits=msgspec.structs.replace(films.limits, pixels=deps.limits.pixels, file_bytes=most),
+                    background=True,
+                    there=tuple(there),
+                    film=True,
+                    threads=films.threads,
+                )
+                work = _Video(order, job, deps, telling)
+                result, refs = await work.run()
+        small = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
+        failpoints.reach("processor.after_variants")
+    timings = {"wait": waited} | result.timings
+    variants = _in_order(recipe, (*small, *refs))
+    await announce.processed(deps.bus, order, result, variants, timings)
+    deps.metrics.note_job(order.media_type, "ready", timings)
+    log.info("media.processed", media_id=str(order.id), generation=order.generation, timings=timings)
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)
+
+
+def _in_order(recipe: Recipe, refs: tuple[VariantRef, ...]) -> tuple[VariantRef, ...]:
+    """Films first, as they are what a video is asked for."""
+    places = {spec.name: place for place, spec in enumerate(recipe.films.all)}
+    return tuple(sorted(refs, key=lambda ref: places.get(ref.name, len(places))))
+
+
+class _Video:
+    """One job and the films that it has stored so far, which a second child does not make again."""
+
+    def __init__(self, order: Order, job: Job, deps: "Deps", telling: "_Telling") -> None:
+        self._order, self._job, self._deps, self._telling = order, job, deps, telling
+        self._stored: dict[str, VariantRef] = {}
+
+    async def run(self) -> tuple[Result, list[VariantRef]]:
+        """What the child said and where its films are. Raises JobFailed, VideoInterrupted, Unavailable."""
+        scratch, deps = self._deps.films.scratch, self._deps
+        with scratch.file() as original:
+            await filled(original, deps.blobs, self._order.key, limit=deps.films.original_bytes)
+            failpoints.reach("processor.mid_decode")
+            verdict = await self._once(original)
+            # One that took all its time would do so again.
+            if isinstance(verdict, Failure) and verdict.retryable and verdict.code != "timeout":
+                verdict = await self._once(original)
+        if isinstance(verdict, Failure):
+            if verdict.code == "interrupted":
+                raise VideoInterrupted(verdict.detail)
+            raise JobFailed(verdict)
+        specs = {spec.name: spec for spec in self._job.recipe.films.all}
+        for film in verdict.films:
+            if film.name in specs and film.name not in self._stored:
+                ref = await film_store.found(deps.blobs, self._order.id, specs[film.name], film)
+                self._stored[film.name] = ref
+        return verdict, list(self._stored.values())
+
+    async def _once(self, original: int) -> Result | Failure:
+        recipe = self._job.recipe
+        done = frozenset([*self._job.there, *(f"{ref.spec}-{ref.name}" for ref in self._stored.values())])
+        missing = [spec for spec in recipe.films.all if spec.code not in done]
+        job = msgspec.structs.replace(self._job, there=tuple(done))
+        with contextlib.ExitStack() as stack:
+            outputs = [stack.enter_context(self._deps.films.scratch.file()) for _ in missing]
+
+            async def on_film(frame: Ahead | Finished) -> None:
+                if isinstance(frame, Ahead):
+                    self._telling.hear(frame)
+                    return
+                place = frame.film.place
+                # The child may be a stranger's by now: only what was asked for is believed.
+                if place is None or not 0 <= place < len(missing) or missing[place].name != frame.film.name:
+                    return
+                spec = missing[place]
+                ref = await film_store.keep(
+                    self._deps.blobs, self._order.id, spec, frame.film, outputs[place]
+                )
+                self._stored[spec.name] = ref
+
+            async def on_step(step: StepDone) -> None:
+                log.debug("job.step", media_id=job.media_id, step=step.step, ms=step.milliseconds)
+
+            outcome = await self._deps.sandbox.run(job, original, on_step, films=outputs, on_film=on_film)
+        _note(job, outcome, self._deps)
+        return outcome.verdict
+
+
+def _note(job: Job, outcome: Outcome, deps: "Deps") -> None:
+    deps.metrics.note_child(outcome)
+    cost = {
+        "cpu_ms": outcome.cpu_milliseconds,
+        "wall_ms": outcome.wall_milliseconds,
+        "peak_kib": outcome.peak_kib,
+    }
+    if isinstance(outcome.verdict, Failure):
+        verdict = outcome.verdict
+        log.warning("job.failed", media_id=job.media_id, code=verdict.code, said=verdict.log, **cost)
+    else:
+        log.info("job.done", media_id=job.media_id, **cost)
+
+
+class _Telling:
+    """The newest word of the child, repeated while it has no newer one: its time goes on."""
+
+    def __init__(self) -> None:
+        self._ahead = Ahead(step="wait", percent=0, eta=None)
+        self._heard = time.monotonic()
+
+    def hear(self, ahead: Ahead) -> None:
+        self._ahead, self._heard = ahead, time.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def aloud(self, order: Order, deps: "Deps") -> AsyncIterator[None]:
+        """Tell whoever listens, every second, as long as the context is open."""
+        task = asyncio.create_task(self._tell(order, deps), name="video-progress")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _tell(self, order: Order, deps: "Deps") -> None:
+        while True:
+            ahead, passed = self._ahead, time.monotonic() - self._heard
+            eta = None if ahead.eta is None else round(max(0.0, ahead.eta - passed), 1)
+            await announce.progress(deps.bus, order, ahead.step, ahead.percent, eta)
+            await asyncio.sleep(_TOLD_EVERY)
