@@ -21,6 +21,7 @@ from services.ingest.quota_routes import ROUTES as QUOTA_ROUTES
 from services.ingest.recover import keep_sweeping
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
+from services.ingest.similar_routes import ROUTES as SIMILAR_ROUTES
 from shared.auth import Authenticator
 from shared.errors import TripodError, Unavailable
 from shared.events import jetstream, topology
@@ -108,7 +109,12 @@ def create_app(settings: IngestSettings, outside: Outside = REAL) -> Litestar:
         version=version("tripod"),
         settings=settings.http,
         authenticator=Authenticator(settings.auth),
-        handlers=[*ROUTES, *QUOTA_ROUTES, *dialects.mounted(settings.dialects, settings.profiles)],
+        handlers=[
+            *ROUTES,
+            *QUOTA_ROUTES,
+            *SIMILAR_ROUTES,
+            *dialects.mounted(settings.dialects, settings.profiles),
+        ],
         lifespan=lifespan,
         checks={"nats": readiness.nats, "s3": readiness.s3, "counter": readiness.counter},
         registry=registry,

@@ -9,6 +9,7 @@ from services.ingest.metrics import IngestMetrics
 from services.ingest.numbers import Numbers
 from services.ingest.quota import Quota
 from services.ingest.rates import Rates
+from services.ingest.searches import Searches
 from services.ingest.settings import IngestSettings
 from services.ingest.store import StoreWatch
 from services.ingest.usage import asking
@@ -31,6 +32,7 @@ class Ingest(msgspec.Struct, frozen=True, kw_only=True):
     lanes: Lanes
     quota: Quota
     rates: Rates
+    searches: Searches
     metrics: IngestMetrics
 
     @property
@@ -64,5 +66,6 @@ def make(settings: IngestSettings, bus: Bus, blobs: Blobs, metrics: IngestMetric
         lanes=Lanes(settings.bulk_above),
         quota=Quota(bus.kv(topology.QUOTAS), asking(bus, heartbeat), lasting=settings.timing.lease),
         rates=Rates(settings.rates),
+        searches=Searches(settings.searches),
         metrics=metrics,
     )

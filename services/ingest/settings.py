@@ -41,7 +41,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All of them. `bulk_above`: from how many uploads a minute on an owner's events go the bulk lane; `quota`: of an
-    owner whose token names no other."""
+    owner whose token names no other; `searches`: how many pictures are looked at at once to find similar ones."""
 
     http: HttpSettings
     auth: AuthSettings
@@ -54,6 +54,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
     bulk_above: int = 60
     quota: Limits = Limits()
     rates: RateLimits = RateLimits()
+    searches: int = 4
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "IngestSettings":
@@ -74,6 +75,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
                 bytes=env.integer("TRIPOD_QUOTA_BYTES", 0, least=0, most=_MOST),
                 objects=env.integer("TRIPOD_QUOTA_OBJECTS", 0, least=0, most=_MOST),
             ),
+            searches=env.integer("TRIPOD_SIMILAR_AT_ONCE", 4, least=1, most=1000),
             rates=RateLimits(
                 uploads=env.integer("TRIPOD_RATE_UPLOADS", 0, least=0, most=1_000_000),
                 bytes=env.integer("TRIPOD_RATE_BYTES", 0, least=0, most=_MOST),

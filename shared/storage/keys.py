@@ -15,6 +15,7 @@ from shared.storage.key_templates import OF_ENTITIES, RESERVED, fields_of
 
 VARIANTS = f"{RESERVED}/"
 _ORIGINALS = "originals/"
+_SCRATCH = "scratch/"
 _RENDERING = re.compile(
     rf"{VARIANTS}\d{{4}}/\d\d/\d\d/([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/render-[0-9a-f]{{16}}\.[a-z]+"
 )
@@ -93,6 +94,11 @@ def variant(media_id: uuid.UUID, *, spec: str, name: str, extension: str) -> str
 def rendering(media_id: uuid.UUID, *, made: str, extension: str) -> str:
     """The key of a picture made on request; no row names it. `made` is the hash of what was asked for."""
     return f"{variants(media_id)}render-{made}.{extension}"
+
+
+def scratch(upload_id: uuid.UUID) -> str:
+    """The key of a picture that is only looked at: nobody catalogues it, and it goes at once."""
+    return f"{_SCRATCH}{upload_id}"
 
 
 def rendering_of(key: str) -> uuid.UUID | None:
