@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from deploy.bench import system
+from deploy.bench import system, texts
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.stack import EmbeddedStack
 from services.catalog import counters, cursors, queries, similar
@@ -18,11 +18,11 @@ from services.catalog import statistics as catalog_statistics
 from services.catalog.cursors import Place
 from services.catalog.database import Database, DatabaseSettings
 from services.catalog.queries import Filters
-from services.catalog.schemas import Sort
+from services.catalog.schemas import TimeSort
 from shared.auth import Caller
 
 PAGE = 10_000
-SORT: Sort = "-created_at"
+SORT: TimeSort = "-created_at"
 CALLERS = {
     "one who sees all, 50 a page": (Caller(sub="back end", roles=frozenset({"service"})), 50),
     "a user who sees half, 20 a page": (Caller(sub="owner 7"), 20),
@@ -31,13 +31,14 @@ CALLERS = {
 FILL = """
 INSERT INTO media (id, number, owner, owner_uuid, profile, recipe, key, filename, mime_type, media_type, size, sha256,
                    created_at, is_public, generation, status, status_at, derived_generation, derived_at, width, height,
-                   phash, dhash)
+                   tags, phash, dhash)
 SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, md5((i %% 1000)::text)::uuid, 'default', 'standard',
        '2026/06/21/' || i, 'photo ' || i || '.jpg',
        'image/jpeg', 'image', 1000000 + i, md5(i::text) || md5((-i)::text),
        timestamptz '2026-01-01' + i * interval '7 seconds', i %% 2 = 0, 1, 'ready',
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 1,
        timestamptz '2026-01-01' + i * interval '7 seconds' + interval '1 second', 4000, 3000,
+       ARRAY['all', 't' || i %% 100, 'r' || i %% 100000],
        ('x' || substr(md5((i / 20)::text), 1, 16))::bit(64)::bigint # CASE WHEN i %% 20 = 0 THEN 0 ELSE
            (('x' || substr(md5(i::text), 1, 16))::bit(64)::bigint
            & ('x' || substr(md5('a' || i), 1, 16))::bit(64)::bigint
@@ -75,10 +76,12 @@ def _fill(stack: EmbeddedStack, count: int) -> float:
     with psycopg.connect(system.dsn(stack.database_url), autocommit=True) as connection:
         for first in range(0, count, step):
             connection.execute(FILL, {"first": first, "last": first + step - 1})
+            texts.fill(connection, first, first + step - 1)
+        connection.execute("TRUNCATE text_changes")
         connection.execute(
             "UPDATE media SET owner = %(owner)s WHERE number < %(rows)s", {"owner": BUSY, "rows": BUSY_ROWS}
         )
-        connection.execute("VACUUM ANALYZE media")
+        connection.execute("VACUUM ANALYZE media, media_texts")
     return time.perf_counter() - started
 
 
@@ -91,6 +94,9 @@ async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
             target = None if setting.quick else Target(sense="at least", ratio=ratio)
             rows.append(await _similar(database, most, target, setting, count))
         rows.append(await _statistics(database, setting, count))
+        setting.console.print("[dim]searches for words and tags[/]", highlight=False)
+        rows += await texts.measure(database, setting, count)
+        rows.append(await texts.sorted_pages(database, setting, count, "-size"))
     finally:
         await database.close()
     return rows

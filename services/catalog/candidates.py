@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    CTE,
     ColumnElement,
     Double,
     Select,
+    Uuid,
     and_,
+    any_,
     bindparam,
     cast,
     func,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     tuple_,
     union,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import cursors, queries, rights
@@ -37,10 +38,9 @@ from shared.auth import Caller
 
 READ_AT_MOST = 20_000
 """Rows that a page looks at. What asks for more goes on behind them: such a page is short, and has a cursor."""
-RARE = 10_000
-"""Media with some words, or tags, up to which all of them are looked at, whatever the order."""
-FEW = 5_000
-"""Media that a caller may see up to which all of them are sorted, instead of following an index through everybody's."""
+RARE = 3_000
+"""Media with some words or tags, or that a caller may see at all, up to which each of them is looked at, whatever the
+order."""
 STRETCH = 5_000
 """Media among which those with common words are ranked; then come the next."""
 _GREATLY = 20  # times more than RARE by the planner's estimate: not worth counting
@@ -88,7 +88,7 @@ async def find(connection: AsyncConnection, search: Search) -> Found:
     order = ORDERS[search.sort]
     few = await _few(connection, search, grounded=search.sort in GROUNDED)
     if few is not None:
-        chosen = _among(few, search, order)
+        chosen = _along(search, order).where(_among(few, search)).limit(search.limit + 1)
         return _page(search, order, (await connection.execute(chosen)).all())
     if search.sort in GROUNDED:
         return await _along_grounds(connection, search, order)
@@ -108,15 +108,9 @@ def _along(search: Search, order: Order) -> Select[Any]:
     return found if search.after is None else found.where(order.behind(search.after))
 
 
-def _among(few: Select[Any], search: Search, order: Order) -> Select[Any]:
-    here = media.c.id.in_(select(_apart(few).c.id))
-    readable = rights.readable(search.caller)
-    return _along(search, order).where(here, readable, search.condition).limit(search.limit + 1)
-
-
-def _apart(few: Select[Any]) -> CTE:
-    """Found first, by its own index, whatever the planner thinks of the rest."""
-    return few.cte("few").prefix_with("MATERIALIZED")
+def _among(few: tuple[uuid.UUID, ...], search: Search) -> ColumnElement[bool]:
+    here = media.c.id == any_(bindparam("few", list(few), ARRAY(Uuid)))
+    return and_(here, rights.readable(search.caller), search.condition)
 
 
 async def _along_grounds(connection: AsyncConnection, search: Search, order: Order) -> Found:
@@ -178,15 +172,12 @@ async def _by_relevance(connection: AsyncConnection, search: Search) -> Found:
     after = search.after
     if after is None or after.stretch is None:
         few = await _few(connection, search, grounded=True)
-        if few is None and after is not None:  # there were few when the list began
-            few = _with_words(search.tsquery or "")
         if few is not None:
-            here = (
-                media.c.id.in_(select(_apart(few).c.id)),
-                rights.readable(search.caller),
-                search.condition,
-            )
-            return await _ranked(connection, search, and_(*here), None)
+            return await _ranked(connection, search, _among(few, search), None)
+        if after is not None:  # there were few when the list began
+            words = media.c.id.in_(_with_words(search.tsquery or ""))
+            here = and_(words, rights.readable(search.caller), search.condition)
+            return await _ranked(connection, search, here, None)
         upper = cursors.micros(datetime.now(UTC) + _LATER), _LAST
         return await _of_stretch(connection, search, Stretch(upper))
     return await _of_stretch(connection, search, after.stretch)
@@ -218,7 +209,7 @@ async def _of_stretch(connection: AsyncConnection, search: Search, stretch: Stre
 async def _ranked(
     connection: AsyncConnection, search: Search, here: ColumnElement[bool], stretch: Stretch | None
 ) -> Found:
-    rank = cast(func.ts_rank(media_texts.c.words, _tsquery(search.tsquery or "")), Double)
+    rank = cast(func.ts_rank(media_texts.c.words, as_query(search.tsquery or "")), Double)
     of_each = (
         select(rank.label("rank"), media.c.id)
         .join(media_texts, media_texts.c.media_id == media.c.id)
@@ -238,55 +229,47 @@ async def _ranked(
     return Found(ids=tuple(row.id for row in shown), ranks=tuple(row.rank for row in shown), end=end)
 
 
-async def _few(connection: AsyncConnection, search: Search, *, grounded: bool) -> Any:
-    """A select of ids that an index finds, few enough to look at each, among which all lie that the search is about;
-    None where there is none."""
-    selective = [part for part in _parts(search.asked) if _is_selective(part)]
-    if selective:
-        return select(media.c.id).where(*(compiled(part, private=true()) for part in selective))
+async def _few(
+    connection: AsyncConnection, search: Search, *, grounded: bool
+) -> tuple[uuid.UUID, ...] | None:
+    """Ids that an index finds, few enough to look at each, among which all lie that the search is about; None where
+    there are more. Handed over and back as values, because the planner must know that they are few."""
     ways = [
         select(media.c.id).where(compiled(part, private=true()))
         for part in _parts(search.asked)
-        if isinstance(part, Condition) and part.name in _INVERTED
+        if isinstance(part, Condition) and _is_indexed(part)
     ]
     if search.tsquery is not None:
-        ways.insert(0, _with_words(search.tsquery))
+        ways.append(_with_words(search.tsquery))
     for way in ways:
-        if await _is_few(connection, way):
-            return way
+        if await queries.estimate(connection, way) <= RARE * _GREATLY:
+            found = (await connection.scalars(way.limit(RARE + 1))).all()
+            if len(found) <= RARE:
+                return tuple(found)
     return None if grounded else await _few_to_see(connection, search)
 
 
-async def _few_to_see(connection: AsyncConnection, search: Search) -> Any:
+async def _few_to_see(connection: AsyncConnection, search: Search) -> tuple[uuid.UUID, ...] | None:
     """What the caller may see, within what the filter is narrowed to, where that is little."""
-    narrowed = _in_order(search.asked)
-    own = select(media.c.id).where(narrowed)
-    grounds = rights.grounds(search.caller)
     if search.caller.sees_all and not _ordered(search.asked):
         return None
-    several = _on_each(own.limit(FEW + 1), grounds).subquery()
-    count = await connection.scalar(select(func.count()).select_from(several)) or 0
-    return _on_each(own, grounds) if count <= FEW else None
-
-
-async def _is_few(connection: AsyncConnection, ids: Select[Any]) -> bool:
-    if await queries.estimate(connection, ids) > RARE * _GREATLY:
-        return False
-    some = ids.limit(RARE + 1).subquery()
-    return (await connection.scalar(select(func.count()).select_from(some)) or 0) <= RARE
+    own = select(media.c.id).where(_in_order(search.asked)).limit(RARE + 1)
+    found = (await connection.scalars(_on_each(own, rights.grounds(search.caller)))).all()
+    return tuple(found) if len(found) <= RARE else None
 
 
 def _with_words(tsquery: str) -> Select[Any]:
-    return select(media_texts.c.media_id.label("id")).where(media_texts.c.words.op("@@")(_tsquery(tsquery)))
+    return select(media_texts.c.media_id.label("id")).where(media_texts.c.words.op("@@")(as_query(tsquery)))
 
 
 def _has_words(tsquery: str) -> ColumnElement[bool]:
     """Asked of one row after the other: as a join, the planner would find all media with these words first."""
-    words = select(media_texts.c.words.op("@@", is_comparison=True)(_tsquery(tsquery)))
-    return words.where(media_texts.c.media_id == media.c.id).scalar_subquery()
+    words = select(media_texts.c.words.op("@@", is_comparison=True)(as_query(tsquery)))
+    return words.where(media_texts.c.media_id == media.c.id).correlate(media).scalar_subquery()
 
 
-def _tsquery(text: str) -> ColumnElement[Any]:
+def as_query(text: str) -> ColumnElement[Any]:
+    """What `texts_query.as_tsquery` has written."""
     return cast(text, TSQUERY)
 
 
@@ -297,9 +280,9 @@ def _parts(asked: Filter | None) -> tuple[Filter, ...]:
     return () if asked is None else (asked,)
 
 
-def _is_selective(part: Filter) -> bool:
-    """Whether an index finds the few rows that it may be about."""
-    return isinstance(part, Condition) and part.name in _SELECTIVE and part.operator in {"eq", "in"}
+def _is_indexed(part: Condition) -> bool:
+    """Whether an index finds the rows that it lets through."""
+    return part.name in _INVERTED or (part.name in _SELECTIVE and part.operator in {"eq", "in"})
 
 
 def _ordered(asked: Filter | None) -> list[Condition]:

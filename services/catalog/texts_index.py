@@ -79,7 +79,7 @@ async def keep_making(database: Database, blobs: Blobs, stems: Stems, stop: asyn
         made = 0
         try:
             if not compared:
-                await _compare_languages(database, stems)
+                await compare_languages(database, stems)
                 compared = True
             made = await _make_some(database, blobs, stems)
             dead += made
@@ -169,7 +169,7 @@ async def _read(blobs: Blobs, key: str) -> str:
     return data.decode(errors="ignore").replace("\0", "")
 
 
-async def _compare_languages(database: Database, stems: Stems) -> None:
+async def compare_languages(database: Database, stems: Stems) -> None:
     """Note every media where the words were made in other languages."""
     now = _number_of(stems.languages)
     async with database.writing(tell=False) as connection:

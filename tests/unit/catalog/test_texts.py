@@ -1,0 +1,120 @@
+"""Words of texts, questions of search boxes, and what is marked: none of it needs a database."""
+
+import html
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.catalog import texts_highlights, texts_query
+from services.catalog.texts import MOST_LETTERS, folded, vector, words
+from services.catalog.texts_query import as_tsquery, read
+from services.catalog.texts_stems import Known
+
+STEMS = {"beaches": "beach", "beach": "beach", "running": "run", "run": "run"}
+
+
+def known(*asked: str) -> dict[str, Known]:
+    return {word: Known(frozenset({STEMS.get(word, word)}), stop=word in {"the", "of"}) for word in asked}
+
+
+def question(said: str) -> str:
+    found = read(said)
+    return as_tsquery(found, known(*found.words))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("IMG_0042.JPG", ["img", "0042", "jpg"]),
+        ("Straße, Ærø & naïve Łódź", ["strasse", "aero", "naive", "lodz"]),
+        ("cafe\u0301 CAFÉ", ["cafe", "cafe"]),
+        ("don't l'été", ["don", "t", "l", "ete"]),
+        ("東京タワー", ["東", "京", "タ", "ワ", "ー"]),
+        ("हिन्दी русский ЁЖ", ["हिन्दी", "русскии", "еж"]),
+        ("\uff46\uff55ll \ufb01n", ["full", "fin"]),
+        ("?! -- ''", []),
+        ("a" * 100, ["a" * MOST_LETTERS]),
+    ],
+)
+def test_a_text_is_words_without_case_and_accents(text: str, found: list[str]) -> None:
+    assert [word.folded for word in words(text)] == found
+
+
+@given(st.text(max_size=60))
+def test_the_words_of_any_text_stand_where_they_say_and_fold_to_themselves(text: str) -> None:
+    for word in words(text):
+        assert folded(text[word.start : word.end]) == word.folded
+    assert html.escape("<") not in "".join(word.folded for word in words(text))
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("sea", "(('sea'|'~sea'))"),
+        ("Beaches", "(('beaches'|'beach'|'~beach'))"),
+        ("the beaches", "(('beaches'|'beach'|'~beach'))"),
+        ("the of", "(('the'|'~the')&('of'|'~of'))"),
+        ('"the sea"', "(('the'<->'sea'))"),
+        ("sea -sand", "(('sea'|'~sea')&!('sand'|'~sand'))"),
+        ('-"wet sand" sea', "(!('wet'<->'sand')&('sea'|'~sea'))"),
+        ("sun* or sea", "('sun':*)|(('sea'|'~sea'))"),
+        ("IMG_0042", "(('img'<->'0042'))"),
+        ("img_00*", "(('img'<->'00':*))"),
+        ('"never closed', "(('never'<->'closed'))"),
+        ("or OR | - \"\" ''", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_typed_is_a_question(said: str, asked: str) -> None:
+    assert question(said) == asked
+
+
+def test_words_weigh_by_where_they_stand_and_no_phrase_runs_from_field_to_field() -> None:
+    stems = {"beaches": frozenset({"beach"})}
+    found = vector([("A", ["sea", "beaches"]), ("B", ["sea"])], stems)
+    assert found == "'sea':1A,13B 'beaches':2A '~beach':2A"
+
+
+def test_a_vector_has_its_limits_whatever_the_text() -> None:
+    many = [f"{number:x}" for number in range(200_000)]
+    assert len(vector([("D", many)], {}).encode()) < 1 << 20
+    assert vector([("D", ["a"] * 5000)], {}).count(",") < 256
+
+
+def marked(text: str, said: str) -> tuple[str, ...]:
+    asked = read(said)
+    near = texts_highlights.near(asked, [text])
+    return texts_highlights.fragments(text, asked, known(*near, *asked.words))
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "found"),
+    [
+        ("Die Straße am Strand", "strasse", ("Die <mark>Straße</mark> am Strand",)),
+        ("Beaches & <b>sand</b>", "beach", ("<mark>Beaches</mark> &amp; &lt;b&gt;sand&lt;/b&gt;",)),
+        ("sea sand, sea", '"sea sand"', ("<mark>sea sand</mark>, sea",)),
+        ("sunset at sea", "sun* -sea", ("<mark>sunset</mark> at sea",)),
+        ("nothing of it", "sea", ()),
+    ],
+)
+def test_what_was_asked_for_is_marked_as_it_is_written(text: str, said: str, found: tuple[str, ...]) -> None:
+    assert marked(text, said) == found
+
+
+@given(
+    st.text(alphabet="sea <>&\"'é\n-x", max_size=400), st.sampled_from(["sea", "é", '"sea sea"', "s* or x"])
+)
+def test_marks_are_the_only_markup_and_the_text_is_whole_between_them(text: str, said: str) -> None:
+    for piece in marked(text, said):
+        plain = html.unescape(re.sub("</?mark>", "", piece).strip(texts_highlights.CUT))
+        assert plain in text
+        assert "<mark>" in piece
+        assert not re.search("[<>]", re.sub("</?mark>", "", piece))
+
+
+@given(st.text(max_size=40))
+def test_nothing_that_is_typed_is_refused(said: str) -> None:
+    found = texts_query.read(said)
+    assert as_tsquery(found, known(*found.words)).count("'") % 2 == 0
