@@ -67,37 +67,6 @@ async def end_of(database: Database, media_id: uuid.UUID) -> dict[str, Any]:
 
 @several
 @given(data=st.data())
-async def test_invariant_4_any_order_and_repetition_ends_in_the_same_row(
-    database: Database, data: st.DataObject
-) -> None:
-    told = data.draw(st.lists(st.integers(1, 5), unique=True, max_size=5), label="which are told")
-    first, second = story(), story()
-    plain = [0, *told]
-    mixed = data.draw(
-        st.permutations(plain + data.draw(st.lists(st.sampled_from(plain), max_size=4))), label="order"
-    )
-
-    await take(database, *(first[n] for n in plain))
-    await take(database, *(second[n] for n in mixed))
-
-    assert await end_of(database, second[0].id) == await end_of(database, first[0].id)
-    assert await all_rows(database, "early_results") == []
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-async def test_invariant_4_all_720_orders_of_six_events_end_in_the_same_row(database: Database) -> None:
-    expected = story()
-    await take(database, *expected)
-    end = await end_of(database, expected[0].id)
-    for order in itertools.permutations(range(6)):
-        told = story()
-        await take(database, *(told[n] for n in order))
-        assert await end_of(database, told[0].id) == end, order
-
-
-@several
-@given(data=st.data())
 async def test_invariant_4_deleted_is_final_and_a_late_event_is_erased_again(
     database: Database, data: st.DataObject
 ) -> None:
