@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,6 +35,8 @@ from shared.events.messages import MediaModerated
 from shared.fields import check_limited
 from shared.ids import new_id, public_id
 from shared.media import Media
+
+log = structlog.get_logger()
 
 NEEDS_REASON = ("rejected", "flagged")
 _TICK = timedelta(microseconds=1)
@@ -153,6 +156,15 @@ async def record(
         .values(moderation=verdict.state, edited_at=func.greatest(media.c.edited_at, decided_at))
     )
     await outbox.moderated(connection, event)
+    log.info(
+        "media.moderated",
+        media_id=str(event.id),
+        was=event.was,
+        state=event.state,
+        reviewer=event.reviewer,
+        matched=str(event.matched) if event.matched else None,
+        decision=str(event.decision),
+    )
 
 
 def row_of(event: MediaModerated) -> dict[str, Any]:

@@ -99,7 +99,6 @@ async def _flag(connection: AsyncConnection, row: Any, match: Match) -> bool:
         return False
     verdict = Verdict(state="flagged", reason=REASON, matched=match.id, distance=match.distance)
     await record(connection, row, verdict, last=await last_decision(connection, row["id"]))
-    log.info("media.flagged", media_id=str(row["id"]), like=str(match.id), distance=match.distance)
     return True
 
 

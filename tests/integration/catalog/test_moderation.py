@@ -6,11 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from services.catalog.models import moderation_decisions
+from services.catalog.replayed import replayed
 from shared.events.messages import MediaModerated, MediaUpdated
 from shared.ids import new_id, public_id
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
+from tests.integration.catalog.test_live import hear, live
 
 DONE = {"state": "approved"}
 NO = {"state": "rejected", "reason": "It shows somebody else."}
@@ -162,3 +166,41 @@ async def test_a_decision_is_told_once_with_its_state_and_goes_with_the_media(ca
         assert (await ann.delete(f"/v1/media/{upload.id}")).status_code == 204
     for table in ("moderation_decisions", "moderation_claims"):
         assert [row for row in await catalog.rows(table) if row["media_id"] == upload.id] == []
+
+
+async def test_the_owner_hears_of_a_decision_as_it_is_taken_and_nobody_hears_who_took_it(
+    catalog: Service,
+) -> None:
+    upload = await catalog.ready(is_public=True)
+    await catalog.told()
+    async with live(catalog, "ann") as socket, catalog.caller("m4711", "moderator") as m:
+        assert (await decide(m, upload.id, {**NO, "note": "n4712"})).status_code == 200
+        (heard,) = await hear(socket, 1)
+    assert (heard["type"], heard["media"]["moderation"]) == ("media.updated", "rejected")
+    assert "m4711" not in str(heard)
+    assert "n4712" not in str(heard)
+
+
+async def test_the_stream_alone_tells_every_decision_and_every_flag(catalog: Service) -> None:
+    """So that a rebuild has states and history as they were."""
+    bad, waits = (
+        await catalog.ready(is_public=True),
+        await catalog.ready(moderation="pending", sha256="a" * 64),
+    )
+    async with catalog.caller("m", "moderator") as m:
+        await decide(m, bad.id, NO)
+        copy = await catalog.ready("bob")
+        await decide(m, waits.id, {**DONE, "note": "fine"})
+        await decide(m, bad.id, {**NO, "reason": "Another."})
+    await catalog.told()
+    states = {row["id"]: row["moderation"] for row in await catalog.rows("media")}
+    assert states == {bad.id: "rejected", waits.id: "approved", copy.id: "flagged"}
+    assert len(await catalog.rows("moderation_decisions")) == 4
+
+    def silent(_what: str, _count: int) -> None:
+        """Nobody watches."""
+
+    assert [found async for found in replayed(catalog.database, catalog.bus, silent)] == []
+    async with catalog.database.writing(tell=False) as connection:
+        await connection.execute(update(moderation_decisions).values(reason="forged"))
+    assert len([found async for found in replayed(catalog.database, catalog.bus, silent)]) == 4
