@@ -11,7 +11,7 @@ import click
 
 COMMANDS = "tripod.commands"
 """The entry point group by which a service adds its commands: they are there where its extra is installed."""
-OWN = ("dead-letters", "entity", "get", "ls", "rm", "token", "upload", "watch")
+OWN = ("dead-letters", "entity", "get", "ls", "rm", "search", "similar", "token", "upload", "watch")
 """Ours: each lives in the module of its name, which is loaded when it is asked for."""
 
 

@@ -5,7 +5,9 @@ import uuid
 from typing import Any
 
 import httpx
+import pytest
 
+from services.catalog import groups as grouping
 from services.catalog import linking
 from services.catalog.database import Database
 from shared.events.messages import MediaUploaded
@@ -125,12 +127,27 @@ async def test_a_picture_that_says_nothing_is_like_none_but_its_copies(catalog: 
         assert [one["distance"] for one in answer["items"][0]["members"]] == [None, None]
 
 
-async def test_many_equal_ones_need_few_links_and_outlive_those_that_held_them(catalog: Service) -> None:
-    many = await have(catalog, "ann", *[0] * (linking.NEAREST + 6))
+async def test_many_equal_ones_need_few_links_and_outlive_those_that_held_them(
+    catalog: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "NEAREST", 3)
+    many = await have(catalog, "ann", *[0] * 8)
     async with catalog.caller("ann") as ann:
         assert await asked(ann, kind="near") == [ids(*many)]
         assert len(await catalog.rows("likenesses")) <= len(many) * linking.NEAREST
-        for upload in many[: linking.NEAREST]:
+        for upload in sorted(many, key=lambda one: one.id)[:5]:
             assert (await ann.delete(f"/v1/media/{upload.id}")).status_code == 204
         await linked(catalog.database)
-        assert await asked(ann, kind="near") == [ids(*many[linking.NEAREST :])]
+        (left,) = await asked(ann, kind="near")
+        assert len(left) == 3
+
+
+async def test_a_group_larger_than_is_counted_says_so(
+    catalog: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MEMBERS_COUNTED", 3)
+    monkeypatch.setattr(grouping, "MEMBERS_SHOWN", 2)
+    await have(catalog, "ann", 0, 0, 0, 0)
+    async with catalog.caller("ann") as ann:
+        (group,) = (await ann.get("/v1/media/duplicates?kind=near")).json()["items"]
+        assert (group["count"], len(group["members"]), group["complete"]) == (3, 2, False)
