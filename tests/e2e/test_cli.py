@@ -160,6 +160,13 @@ def test_what_was_uploaded_is_listed_downloaded_watched_and_deleted(tripod: Trip
     assert [event["type"] for event in seen].count("media.created") == 1
 
     assert media["public_id"] in tripod("ls", "--mine", "--sha256", media["sha256"], "--limit", "0")
+    found = tripod.json(
+        "search", "PHOTO", "--filter", json.dumps(of_bytes(media["sha256"])), "--sort", "size"
+    )
+    assert [(one["media"]["id"], one["highlights"]) for one in found] == [
+        (media["id"], {"filename": ["<mark>photo</mark>.png"]})
+    ]
+    assert media["public_id"] in tripod("search", "photo*", "--", "-harbour")
     (tripod.folder / "photo.png.part").write_bytes(data[:1000])
     assert f"{len(data)} bytes" in tripod("get", media["id"], "--force")
     assert (tripod.folder / "photo.png").read_bytes() == data
@@ -179,6 +186,10 @@ def test_what_was_uploaded_is_listed_downloaded_watched_and_deleted(tripod: Trip
     fresh = tripod.json("upload", "photo.png")
     assert fresh["uploaded"] == 1
     assert fresh["files"][0]["media"]["id"] != media["id"]
+
+
+def of_bytes(sha256: str) -> dict[str, str]:
+    return {"field": "sha256", "operator": "eq", "value": sha256}
 
 
 def test_an_entity_is_registered_and_what_is_uploaded_hangs_on_it(
