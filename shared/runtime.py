@@ -67,7 +67,7 @@ def serve(app: Litestar, settings: HttpSettings) -> None:
 
 def server_config(app: Any, settings: HttpSettings) -> uvicorn.Config:
     """How an app is served. A WebSocket that does not answer a ping is closed. What is sent to us by one is short, and
-    nothing is compressed: that would take a hundred times the memory of an idle one."""
+    nothing is compressed: that would double the memory of an idle one."""
     return uvicorn.Config(
         app,
         host=settings.host,

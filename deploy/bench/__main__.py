@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from deploy.bench import latency, machine, pixels, rows, uploads, workers
+from deploy.bench import latency, live, machine, pixels, rows, uploads, workers
 from deploy.bench.results import Report, Row, Setting
 from deploy.bench.show import show
 
@@ -20,6 +20,7 @@ GROUPS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "pixels": pixels.measure,
     "rows": rows.measure,
     "latency": latency.measure,
+    "live": live.measure,
     "workers": workers.measure,
 }
 

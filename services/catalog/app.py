@@ -13,6 +13,7 @@ from services.catalog import dialects, duties
 from services.catalog.announcing import keep_registry
 from services.catalog.counters import keep_adding_up
 from services.catalog.database import Database
+from services.catalog.descriptors import make_room
 from services.catalog.downloads import Downloads
 from services.catalog.duplicates import finding_duplicates
 from services.catalog.failed import keep_cleaning
@@ -87,6 +88,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        make_room(settings.live.connections)
         bus, blobs, background = await connect(settings.bus), S3Blobs(settings.store), Background()
         renderings = Renderings(database, bus, blobs)
         app.state.update({"bus": bus, "blobs": blobs, "background": background, "renderings": renderings})

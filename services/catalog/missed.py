@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.catalog import rights
 from services.catalog.database import Database
-from services.catalog.live import Listener, LiveMessage, as_outsiders_see, shown_as
+from services.catalog.listeners import Listener, LiveMessage
+from services.catalog.live import as_outsiders_see, shown_as
 from services.catalog.models import media
 from shared.auth import Caller
 from shared.events import topology

@@ -6,7 +6,7 @@ import msgspec
 
 from services.catalog.database import DatabaseSettings
 from services.catalog.failed import Ages
-from services.catalog.live import LiveSettings
+from services.catalog.listeners import LiveSettings
 from services.catalog.presigned import RedirectSettings
 from services.catalog.purging import PurgeSettings
 from services.catalog.texts_stems import DEFAULT as SEARCH_LANGUAGES

@@ -15,7 +15,8 @@ from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from services.catalog.database import Database
-from services.catalog.live import Feed, Listener, LiveMessage
+from services.catalog.listeners import Listener, LiveMessage
+from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.missed import from_there_on
 from services.catalog.routes.common import TAG_MEDIA, problems
@@ -59,7 +60,7 @@ async def live(
         await socket.close(code=TRY_LATER if later else POLICY, reason=error.detail[:120])
         return
     bus: Bus = socket.app.state.bus
-    with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
+    with feed.listeners.listening(caller) as listener, metrics.listeners.track_inprogress():
         await _converse(socket, listener, from_there_on(database, bus, listener, since))
 
 
@@ -97,7 +98,7 @@ async def events(
     bus: Bus = request.app.state.bus
 
     async def tell() -> AsyncIterator[ServerSentEventMessage]:
-        with feed.listening(caller) as listener, metrics.listeners.track_inprogress():
+        with feed.listeners.listening(caller) as listener, metrics.listeners.track_inprogress():
             async with aclosing(from_there_on(database, bus, listener, place)) as messages:
                 async for message in _until_the_end(messages, _seconds_left(caller)):
                     with _leaving_who_stalls():
@@ -173,9 +174,9 @@ async def _caller(
         if token
         else authenticator.caller(connection.headers.get("authorization"))
     )
-    if caller.sub is None and not feed.open_profiles:
+    if caller.sub is None and not feed.listeners.open_profiles:
         raise Unauthenticated("This needs a token: ?token= or an Authorization header.")
-    feed.require_room(caller)
+    feed.listeners.require_room(caller)
     return caller
 
 

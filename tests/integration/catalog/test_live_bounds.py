@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from services.catalog.app import create_app
-from services.catalog.live import LiveSettings
+from services.catalog.listeners import LiveSettings
 from services.catalog.routes import live as live_route
 from services.catalog.routes.live import _leaving_who_stalls
 from shared.http import HttpSettings

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import cast
 
 from services.catalog.database import Database
-from services.catalog.live import Feed, Listener, LiveMessage
+from services.catalog.listeners import Listener, LiveMessage
+from services.catalog.live import Feed
 from shared.auth import Caller
 from shared.events.bus import Message
 from shared.events.messages import Progress, encode
@@ -44,9 +45,9 @@ async def test_a_file_that_still_arrives_is_shown_to_its_owner_and_to_staff_alon
     )
     data = encode(event, source="ingest", event_id="1", subject=str(media_id), time=now, traceparent=None)
     with (
-        feed.listening(Caller(sub="ann")) as ann,
-        feed.listening(Caller(sub="staff", roles=frozenset({"moderator"}))) as staff,
-        feed.listening(Caller(sub="bob")) as bob,
+        feed.listeners.listening(Caller(sub="ann")) as ann,
+        feed.listeners.listening(Caller(sub="staff", roles=frozenset({"moderator"}))) as staff,
+        feed.listeners.listening(Caller(sub="bob")) as bob,
     ):
         await feed.take(NOT_ASKED, Message(subject=progress(str(media_id)), data=data, headers={}))
         bob.put(LiveMessage(type="resync"))  # what he hears first is not what went before
