@@ -20,6 +20,7 @@ VARIANT, ENTITY, LOOKUP = (
     "/v1/media/lookup",
 )
 SEARCH = "/v1/media/search"
+MODERATION, CLAIMS, BATCH = "/v1/media/{ref}/moderation", "/v1/moderation/claims", "/v1/media/batch/"
 CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "/v1/media", "/v1/media?limit=1", {}, 200),
     ("GET", "/v1/media", "/v1/media?limit=0", {}, 422),
@@ -74,10 +75,44 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "/v1/live", "/v1/live?since=x", {}, 422),
     ("PUT", ENTITY, "/v1/entities/post/1", {"json": {}}, 403),
     ("GET", ENTITY, "/v1/entities/post/1", {}, 403),
+    ("GET", MODERATION, "/v1/media/ID/moderation", {}, 200),
+    ("GET", MODERATION, "/v1/media/THEIRS/moderation", {}, 403),
+    ("POST", MODERATION, "/v1/media/ID/moderation", {"json": {"state": "approved"}}, 403),
+    ("GET", "/v1/moderation", "/v1/moderation", {}, 403),
+    ("POST", BATCH + "tag", BATCH + "tag", {"json": {"refs": ["ID", "x"], "add": ["a"]}}, 200),
+    ("POST", BATCH + "tag", BATCH + "tag", {"content": b" " * 1_048_577}, 413),
+    ("POST", BATCH + "move", BATCH + "move", {"json": {"refs": ["x"], "entity": None}}, 200),
+    ("POST", BATCH + "publish", BATCH + "publish", {"json": {"refs": []}}, 422),
+    ("POST", BATCH + "delete", BATCH + "delete", {"json": {"refs": ["x"]}}, 200),
     ("POST", "/v1/media/{ref}/reprocess", "/v1/media/ID/reprocess", {}, 202),
     ("DELETE", MEDIA, "/v1/media/ID", {}, 204),
 ]
 AS_SERVICE: list[tuple[str, str, str, dict[str, Any], int]] = [
+    ("POST", MODERATION, "/v1/media/THEIRS/moderation", {"json": {"state": "approved"}}, 200),
+    ("POST", MODERATION, "/v1/media/THEIRS/moderation", {"json": {"state": "rejected"}}, 422),
+    ("POST", MODERATION, "/v1/media/ABSENT/moderation", {"json": {"state": "approved"}}, 404),
+    (
+        "POST",
+        MODERATION,
+        "/v1/media/THEIRS/moderation",
+        {"json": {"state": "approved", "expected": "pending"}},
+        200,
+    ),
+    (
+        "POST",
+        MODERATION,
+        "/v1/media/THEIRS/moderation",
+        {"json": {"state": "pending", "expected": "flagged"}},
+        409,
+    ),
+    ("GET", "/v1/moderation", "/v1/moderation?state=approved&limit=1&count=true", {}, 200),
+    ("GET", "/v1/moderation", "/v1/moderation?cursor=x", {}, 422),
+    ("POST", CLAIMS, CLAIMS, {"json": {"limit": 1}}, 200),
+    ("POST", CLAIMS, CLAIMS, {"json": {"limit": 0}}, 422),
+    ("GET", CLAIMS, CLAIMS, {}, 200),
+    ("DELETE", CLAIMS + "/{ref}", CLAIMS + "/THEIRS", {}, 200),
+    ("DELETE", CLAIMS + "/{ref}", CLAIMS + "/nonsense", {}, 404),
+    ("DELETE", CLAIMS, CLAIMS, {}, 200),
     ("PUT", ENTITY, "/v1/entities/post/1", {"json": {}}, 200),
     ("PUT", ENTITY, "/v1/entities/post/1", {"content": b" " * 1_048_577}, 413),
     ("PUT", ENTITY, "/v1/entities/post/1", {"json": {"owners": 1}}, 422),
