@@ -16,7 +16,7 @@ from shared.auth import ANONYMOUS, Caller
 from shared.dialects.users import uuid_id
 from shared.events.messages import EntityUpserted, MediaUploaded
 from shared.ids import new_id, public_id
-from tests.fixtures.every_route import ROUTES, Hidden, check, lines, request, untraced
+from tests.fixtures.every_route import ROUTES, Hidden, ask_all, lines, request, untraced
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 
@@ -88,15 +88,19 @@ def hidden_of(uploads: dict[str, MediaUploaded]) -> Hidden:
 
 
 async def snapshot(client: httpx.AsyncClient, names: list[str], hidden: Hidden) -> dict[str, tuple[int, str]]:
-    found = {}
-    for name in names:
-        method, path, more = request(name, hidden.values[ROUTES[name].kind], b"")
-        answer = await client.request(method, path, **more)
-        found[name] = (answer.status_code, untraced(answer.text))
-    return found
+    asked = [request(name, hidden.values[ROUTES[name].kind], b"") for name in names]
+    answers = await asyncio.gather(*(client.request(method, path, **more) for method, path, more in asked))
+    told = [(answer.status_code, untraced(answer.text)) for answer in answers]
+    return dict(zip(names, told, strict=True))
 
 
-@pytest.fixture(params=["with the rights in the queries", "without them"])
+@pytest.fixture(
+    params=[
+        # tests/e2e asks with them by default.
+        pytest.param("with the rights in the queries", marks=pytest.mark.long),
+        "without them",
+    ]
+)
 def _predicate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the second run every query believes that its caller may see every row."""
     if request.param == "without them":
@@ -116,16 +120,7 @@ async def test_no_route_tells_a_stranger_or_nobody_of_anothers_media(catalog: Se
         before = [await snapshot(client, collections, hidden) for client in (stranger, catalog.nobody)]
         await catalog.tell(EntityUpserted(type="post", id=POST, owners=(OWNER,)))
         await have(catalog, uploads)
-        for client, which in ((stranger, "stranger"), (catalog.nobody, "nobody")):
-            for name in names:
-                asked = ROUTES[name]
-                answer, missing = [
-                    await client.request(method, path, **more)
-                    for method, path, more in (
-                        request(name, values[asked.kind], b"x") for values in (hidden.values, hidden.absent)
-                    )
-                ]
-                check(name, getattr(asked, which), answer, missing, hidden)
+        await ask_all({"stranger": stranger, "nobody": catalog.nobody}, names, hidden)
         after = [await snapshot(client, collections, hidden) for client in (stranger, catalog.nobody)]
         assert after == before
         assert await heard(catalog, socket) == []
