@@ -46,6 +46,20 @@ class Downloaded(msgspec.Struct, frozen=True, kw_only=True):
     media: Media
 
 
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is, together and apart; sizes in bytes, months of the uploads in UTC. `by_owner`, the largest 100, is
+    for those who see all."""
+
+    total: Amount
+    by_media_type: dict[str, Amount]
+    by_status: dict[str, Amount]
+    by_profile: dict[str, Amount] = {}
+    by_entity_type: dict[str, Amount] = {}
+    by_month: dict[str, Amount] = {}
+    by_owner: dict[str, Amount] = {}
+    top_downloads: list[Downloaded] = []
+
+
 async def amounts(
     connection: AsyncConnection,
     caller: Caller,
@@ -117,3 +131,40 @@ async def top_downloads(
     )
     rows = (await connection.execute(found)).mappings().all()
     return [Downloaded(downloads=row["count"], media=show_to_caller(row, base_url)) for row in rows]
+
+
+async def of_owner(
+    connection: AsyncConnection, caller: Caller, owner: str | None, base_url: str
+) -> Statistics:
+    """Of the media that `amounts` counts."""
+    kinds: tuple[By, ...] = ("media_type", "status", "profile", "entity_type", "month")
+    apart = {by: named(await amounts(connection, caller, owner=owner, by=(by,))) for by in kinds}
+    total = (await amounts(connection, caller, owner=owner)).get((), Amount())
+    everybody = caller.sees_all and owner is None
+    by_owner = named(await amounts(connection, caller, by=("owner",))) if everybody else {}
+    apart["entity_type"].pop("", None)  # what hangs on nothing
+    return Statistics(
+        total=total,
+        by_media_type=apart["media_type"],
+        by_status=apart["status"],
+        by_profile=apart["profile"],
+        by_entity_type=apart["entity_type"],
+        by_month=dict(sorted(apart["month"].items())),
+        by_owner=by_owner,
+        top_downloads=await top_downloads(connection, caller, owner=owner, base_url=base_url),
+    )
+
+
+async def of_entity(connection: AsyncConnection, entity_type: str, entity_id: str) -> Statistics:
+    """Of what hangs on an entity, whoever asks."""
+    found = [
+        named(await entity_amounts(connection, entity_type, entity_id, (by,)))
+        for by in ("media_type", "status")
+    ]
+    total = (await entity_amounts(connection, entity_type, entity_id)).get((), Amount())
+    return Statistics(total=total, by_media_type=found[0], by_status=found[1])
+
+
+def named(found: Mapping[tuple[str, ...], Amount]) -> dict[str, Amount]:
+    """What was counted by one thing, by its values."""
+    return {key[0]: amount for key, amount in found.items()}

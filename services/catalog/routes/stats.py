@@ -11,23 +11,9 @@ from services.catalog.database import Database
 from services.catalog.openapi import VARY
 from services.catalog.routes.common import OWN_ANSWER, TAG_MEDIA, no_nul, problems
 from services.catalog.settings import CatalogSettings
-from services.catalog.statistics import Amount, By, Downloaded
+from services.catalog.statistics import Amount, Statistics, named
 from shared.auth import Caller
 from shared.errors import Forbidden, Invalid
-
-
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is, together and apart; sizes in bytes, months of the uploads in UTC. `by_owner`, the largest 100, is
-    for those who see all."""
-
-    total: Amount
-    by_media_type: dict[str, Amount]
-    by_status: dict[str, Amount]
-    by_profile: dict[str, Amount] = {}
-    by_entity_type: dict[str, Amount] = {}
-    by_month: dict[str, Amount] = {}
-    by_owner: dict[str, Amount] = {}
-    top_downloads: list[Downloaded] = []
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +52,7 @@ async def stats(
             found = await _of_entity(connection, caller, entity_type, entity_id)
         else:
             _may_ask(caller, owner)
-            found = await _of_owner(connection, caller, owner, settings.http.base_url)
+            found = await statistics.of_owner(connection, caller, owner, settings.http.base_url)
     return Response(found, headers=OWN_ANSWER)
 
 
@@ -87,7 +73,7 @@ async def storage(
     no_nul(owner=owner)
     _may_ask(caller, owner)
     async with database.reading_for(caller) as connection:
-        kinds = _named(await statistics.amounts(connection, caller, owner=owner, by=("media_type",)))
+        kinds = named(await statistics.amounts(connection, caller, owner=owner, by=("media_type",)))
     originals = sum(amount.bytes for amount in kinds.values())
     variants = sum(amount.variant_bytes for amount in kinds.values())
     found = Storage(originals=originals, variants=variants, total=originals + variants, by_media_type=kinds)
@@ -99,27 +85,6 @@ def _may_ask(caller: Caller, owner: str | None) -> None:
         raise Forbidden("What somebody else has is told to moderators, services and admins alone.")
 
 
-async def _of_owner(
-    connection: AsyncConnection, caller: Caller, owner: str | None, base_url: str
-) -> Statistics:
-    kinds: tuple[By, ...] = ("media_type", "status", "profile", "entity_type", "month")
-    apart = {by: _named(await statistics.amounts(connection, caller, owner=owner, by=(by,))) for by in kinds}
-    total = (await statistics.amounts(connection, caller, owner=owner)).get((), Amount())
-    everybody = caller.sees_all and owner is None
-    by_owner = _named(await statistics.amounts(connection, caller, by=("owner",))) if everybody else {}
-    apart["entity_type"].pop("", None)  # what hangs on nothing
-    return Statistics(
-        total=total,
-        by_media_type=apart["media_type"],
-        by_status=apart["status"],
-        by_profile=apart["profile"],
-        by_entity_type=apart["entity_type"],
-        by_month=dict(sorted(apart["month"].items())),
-        by_owner=by_owner,
-        top_downloads=await statistics.top_downloads(connection, caller, owner=owner, base_url=base_url),
-    )
-
-
 async def _of_entity(
     connection: AsyncConnection, caller: Caller, entity_type: str, entity_id: str
 ) -> Statistics:
@@ -127,16 +92,7 @@ async def _of_entity(
     theirs = entity is not None and caller.sub in {*entity.owners, *entity.admins}
     if entity is None or entity.deleted or not (theirs or caller.sees_all):
         raise registry.no_entity(entity_type, entity_id)
-    found = [
-        _named(await statistics.entity_amounts(connection, entity_type, entity_id, (by,)))
-        for by in ("media_type", "status")
-    ]
-    total = (await statistics.entity_amounts(connection, entity_type, entity_id)).get((), Amount())
-    return Statistics(total=total, by_media_type=found[0], by_status=found[1])
-
-
-def _named(found: dict[tuple[str, ...], Amount]) -> dict[str, Amount]:
-    return {key[0]: amount for key, amount in found.items()}
+    return await statistics.of_entity(connection, entity_type, entity_id)
 
 
 HANDLERS = (stats, storage)
