@@ -1,8 +1,6 @@
 """The catalog's own queries over a million rows: deep pages, and pictures that look alike."""
 
 import asyncio
-import random
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -10,10 +8,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from deploy.bench import system, texts
+from deploy.bench import similar, system, texts
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.stack import EmbeddedStack
-from services.catalog import counters, cursors, queries, similar
+from services.catalog import counters, cursors, queries
 from services.catalog import statistics as catalog_statistics
 from services.catalog.cursors import Place
 from services.catalog.database import Database, DatabaseSettings
@@ -46,12 +44,6 @@ SELECT gen_random_uuid(), i, 'owner ' || i %% 1000, md5((i %% 1000)::text)::uuid
        ('x' || substr(md5('d' || i), 1, 16))::bit(64)::bigint
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i
 """
-SCAN = text(
-    "SELECT id, bit_count((phash # CAST(:phash AS bigint))::bit(64)) AS distance FROM media"
-    " WHERE phash IS NOT NULL AND NOT degenerate"
-    " AND bit_count((phash # CAST(:phash AS bigint))::bit(64)) <= :most"
-)
-DISTANCES = ((5, 100.0), (8, 20.0))
 BUSY, BUSY_ROWS = "owner 0", 80_000
 GROUPED = text(
     "SELECT media_type, status, count(*), sum(size)::bigint, sum(variant_count)::bigint, sum(variant_bytes)::bigint"
@@ -67,6 +59,7 @@ def measure(setting: Setting) -> Iterator[Row]:
         setting.console.print(f"[dim]filling {count:,} rows[/]", highlight=False)
         yield alone("rows", f"filling {count:,} rows and their indexes", [_fill(stack, count)], "s")
         found = asyncio.run(_ask(stack, setting, count))
+        found += projector.measure(stack, setting)
     yield from found
 
 
@@ -89,10 +82,7 @@ async def _ask(stack: EmbeddedStack, setting: Setting, count: int) -> list[Row]:
     database = Database(DatabaseSettings(url=stack.database_url))
     try:
         rows = [await _pages(database, name, setting, count) for name in CALLERS]
-        for most, ratio in DISTANCES:
-            # A scan of fewer rows is faster, so the target speaks of the full table only.
-            target = None if setting.quick else Target(sense="at least", ratio=ratio)
-            rows.append(await _similar(database, most, target, setting, count))
+        rows += await similar.measure(database, setting, count, owner=BUSY, rows=BUSY_ROWS)
         rows.append(await _statistics(database, setting, count))
         setting.console.print("[dim]searches for words and tags[/]", highlight=False)
         rows += await texts.measure(database, setting, count)
@@ -158,46 +148,6 @@ async def _statistics(database: Database, setting: Setting, count: int) -> Row:
         baseline="tallies", against=fast, target=Target(sense="at least", ratio=50),
         note="figure: GROUP BY over the rows",
     )  # fmt: skip
-
-
-async def _similar(database: Database, most: int, target: Target | None, setting: Setting, count: int) -> Row:
-    setting.console.print(f"[dim]similar within {most}[/]", highlight=False)
-    fast: list[float] = []
-    slow: list[float] = []
-    sizes = []
-    async with database.reading() as connection:
-        for phash in await _some_hashes(connection, count, 30 if setting.quick else 100):
-            seconds, near = await _timed(connection, similar.near(phash, most), {})
-            fast.append(seconds)
-            seconds, scanned = await _timed(connection, SCAN, {"phash": phash, "most": most})
-            slow.append(seconds)
-            if near != scanned:
-                raise RuntimeError(
-                    f"similar to {phash} within {most}: {len(near)} found, {len(scanned)} by the scan"
-                )
-            sizes.append(len(near))
-    note = f"{len(fast)} queries equal to the scan, {statistics.mean(sizes):.1f} found on average; figure: the scan"
-    return compared(
-        f"rows, {count:,}", f"similar within {most}, how many times faster", slow, "ms", baseline="index",
-        against=fast, target=target, note=note,
-    )  # fmt: skip
-
-
-async def _some_hashes(connection: Any, count: int, many: int) -> list[int]:
-    numbers = random.Random(1).sample(range(count), many)  # noqa: S311 -- the same ones every time
-    found = await connection.execute(
-        text("SELECT phash FROM media WHERE number = ANY(:some)"), {"some": numbers}
-    )
-    return list(found.scalars())
-
-
-async def _timed(connection: Any, query: Any, parameters: dict[str, int]) -> tuple[float, set[Any]]:
-    # Compiled beforehand: what is compared is the database's work, and the scan's text would have it easier.
-    compiled = query.compile(dialect=connection.dialect)
-    asked = {**compiled.params, **parameters}
-    started = time.perf_counter()
-    found = (await connection.exec_driver_sql(str(compiled), asked)).all()
-    return (time.perf_counter() - started) * 1000, {(row[0], row[1]) for row in found}
 
 
 async def _in_turns(
