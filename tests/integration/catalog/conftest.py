@@ -1,7 +1,9 @@
 """A catalog over real servers, and its parts one by one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,7 +27,7 @@ from tests.fixtures.servers import (
     unique_name,
 )
 from tests.fixtures.waiting import eventually_async
-from tests.integration.catalog.lasting import Lasting, lasting
+from tests.integration.catalog.lasting import Lasting, LastingOnes, lasting
 from tests.integration.catalog.service import Service, serving
 
 SECRET = "a secret of tests that is long enough"
@@ -123,25 +125,37 @@ async def own_catalog(
 
 
 @pytest.fixture
-async def emptied_catalog(lasting_catalog: Lasting) -> AsyncIterator[Service]:
+async def emptied_catalog(lasting_catalogs: LastingOnes) -> AsyncIterator[Service]:
     """The catalog of the test process, as one test after the other has it."""
-    service = await lasting_catalog.open()
+    catalog = await asyncio.to_thread(lasting_catalogs.current)
+    service = await catalog.open()
     yield service
-    await lasting_catalog.leave(service)
+    try:
+        await catalog.leave(service)
+    except BaseException:
+        await asyncio.to_thread(lasting_catalogs.discard)
+        raise
 
 
 @pytest.fixture(scope="session")
-def lasting_catalog(
+def lasting_catalogs(
     servers: Servers,
     migrated_template: str,
     spawner: ThreadPoolExecutor,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Lasting]:
-    """One running catalog over parts of its own."""
-    with (
-        own_database(servers, unique_name("lasting", "_"), migrated_template) as database_url,
-        own_broker(tmp_path_factory.mktemp("lasting") / "nats", spawner) as broker,
-        own_bucket(servers, unique_name("lasting", "-")) as store,
-        lasting(settings_for(database_url, broker.url, store)) as running,
-    ):
-        yield running
+) -> Iterator[LastingOnes]:
+    """One running catalog at a time, over parts of its own."""
+
+    @contextmanager
+    def start() -> Iterator[Lasting]:
+        with (
+            own_database(servers, unique_name("lasting", "_"), migrated_template) as database_url,
+            own_broker(tmp_path_factory.mktemp("lasting") / "nats", spawner) as broker,
+            own_bucket(servers, unique_name("lasting", "-")) as store,
+            lasting(settings_for(database_url, broker.url, store)) as running,
+        ):
+            yield running
+
+    ones = LastingOnes(start)
+    yield ones
+    ones.discard()

@@ -3,8 +3,8 @@ as long as most tests."""
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -71,6 +71,26 @@ class Lasting:
             await connection.exec_driver_sql(_EMPTY)
         async for info in service.blobs.list(""):
             await service.blobs.delete(info.key)
+
+
+class LastingOnes:
+    """The one that lasts, and another one after a test that left it where it cannot be emptied."""
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Lasting]]) -> None:
+        self._start = start
+        self._open = ExitStack()
+        self._current: Lasting | None = None
+
+    def current(self) -> Lasting:
+        """The running one; it is started by the first who asks."""
+        if self._current is None:
+            self._current = self._open.enter_context(self._start())
+        return self._current
+
+    def discard(self) -> None:
+        """What is broken stays with whoever broke it."""
+        self._current = None
+        self._open.close()
 
 
 @contextmanager
