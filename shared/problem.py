@@ -9,13 +9,14 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from shared import trace
+from shared import allowed, trace
 from shared.errors import Invalid, Malformed, TripodError, Unauthenticated, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
 """What a 503 tells clients to wait where the error does not know better."""
 _NO_BODY = "'data'"  # all that the framework says: the argument that it has nothing for
+_NO_WORD = "Invalid enum value"  # as msgspec begins
 log = structlog.get_logger()
 
 
@@ -108,14 +109,17 @@ def _answer_invalid(request: Request[Any, Any, Any], error: ValidationException)
         return answer(request, Malformed("The body is empty; it must be a JSON object."))
     if not faults:  # its own text repeats the query, which may hold a signature
         return answer(request, Invalid("A parameter that is needed is missing."))
-    detail = "; ".join(_field_fault(fault) for fault in faults) + "."
-    return answer(request, Invalid(detail, errors=faults))
+    detail = "; ".join(_field_fault(request, fault) for fault in faults) + "."
+    keys = [key for fault in faults if (key := fault.get("key", "")) not in {"", "data"}]
+    return answer(request, Invalid(detail, errors=faults, **({"field": keys[0]} if keys else {})))
 
 
-def _field_fault(fault: dict[str, Any]) -> str:
+def _field_fault(request: Request[Any, Any, Any], fault: dict[str, Any]) -> str:
     source = fault.get("source")
     place = str(getattr(source, "value", source) or "request")
     key, message = fault.get("key", ""), fault.get("message", "not valid")
+    if message.startswith(_NO_WORD) and (known := allowed.words(request, key)):
+        message = f"{message}; it is one of {', '.join(known)}"
     return f"{place}: {message}" if key in {"", "data"} else f"{place} field {key!r}: {message}"
 
 
