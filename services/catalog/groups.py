@@ -10,7 +10,22 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, Uuid, and_, any_, bindparam, case, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    case,
+    column,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -99,16 +114,11 @@ async def groups(
     base_url: str,
 ) -> Found:
     """At most `limit` groups that begin behind the media `after`. The connection reads for this caller."""
-    parts: list[tuple[set[uuid.UUID], bool]] = []
     async with unrestricted(
         connection, caller
     ):  # nobody reads likenesses; who may see their ends is asked below
         begun = await _oldest(connection, caller, wanted, after or _FIRST, limit + 1)
-        for first in begun[:limit]:
-            if not any(first in part for part, _ in parts):
-                part, complete = await _hanging_together(connection, caller, wanted, first)
-                if min(part) == first:  # else it was on an earlier page, by an older one of its own
-                    parts.append((part, complete))
+        parts = await _hanging_together(connection, caller, wanted, begun[:limit])
     known = {
         row["id"]: row for row in await _weighed(connection, caller, (i for part, _ in parts for i in part))
     }
@@ -129,36 +139,48 @@ async def _oldest(
 ) -> Sequence[uuid.UUID]:
     """Media that have likenesses and none to an older one: each group has one at least, its oldest among them."""
     link, former = likenesses.alias("link"), likenesses.alias("former")
-    begun = (
+    linked = (
         select(link.c.older)
         .distinct()
-        .where(
-            link.c.owner == wanted.owner,
-            link.c.older > after,
-            _counts(link, caller, wanted),
-            ~exists(
-                select(former.c.older).where(former.c.newer == link.c.older, _counts(former, caller, wanted))
-            ),
-        )
+        .where(link.c.owner == wanted.owner, link.c.older > after, _counts(link, caller, wanted))
         .order_by(link.c.older)
-        .limit(most)
+        .subquery("linked")
     )
+    # With a limit it is asked of one after the other, as many as the page needs; else all would be joined.
+    older_one = (
+        select(former.c.older)
+        .where(former.c.newer == linked.c.older, _counts(former, caller, wanted))
+        .limit(1)
+        .scalar_subquery()
+    )
+    begun = select(linked.c.older).where(older_one.is_(None)).order_by(linked.c.older).limit(most)
     return (await connection.scalars(begun)).all()
 
 
 async def _hanging_together(
-    connection: AsyncConnection, caller: Caller, wanted: Wanted, first: uuid.UUID
-) -> tuple[set[uuid.UUID], bool]:
-    """All that is linked with the first, directly or through others, and whether that is all of it."""
+    connection: AsyncConnection, caller: Caller, wanted: Wanted, begun: Sequence[uuid.UUID]
+) -> list[tuple[set[uuid.UUID], bool]]:
+    """What is linked with each of these, directly or through others, and whether that is all of it. Each group comes
+    once, with the oldest of all that it begins with, on whatever page that is."""
+    firsts = func.unnest(bindparam("begun", list(begun), ARRAY(Uuid)))
+    first = firsts.table_valued(column("id", Uuid)).render_derived(name="first")
     link = likenesses.alias("link")
-    walk = select(bindparam("first", first, Uuid).label("id")).cte("walk", recursive=True)
+    walk = select(literal_column("first.id", Uuid).label("id")).cte("walk", recursive=True, nesting=True)
     walk = walk.union(
-        select(case((link.c.older == walk.c.id, link.c.newer), else_=link.c.older)).where(
-            or_(link.c.older == walk.c.id, link.c.newer == walk.c.id), _counts(link, caller, wanted)
-        )
+        select(case((link.c.older == walk.c.id, link.c.newer), else_=link.c.older))
+        .join(walk, or_(link.c.older == walk.c.id, link.c.newer == walk.c.id))
+        .where(_counts(link, caller, wanted))
     )
-    found = (await connection.scalars(select(walk.c.id).limit(MEMBERS_COUNTED + 1))).all()
-    return set(found[:MEMBERS_COUNTED]), len(found) <= MEMBERS_COUNTED
+    part = select(walk.c.id).limit(MEMBERS_COUNTED + 1).lateral("part")
+    rows = await connection.execute(select(first.c.id, part.c.id).select_from(first.join(part, true())))
+    found: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for start, member in rows:
+        found.setdefault(start, []).append(member)
+    return [
+        (set(members[:MEMBERS_COUNTED]), len(members) <= MEMBERS_COUNTED)
+        for start, members in found.items()
+        if min(members) == start
+    ]
 
 
 def _counts(link: Any, caller: Caller, wanted: Wanted) -> ColumnElement[bool]:
