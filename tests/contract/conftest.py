@@ -1,6 +1,6 @@
 """Every implementation of a Protocol as one parameter, so that the same assertions run on each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,16 +54,46 @@ async def blobs(store: Store) -> AsyncIterator[Blobs]:
     await client.close()
 
 
-@pytest.fixture
-def rclone(tmp_path: Path, spawner: ThreadPoolExecutor) -> Iterator[Store]:
-    """The store of the embedded stack, a process of the test's own."""
-    folder, port = tmp_path / "media", free_port(set())
-    folder.mkdir()
-    child = Child(s3.spec(folder, port, ACCESS_KEY, SECRET_KEY), tmp_path / "s3.log")
-    own = S3Store(child, spawner, s3.endpoint(port), folder)
-    own.launch()
+class Rclones:
+    """The store of the embedded stack: one process for all tests up to the next that stops it."""
+
+    def __init__(self, folders: Callable[[], Path], spawner: ThreadPoolExecutor) -> None:
+        self._folders = folders
+        self._spawner = spawner
+        self._running: tuple[Child, str, Path] | None = None
+
+    def store(self) -> S3Store:
+        """With a bucket of its own."""
+        if self._running is None:
+            folder, port = self._folders(), free_port(set())
+            child = Child(s3.spec(folder, port, ACCESS_KEY, SECRET_KEY), folder.with_suffix(".log"))
+            self._running = child, s3.endpoint(port), folder
+            S3Store(child, self._spawner, s3.endpoint(port), folder).launch()
+        child, endpoint, folder = self._running
+        return S3Store(child, self._spawner, endpoint, folder)
+
+    def discard(self) -> None:
+        """The next one gets a process of its own."""
+        if self._running is not None:
+            self._running[0].kill()
+            self._running = None
+
+
+@pytest.fixture(scope="session")
+def rclones(tmp_path_factory: pytest.TempPathFactory, spawner: ThreadPoolExecutor) -> Iterator[Rclones]:
+    """Those of this test process, one after the other."""
+    own = Rclones(lambda: tmp_path_factory.mktemp("rclone"), spawner)
     yield own
-    child.kill()
+    own.discard()
+
+
+@pytest.fixture
+def rclone(rclones: Rclones) -> Iterator[Store]:
+    """The store of the embedded stack with a bucket of the test's own."""
+    own = rclones.store()
+    yield own
+    if own.stopped:
+        rclones.discard()
 
 
 @pytest.fixture

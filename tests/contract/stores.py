@@ -61,7 +61,7 @@ class MemoryStore:
 
 
 class S3Store:
-    """A real server over a folder."""
+    """A real server over a folder. `stopped`: somebody has, and it may not be what it was."""
 
     def __init__(self, child: Child, spawner: ThreadPoolExecutor, endpoint: str, folder: Path) -> None:
         self._child = child
@@ -69,6 +69,7 @@ class S3Store:
         self._endpoint = endpoint
         self._folder = folder
         self._bucket = f"contract-{uuid.uuid4().hex[:12]}"
+        self.stopped = False
 
     def connect(self, bucket: str | None = None) -> Blobs:
         # Small pages, so that a listing of a few objects has several.
@@ -93,7 +94,12 @@ class S3Store:
     def leftovers(self) -> list[str]:
         files = [path for path in self._folder.rglob("*") if path.is_file()]
         kept = [str(path.relative_to(self._folder)) for path in files]
-        return [path for path in kept if ".rclone" in path or path.startswith(".minio.sys/multipart")]
+        drafts = f"{self._bucket}/"
+        return [
+            path
+            for path in kept
+            if (".rclone" in path and path.startswith(drafts)) or path.startswith(".minio.sys/multipart")
+        ]
 
     def launch(self) -> None:
         """Start the server, and return when it answers."""
@@ -101,6 +107,7 @@ class S3Store:
         self._child.wait_ready()
 
     async def stop(self) -> None:
+        self.stopped = True
         await asyncio.to_thread(self._child.kill)
 
     async def start(self) -> None:
