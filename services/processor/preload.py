@@ -4,6 +4,8 @@ import codecs
 import datetime as dt
 import encodings.aliases
 import gc
+import importlib
+import pkgutil
 from pathlib import Path
 
 import av
@@ -28,6 +30,9 @@ def preload() -> None:
     pillow_heif.options.DECODE_THREADS = 1
     Image.init()
     imagehash.phash(Image.fromarray(np.zeros((32, 32), np.uint8)))
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     vips.close_down()
     # Children only read these objects; a collection would touch, and so copy, every page of them.
     gc.collect()
@@ -37,4 +42,4 @@ def preload() -> None:
         raise RuntimeError(f"The fork server has {threads} threads; it must have 1 to fork safely.")
 
 
-__all__ = ["BmpImagePlugin", "TiffImagePlugin", "av", "preload"]
+__all__ = ["BmpImagePlugin", "TiffImagePlugin", "preload"]
