@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.catalog import edits, outbox, queries, rows
 from services.catalog.conditions import etag_of, matches
 from services.catalog.database import Database, lock_media
-from services.catalog.models import early_results, marks, media, tombstones
+from services.catalog.delivery import VERSION_DIGITS
+from services.catalog.models import early_results, marks, media, tombstones, variants
 from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch, Reprocessing
 from shared.auth import Caller
@@ -143,12 +144,26 @@ async def bury_all(connection: AsyncConnection, found: Sequence[Record]) -> None
         insert(tombstones), [{"media_id": media_id, "deleted_at": now} for media_id in gone]
     )
     await connection.execute(delete(early_results).where(_among(early_results.c.media_id, gone)))
+    paths = await _paths(connection, found)
     # What hangs on them goes with them, by cascade.
     await connection.execute(delete(media).where(_among(media.c.id, gone)))
-    await outbox.insert_many(connection, [outbox.deleted_row(_deletion(row, now)) for row in found])
+    await outbox.insert_many(
+        connection, [outbox.deleted_row(_deletion(row, paths[row["id"]], now)) for row in found]
+    )
 
 
-def _deletion(row: Record, now: datetime) -> MediaDeleted:
+async def _paths(connection: AsyncConnection, found: Sequence[Record]) -> dict[uuid.UUID, tuple[str, ...]]:
+    """Where caches may have kept files of each, below its address."""
+    paths = {row["id"]: [f"download?v={row['sha256'][:VERSION_DIGITS]}"] for row in found}
+    made = select(variants.c.media_id, variants.c.name, variants.c.spec).where(
+        _among(variants.c.media_id, [*paths])
+    )
+    for media_id, name, spec in await connection.execute(made.order_by(variants.c.position)):
+        paths[media_id].append(f"variants/{name}?v={spec}")
+    return {media_id: tuple(known) for media_id, known in paths.items()}
+
+
+def _deletion(row: Record, paths: tuple[str, ...], now: datetime) -> MediaDeleted:
     return MediaDeleted(
         id=row["id"],
         number=row["number"],
@@ -156,6 +171,7 @@ def _deletion(row: Record, now: datetime) -> MediaDeleted:
         media_type=row["media_type"],
         key=row["key"],
         variants=keys.variants(row["id"]),
+        paths=paths,
         deleted_at=now,
     )
 

@@ -25,7 +25,7 @@ from shared.storage.blobs import BlobMissing, Blobs
 log = structlog.get_logger()
 
 _YEAR = 31_536_000
-_VERSION_DIGITS = 8
+VERSION_DIGITS = 8
 INLINE = frozenset(
     {
         "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",
@@ -71,7 +71,7 @@ def original(found: Deliverable) -> File:
         mime_type=found.mime_type,
         filename=found.filename,
         etag=quoted(found.sha256),
-        version=found.sha256[:_VERSION_DIGITS],
+        version=found.sha256[:VERSION_DIGITS],
         modified=found.created_at,
         shown="attachment",
         is_public=found.is_public,

@@ -6,13 +6,14 @@ import hmac
 import time
 import uuid
 from collections import deque
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import aiohttp
 import msgspec
 import structlog
 
-from services.catalog.delivery import tag
+from services.catalog.delivery import VERSION_DIGITS, tag
 from shared.env import Env
 from shared.errors import Malformed, Unavailable
 from shared.events.bus import Bus
@@ -171,9 +172,12 @@ def purge_of(event: object, sequence: int, base_url: str) -> Purge:
     """Raises Malformed for an event that puts nothing out of date."""
     match event:
         case MediaUpdated(id=media_id, media=shown):
-            return _purge(media_id, "media.updated", sequence, base_url, shown)
-        case MediaDeleted(id=media_id):
-            return _purge(media_id, "media.deleted", sequence, base_url, {})
+            url = media_url(base_url, media_id)
+            paths = [made["url"].removeprefix(f"{url}/") for made in shown.get("variants", ())]
+            original = f"download?v={shown.get('sha256', '')[:VERSION_DIGITS]}"
+            return _purge(media_id, "media.updated", sequence, url, [original, *paths])
+        case MediaDeleted(id=media_id, paths=paths):
+            return _purge(media_id, "media.deleted", sequence, media_url(base_url, media_id), paths)
         case _:
             raise Malformed(f"A purge has no use for {type(event).__name__}.")
 
@@ -182,20 +186,18 @@ def _purge(
     media_id: uuid.UUID,
     event: Literal["media.updated", "media.deleted"],
     sequence: int,
-    base_url: str,
-    shown: dict[str, Any],
+    url: str,
+    paths: Iterable[str],
 ) -> Purge:
-    url = media_url(base_url, media_id)
-    urls = [url, f"{url}/download"]
-    for made in shown.get("variants", ()):
-        urls += [made["url"].partition("?")[0], made["url"]]
+    files = [f"{url}/{path}" for path in ("download", *paths)]
+    plain = [known.partition("?")[0] for known in files]
     return Purge(
         id=media_id,
         event=event,
         sequence=sequence,
         surrogate_keys=(tag(media_id),),
         prefixes=(f"{url}/",),
-        urls=tuple(urls),
+        urls=(url, *dict.fromkeys([*plain, *files])),
     )
 
 

@@ -155,7 +155,8 @@ class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MediaDeleted(msgspec.Struct, frozen=True, kw_only=True):
-    """A media is gone for good. Whoever wrote `key`, or under `variants`, erases it."""
+    """A media is gone for good. Whoever wrote `key`, or under `variants`, erases it. `paths`: where its files were,
+    below the address of the media, for caches that have kept them (events of older catalogs have none)."""
 
     id: uuid.UUID
     number: int | None
@@ -163,6 +164,7 @@ class MediaDeleted(msgspec.Struct, frozen=True, kw_only=True):
     media_type: MediaType
     key: str | None
     variants: str
+    paths: tuple[str, ...] = ()
     deleted_at: datetime
 
 

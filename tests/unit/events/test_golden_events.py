@@ -138,6 +138,7 @@ EVENTS: dict[str, Event] = {
         media_type="image",
         key="2026/11/21/a.jpg",
         variants="variants/2026/11/21/01987d6c-5b1a-7c3e-9f00-0123456789ab/",
+        paths=("download?v=01234567", "variants/small?v=89abcdef"),
         deleted_at=MOMENT,
     ),
     "media.created.v1": MediaCreated(id=ID, owner="user-1", media={"status": "processing"}),
@@ -229,7 +230,7 @@ GOLDEN: dict[str, str] = {
         'ad6b7169203331-01","data":{"id":"01987d6c-5b1a-7c3e-9f00-0123456789ab","number":42,'
         '"owner":"user-1","media_type":"image","key":"2026/11/21/a.jpg",'
         '"variants":"variants/2026/11/21/01987d6c-5b1a-7c3e-9f00-0123456789ab/",'
-        '"deleted_at":"2026-11-21T07:33:00.123456Z"}}'
+        '"paths":["download?v=01234567","variants/small?v=89abcdef"],"deleted_at":"2026-11-21T07:33:00.123456Z"}}'
     ),
     "media.created.v1": (
         '{"specversion":"1.0","id":"event-1","source":"/tripod/ingest","type":"media.created.v1",'
