@@ -5,19 +5,28 @@ from collections.abc import AsyncIterator, Callable
 
 from services.ingest import exif_block
 from services.ingest.attempt import File
+from services.ingest.gain_xmp import numbers_alone
 from services.ingest.transfer import Head
 from shared.errors import Invalid
 from shared.profiles import Profile, Profiles
 
-_FIRST_APP, _EXIF_APP, _LAST_APP, _COMMENT = 0xE0, 0xE1, 0xEF, 0xFE
+_JFIF_APP, _EXIF_APP, _COMMENT = 0xE0, 0xE1, 0xFE
 _SCAN, _END = 0xDA, 0xD9
+_SIDES = 13  # where the second of them is, of the thumbnail in JFIF
 _ALONE = {0x01, 0xD8, *range(0xD0, 0xD8)}  # markers without a length
 _EXIF = b"Exif\0"  # one byte follows, which most writers leave 0 and some readers do not look at
-_KEPT = {  # what has to do with how the pixels look, and is no text
-    0xE0: (b"JFIF\0",),
-    0xE2: (b"ICC_PROFILE\0", b"MPF\0", b"urn:iso:std:iso:ts:21496:-1\0"),  # the last is a gain map's
-    0xEE: (b"Adobe",),
+_KEPT = {  # what has to do with how the pixels look, and is no text; and how long it is at most
+    _JFIF_APP: {b"JFIF\0": 14 + 3 * 255 * 255},
+    0xE2: {
+        b"ICC_PROFILE\0": 65_533,
+        b"MPF\0": 1024,
+        b"urn:iso:std:iso:ts:21496:-1\0": 28 + 141,
+    },  # a gain map's
+    0xEE: {b"Adobe": 12},
 }
+_OF_PIXELS = frozenset(
+    {*range(0xC0, 0xE0)} - {0xC8}
+)  # tables, headers and scans; all others may hold what they like
 # A marker that is none of those inside compressed pixels; or the first box of a film, which no pixels look like.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]|\0\0\0.ftyp", re.DOTALL)
 _ZEROS = re.compile(rb"\0+")
@@ -84,7 +93,7 @@ class Jpeg:
         """What was held back. A segment that is cut short is not let out with a place in it."""
         rest, self._held = bytes(self._held), bytearray()
         if self._step == self._segment and rest[:1] == b"\xff":
-            return rest[:4] + bytes(len(rest[4:])) if _is_told(rest[1:2]) else rest
+            return rest if rest[1:2] and rest[1] in _OF_PIXELS else rest[:4] + bytes(len(rest[4:]))
         return rest if self._step == self._pixels else bytes(len(rest))
 
     def _pass(self, count: int, *, blank: bool = False) -> None:
@@ -124,11 +133,12 @@ class Jpeg:
     def _content(self, kind: int, block: bytes) -> bytes:
         if kind == _EXIF_APP and block.startswith(_EXIF) and not self._inner:
             return without_place(block)
+        if kind == _EXIF_APP and not self._inner:
+            return numbers_alone(block)
         if kind == _COMMENT:
             return b" " * len(block)
-        if _FIRST_APP <= kind <= _LAST_APP and not block.startswith(_KEPT.get(kind, ())):
-            return bytes(len(block))
-        return block
+        kept = len(block) if kind in _OF_PIXELS else _kept(kind, block)
+        return block[:kept] + bytes(len(block[kept:]))
 
     def _pixels(self) -> bool:
         return self._up_to_marker(blank=False)
@@ -160,8 +170,14 @@ class Jpeg:
         return False
 
 
-def _is_told(kind: bytes) -> bool:
-    return kind == bytes([_COMMENT]) or bytes([_FIRST_APP]) <= kind <= bytes([_LAST_APP])
+def _kept(kind: int, block: bytes) -> int:
+    """How many bytes of a segment beside the pixels stay. A thumbnail of JFIF is as long as its sides say."""
+    most = next((most for name, most in _KEPT.get(kind, {}).items() if block.startswith(name)), 0)
+    return (
+        14 + 3 * block[_SIDES - 1] * block[_SIDES]
+        if kind == _JFIF_APP and most and len(block) > _SIDES
+        else most
+    )
 
 
 def without_place(block: bytes) -> bytes:

@@ -10,9 +10,14 @@ from PIL import Image
 
 from services.ingest.unplaced import Jpeg, without_place
 from services.processor.embedded import of_pillow
+from services.processor.gain_numbers import _CALLED
+from services.processor.steps.xmp import read_xmp
 from tests.fixtures.pictures import EXIF_IFD, GPS_INFO, encoded, photo, picture
+from tests.fixtures.ultra_hdr import gain_map, hdrgm, ultra_hdr
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
+HDRGM = 'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
+PARIS = "<photoshop:City>Paris</photoshop:City>"
 
 
 def through(data: bytes, *, most: int = 65_536, seed: int = 1) -> bytes:
@@ -161,6 +166,15 @@ SEGMENTS = {
     "an APP1 of no known form": segment(0xE1, b"unknown 48,51.4933N"),
     "another vendor": segment(0xE4, b"vendor 48,51.4933N"),
     "a comment": segment(0xFE, b"seen at 48,51.4933N"),
+    "XMP beside a gain map's": segment(0xE1, XMP + xmp(PARIS, f'{HDRGM} hdrgm:Version="1.0"')),
+    "XMP in a gain map's numbers": segment(
+        0xE1, XMP + xmp("", f'{HDRGM} hdrgm:GainMapMax="48,51.4933N" hdrgm:Gamma="1"')
+    ),
+    "behind Adobe's note": segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + b"48,51.4933N"),
+    "behind a thumbnail of JFIF": segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\1\1xyz" + b"48,51.4933N"),
+    "behind a gain map's numbers": segment(
+        0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(141) + b"48,51.4933N"
+    ),
 }
 
 
@@ -177,7 +191,7 @@ def assert_placeless(made: bytes) -> None:
     image = opened(made)
     assert not image.getexif().get_ifd(GPS_INFO)
     embedded = of_pillow(image.info)
-    assert embedded.xmp == b""
+    assert not embedded.xmp or not read_xmp(embedded.xmp)
     assert embedded.iptc == b""
 
 
@@ -196,6 +210,15 @@ def test_no_place_is_left_wherever_it_stood(name: str) -> None:
         assert opened(made.replace(b"Exif\0\xff", b"Exif\0\0")).getexif()[0x0112] == orientation == 6
     for most in (1, 3, 50):
         assert through(data, most=most, seed=most) == made
+
+
+@pytest.mark.parametrize("kind", [0x42, 0xC8, 0xF0, 0xFD])
+def test_no_place_is_left_in_what_no_decoder_reads(kind: int) -> None:
+    bare = encoded(picture(64, 48))
+    for whole in (segment(kind, b"48,51.4933N!"), segment(0xE2, b"MPF\0" + bytes(1020) + b"48,51.4933N!")):
+        made = through(bare[:2] + whole + bare[2:])
+        assert made == bare[:2] + whole[:-12] + bytes(12) + bare[2:]
+        assert not names_a_place(through(bare[:-2] + whole[:-1])), "cut short"
 
 
 def test_a_film_behind_the_picture_becomes_zeros_even_with_the_sign_of_a_picture_in_it() -> None:
@@ -222,6 +245,24 @@ def test_profile_of_colours_and_what_tells_how_to_read_them_stay() -> None:
     data = encoded(picture(64, 48))
     data = data[:2] + b"".join(segment(kind, body) for kind, body in kept) + data[2:]
     assert through(data) == data
+
+
+def test_of_a_gain_map_the_numbers_stay_and_nothing_beside_them() -> None:
+    numbers = {"GainMapMax": "3.5", "HDRCapacityMax": "3.5", "Gamma": "1"}
+    lists = "<hdrgm:GainMapMin><rdf:Seq><rdf:li>-0.1</rdf:li><rdf:li>0</rdf:li></rdf:Seq></hdrgm:GainMapMin>"
+    beside = (
+        '<photoshop:City xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/">Paris</photoshop:City>'
+        + " " * 400
+    )
+    data = ultra_hdr(photo(64, 48), gain_map(16, 12, hdrgm(numbers, lists + beside)))
+    made = through(data)
+    assert len(made) == len(data)
+    assert b"Paris" not in made
+    found = read_xmp(made[made.rindex(XMP) + len(XMP) : made.rindex(b"</x:xmpmeta>") + 12], _CALLED)
+    assert {name: found[name] for name in numbers} == {name: [value] for name, value in numbers.items()}
+    assert found["GainMapMin"] == ["-0.1", "0"]
+    for most in (1, 777):
+        assert through(data, most=most) == made
 
 
 def test_a_second_picture_behind_the_end_loses_its_place_too() -> None:

@@ -12,6 +12,7 @@ import pyvips
 from PIL import Image
 
 from services.catalog.revealing import revealing
+from services.ingest.unplaced import Jpeg
 from services.processor.frames import Result, Variant
 from shared import ultra_hdr as writing
 from shared.recipes import Recipe, VariantSpec
@@ -185,6 +186,12 @@ def test_where_the_picture_is_converted_the_map_stays(derive: Derive) -> None:
     result = derive(ultra_hdr(first), recipe=ONE)
     assert not result.warnings
     assert apart(result.variants[0])[1].size == (150, 112)
+
+
+def test_an_original_without_its_place_keeps_its_map(derive: Derive) -> None:
+    jpeg = Jpeg()
+    data = jpeg.feed(ultra_hdr()) + jpeg.end()
+    assert derive(data, recipe=ONE).variants == derive(ultra_hdr(), recipe=ONE).variants
 
 
 def test_a_picture_of_one_pixel_has_a_map_of_one(derive: Derive) -> None:
