@@ -212,7 +212,7 @@ def _start(
         consume(
             bus,
             settings.topology.durable("catalog-registry"),
-            duties.registering(database, base_url, settings.cascading),
+            duties.registering(database, bus, base_url, settings.cascading),
             stop=stop,
             metrics=consumer_metrics,
         ),

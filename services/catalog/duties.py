@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from sqlalchemy import text
 
-from services.catalog import commands, numbers, registry, rows
+from services.catalog import commands, departures, numbers, registry, rows
 from services.catalog.database import Database
 from services.catalog.measures import CatalogMetrics
 from services.catalog.projector import Outcome, Told, project
@@ -20,6 +20,7 @@ from shared.errors import Malformed, Unavailable
 from shared.events import topology
 from shared.events.bus import REPLY_HEADER, Bus, Message
 from shared.events.consumer import EventContext
+from shared.events.kv_token import kv_token
 from shared.events.messages import (
     EntityDeleted,
     EntityUpserted,
@@ -89,22 +90,24 @@ def projecting(
 
 
 def registering(
-    database: Database, base_url: str, cascading: frozenset[str]
+    database: Database, bus: Bus, base_url: str, cascading: frozenset[str]
 ) -> Callable[[EventContext], Awaitable[None]]:
     """The handler of `catalog-registry`."""
 
     async def handle(context: EventContext) -> None:
-        event = context.event
+        event, told_at = context.event, context.envelope.time
         if isinstance(event, EntityUpserted):
             entities.check_name(event.type, event.id)
-            await registry.put_entity(database, entities.Entity(**msgspec.structs.asdict(event)))
+            wanted = entities.Entity(**msgspec.structs.asdict(event))
+            await registry.put_entity(database, wanted, told_at=told_at)
         elif isinstance(event, EntityDeleted):
             entities.check_name(event.type, event.id)
             await registry.delete_entity(
-                database, event.type, event.id, cascading=cascading, base_url=base_url
+                database, event.type, event.id, cascading=cascading, base_url=base_url, told_at=told_at
             )
         elif isinstance(event, UserDeleted):
-            count = await registry.delete_user(database, event.sub)
+            count = await departures.delete_user(database, event.sub, until=told_at + departures.LEEWAY)
+            await bus.kv(topology.QUOTAS).delete(kv_token(event.sub))
             log.info("user.deleted", media=count)
         else:
             raise Malformed(f"The registry has no use for {context.envelope.type}.")

@@ -353,10 +353,19 @@ entities = Table(
     Column("version", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=_FALSE),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("told_at", DateTime(timezone=True)),  # of the newest event of its own system
     Index("ix_entities_owners", "owners", postgresql_using="gin"),
     Index("ix_entities_admins", "admins", postgresql_using="gin"),
     Index("ix_entities_deleted", "type", "id", postgresql_where=text("deleted")),
 )
+
+departed_users = Table(
+    "departed_users",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of the owner's id, which is not kept
+    Column("left_at", DateTime(timezone=True), nullable=False),
+)
+"""Uploads up to that moment that are told of later are deleted at once."""
 
 marks = Table(
     "marks",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,6 +54,9 @@ _TAKE_EARLY = (
     .where(early_results.c.media_id == bindparam("media_id"))
     .returning(early_results.c.event)
 )
+_HAS_LEFT = text(
+    "SELECT EXISTS (SELECT FROM departed_users WHERE digest = sha256(convert_to(:owner, 'UTF8')) AND left_at >= :at)"
+)
 _DELETE_VARIANTS = delete(variants).where(variants.c.media_id == bindparam("media_id"))
 
 
@@ -70,7 +73,7 @@ async def project(
     """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
 
     The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
-    is gone is deleted at once, as the entity's going would have done; of a `single` profile's slot the newest media
+    is gone, or of a user who has left, is deleted at once, as the going would have done; of a `single` profile's slot the newest media
     that was ever processed is kept; what is within `distance` bits of something rejected is flagged. Raises
     Unavailable, then nothing has happened or (when the commit's answer got lost) all of it: repeating is harmless.
     """
@@ -133,7 +136,8 @@ async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: 
     entity = await _living(connection, event.entity)
     if (await connection.execute(_INSERT, row_of(event, entity))).first() is None:
         return "repeated"
-    if event.entity is not None and entity is None and event.profile in cascading:
+    orphaned = event.entity is not None and entity is None and event.profile in cascading
+    if orphaned or await connection.scalar(_HAS_LEFT, {"owner": event.owner, "at": event.created_at}):
         await commands.bury(
             connection, (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
         )

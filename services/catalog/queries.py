@@ -316,10 +316,3 @@ async def entity_media_ids(
     """Some ids of what hangs on an entity, for the catalog itself."""
     found = select(media.c.id).where(media.c.entity_type == entity_type, media.c.entity_id == entity_id)
     return list((await connection.scalars(found.limit(limit))).all())
-
-
-async def owner_media_ids(connection: AsyncConnection, owner: str, limit: int) -> list[Any]:
-    """Some ids of what a user owns, for the catalog itself."""
-    return list(
-        (await connection.scalars(select(media.c.id).where(media.c.owner == owner).limit(limit))).all()
-    )

@@ -4,7 +4,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+import msgspec
+from sqlalchemy import RowMapping, Text, or_, select, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,11 +19,14 @@ from shared.errors import NotFound
 BATCH = 100  # media in one transaction
 
 
-async def put_entity(database: Database, wanted: Entity) -> Entity:
-    """Make it so; the state with its version. Repeating the same changes nothing."""
+async def put_entity(database: Database, wanted: Entity, *, told_at: datetime | None = None) -> Entity:
+    """Make it so; the state with its version. Repeating the same changes nothing, and neither does an event that was
+    told before the newest one that has come (`told_at`: its time; none is now)."""
     async with database.writing(entity=True) as connection:
         known = await _locked(connection, wanted.type, wanted.id)
-        return await _store(connection, known, wanted)
+        if known is not None and await _is_late(connection, known, told_at):
+            return known
+        return await _store(connection, known, wanted, told_at)
 
 
 async def delete_entity(
@@ -31,15 +36,18 @@ async def delete_entity(
     *,
     cascading: frozenset[str] = frozenset(),
     base_url: str,
+    told_at: datetime | None = None,
 ) -> bool:
     """Whether there was one. Nobody has a right by it from here on. Its media of the `cascading` profiles are deleted
     as each DELETE would; the others hang on nothing any more.
 
-    The deleted state is kept, so that a late upload for it is not hung on it again.
+    The deleted state is kept, so that a late upload for it is not hung on it again. `told_at`: as in `put_entity`.
     """
     async with database.writing(entity=True) as connection:
         known = await _locked(connection, entity_type, entity_id)
-        await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True))
+        if known is not None and await _is_late(connection, known, told_at):
+            return False
+        await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True), told_at)
     await release(database, entity_type, entity_id, cascading=cascading, base_url=base_url)
     return known is not None and not known.deleted
 
@@ -106,20 +114,30 @@ async def _row(connection: AsyncConnection, media_id: uuid.UUID) -> RowMapping |
     return (await connection.execute(select(media).where(media.c.id == media_id))).mappings().first()
 
 
-async def delete_user(database: Database, sub: str) -> int:
-    """Delete all that a user owns, as each DELETE would; how many."""
-    count = 0
-    while True:
-        async with database.writing() as connection:
-            found = await queries.owner_media_ids(connection, sub, BATCH)
-            for media_id in sorted(found):
-                await lock_media(connection, media_id)
-                row = await _row(connection, media_id)
-                if row is not None:
-                    await commands.bury(connection, row)
-                    count += 1
-        if len(found) < BATCH:
-            return count
+async def forget_user(database: Database, sub: str) -> int:
+    """Take a user out of the owners and admins of every entity; how many named them."""
+    who = array([sub], type_=Text)
+    named = select(entities.c.type, entities.c.id).where(
+        or_(entities.c.owners.contains(who), entities.c.admins.contains(who))
+    )
+    async with database.reading() as connection:
+        found = (await connection.execute(named)).all()
+    for entity_type, entity_id in found:
+        async with database.writing(entity=True) as connection:
+            known = await _locked(connection, entity_type, entity_id)
+            if known is not None:
+                rest = {
+                    name: tuple(one for one in getattr(known, name) if one != sub) for name in ("owners", "admins")
+                }
+                await _store(connection, known, msgspec.structs.replace(known, **rest), None)
+    return len(found)
+
+
+async def _is_late(connection: AsyncConnection, known: Entity, told_at: datetime | None) -> bool:
+    newest = await connection.scalar(
+        select(entities.c.told_at).where(entities.c.type == known.type, entities.c.id == known.id)
+    )
+    return told_at is not None and newest is not None and told_at < newest
 
 
 async def _locked(connection: AsyncConnection, entity_type: str, entity_id: str) -> Entity | None:
@@ -127,7 +145,9 @@ async def _locked(connection: AsyncConnection, entity_type: str, entity_id: str)
     return await find_entity(connection, entity_type, entity_id)
 
 
-async def _store(connection: AsyncConnection, known: Entity | None, wanted: Entity) -> Entity:
+async def _store(
+    connection: AsyncConnection, known: Entity | None, wanted: Entity, told_at: datetime | None
+) -> Entity:
     new = Entity(
         type=wanted.type,
         id=wanted.id,
@@ -138,6 +158,8 @@ async def _store(connection: AsyncConnection, known: Entity | None, wanted: Enti
         version=known.version if known else 1,
     )
     if new == known:
+        if told_at is not None:
+            await _note_told(connection, new, told_at)
         return new
     values: dict[str, Any] = {
         "owners": list(new.owners),
@@ -146,6 +168,7 @@ async def _store(connection: AsyncConnection, known: Entity | None, wanted: Enti
         "deleted": new.deleted,
         "version": known.version + 1 if known else 1,
         "updated_at": datetime.now(UTC),
+        **({"told_at": told_at} if told_at is not None else {}),
     }
     stored = upsert(entities).values(type=new.type, id=new.id, **values)
     row = await connection.execute(
@@ -156,6 +179,15 @@ async def _store(connection: AsyncConnection, known: Entity | None, wanted: Enti
     entity = _entity(row.mappings().one())
     await outbox.registry(connection, entity)
     return entity
+
+
+async def _note_told(connection: AsyncConnection, entity: Entity, told_at: datetime) -> None:
+    """What repeats the state is still the newest that was told."""
+    await connection.execute(
+        update(entities)
+        .where(entities.c.type == entity.type, entities.c.id == entity.id)
+        .values(told_at=told_at)
+    )
 
 
 def _entity(row: RowMapping) -> Entity:

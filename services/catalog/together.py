@@ -24,6 +24,9 @@ MOST = 100
 _APART = text(
     "SELECT media_id FROM tombstones WHERE media_id = ANY(CAST(:ids AS uuid[]))"
     " UNION ALL SELECT media_id FROM early_results WHERE media_id = ANY(CAST(:ids AS uuid[]))"
+    " UNION ALL SELECT told.id FROM unnest(CAST(:ids AS uuid[]), CAST(:owners AS text[]),"
+    "   CAST(:moments AS timestamptz[])) AS told (id, owner, created_at) JOIN departed_users AS gone"
+    "   ON gone.digest = sha256(convert_to(told.owner, 'UTF8')) AND gone.left_at >= told.created_at"
 )
 _NOTE = text(
     "INSERT INTO stored_events (stream, sequence, media_id) SELECT CAST(:stream AS text), * FROM"
@@ -98,9 +101,16 @@ class Together:
 async def _create(
     connection: AsyncConnection, uploads: dict[uuid.UUID, _Upload], base_url: str
 ) -> list[tuple[_Upload, Media]]:
-    """Those that were created. What is deleted, has a result already or was told before is left out."""
+    """Those that were created. What is deleted, of a user who has left, has a result already or was told before is left
+    out."""
     await lock_all_media(connection, uploads)
-    apart = set((await connection.scalars(_APART, {"ids": list(uploads)})).all())
+    events = [upload.event for upload in uploads.values()]
+    told_of = {
+        "ids": list(uploads),
+        "owners": [event.owner for event in events],
+        "moments": [event.created_at for event in events],
+    }
+    apart = set((await connection.scalars(_APART, told_of)).all())
     fresh = [upload for media_id, upload in uploads.items() if media_id not in apart]
     if not fresh:
         return []

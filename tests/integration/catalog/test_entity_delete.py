@@ -1,6 +1,6 @@
 """What becomes of the media of each profile when its entity goes."""
 
-from services.catalog import registry
+from services.catalog import departures, registry
 from services.catalog.database import Database
 from services.catalog.projector import project
 from services.catalog.settings import cascading
@@ -40,5 +40,5 @@ async def test_all_that_a_user_owns_goes_with_them_whatever_its_profile(database
         await project(database, stories.uploaded(profile=name), sequence=sequence, base_url=BASE)
     kept = stories.uploaded("bob")
     await project(database, kept, sequence=500, base_url=BASE)
-    assert await registry.delete_user(database, "ann") == len(PROFILES)
+    assert await departures.delete_user(database, "ann") == len(PROFILES)
     assert [row["id"] for row in await all_rows(database, "media")] == [kept.id]

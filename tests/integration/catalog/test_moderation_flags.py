@@ -11,7 +11,7 @@ from services.catalog.moderation import decide
 from services.catalog.moderation_flags import REASON, Spreading
 from services.catalog.moderation_schemas import ModerationRequest
 from services.catalog.projector import project, take_in
-from services.catalog.registry import delete_user
+from services.catalog.departures import delete_user
 from shared.auth import Caller
 from shared.events.messages import MediaUploaded
 from shared.ids import new_id
