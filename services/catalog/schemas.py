@@ -78,10 +78,10 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """How well a media fits the words that were asked for, and where they stand: pieces of HTML by the field, safe to
-    show, with `<mark>` around the words."""
+    show, with `<mark>` around the words. `rank` is null where the order is another."""
 
     id: UUID
-    rank: float
+    rank: float | None
     highlights: dict[str, tuple[str, ...]]
 
 

@@ -1,5 +1,6 @@
 """Searches: a page of what a filter and words let through, and where the words stand."""
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -99,13 +100,17 @@ async def _matches(
         )
         documents = {row[0]: row[1] for row in (await connection.execute(asked)).all()}
         texts = {one.id: _texts(one, documents.get(one.id)) for one in items}
-        said = (text for fields in texts.values() for several in fields.values() for text in several)
-        near = texts_highlights.near(question, said)
+        said = [text for fields in texts.values() for several in fields.values() for text in several]
+        near = await asyncio.to_thread(texts_highlights.near, question, said)
         known = await stems.of(connection, near | question.words)
-    return [
-        Match(id=one.id, rank=ranks.get(one.id, 0.0), highlights=_highlights(texts[one.id], question, known))
-        for one in items
-    ]
+
+    def marked() -> list[Match]:
+        return [
+            Match(id=one.id, rank=ranks.get(one.id), highlights=_highlights(texts[one.id], question, known))
+            for one in items
+        ]
+
+    return await asyncio.to_thread(marked)  # what documents say is long
 
 
 def _texts(one: Media, document: str | None) -> dict[str, tuple[str, ...]]:

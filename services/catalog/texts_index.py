@@ -5,7 +5,7 @@ Whoever searches first makes those that wait, so that what was answered is found
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,12 +13,13 @@ import structlog
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog.database import Database, lock_text
 from services.catalog.models import marks
 from services.catalog.texts import Weight, vector, words
 from services.catalog.texts_stems import Stems
-from shared.errors import Unavailable
+from shared.errors import RangeNotSatisfiable, Unavailable
 from shared.storage.blobs import BlobMissing, Blobs
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ DOCUMENT_BYTES = 1 << 20
 """Of a document's text, which are read and searched; the rest is not."""
 _DOCUMENTS_AT_ONCE = 10
 _MOST_DEAD = 2_000
+_GREATLY = 25  # times as many while there is more to make
 _READ_WITH = "texts_read_with"
 """The mark that says in which languages all words were made."""
 
@@ -47,7 +49,7 @@ _ROWS = text(
     "SELECT m.id, m.filename, m.caption, m.alt_text, m.description, m.tags, t.document, v.media_id IS NOT NULL AS told,"
     " v.key || ' ' || coalesce(v.sha256, '') AS document_of FROM media AS m"
     " LEFT JOIN media_texts AS t ON t.media_id = m.id LEFT JOIN variants AS v ON v.media_id = m.id AND v.name = 'text'"
-    " WHERE m.id = ANY(:ids) FOR KEY SHARE OF m"  # a media that goes meanwhile takes its words along
+    " WHERE m.id = ANY(:ids) FOR KEY SHARE OF m SKIP LOCKED"  # of one that is just being deleted
 ).bindparams(bindparam("ids", type_=ARRAY(UUID)))
 _KEEP = text(
     "INSERT INTO media_texts (media_id, words, document, document_of) VALUES (:id, CAST(:words AS tsvector), :document,"
@@ -59,6 +61,9 @@ _UNREAD = text(
     " FROM (SELECT media_id FROM text_changes LIMIT :most) AS c"
     " JOIN variants AS v ON v.media_id = c.media_id LEFT JOIN media_texts AS t ON t.media_id = v.media_id"
     f" WHERE {_TOLD} LIMIT {_DOCUMENTS_AT_ONCE}"
+)
+_AGAIN = text("INSERT INTO text_changes SELECT id FROM media WHERE id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(UUID))
 )
 _ALL = text("INSERT INTO text_changes SELECT id FROM media")
 _SWEEP = text("VACUUM text_changes")
@@ -83,7 +88,7 @@ async def keep_making(database: Database, blobs: Blobs, stems: Stems, stop: asyn
                 compared = True
             made = await _make_some(database, blobs, stems)
             dead += made
-            if dead > _MOST_DEAD and made < AT_ONCE:
+            if dead > (_MOST_DEAD if made < AT_ONCE else _GREATLY * _MOST_DEAD):
                 await _sweep_out(database)
                 dead = 0
         except Unavailable as error:
@@ -119,21 +124,32 @@ async def make(
             _with_document(dict(row), documents.get(row["id"]))
             for row in (await connection.execute(_ROWS, {"ids": list(set(claimed))})).mappings()
         ]
-        said = {row["id"]: fields_of(row) for row in rows}
-        asked = {word for fields in said.values() for _, found in fields for word in found}
-        known = {word: found.stems for word, found in (await stems.of(connection, asked)).items()}
+        left = set(claimed) - {row["id"] for row in rows}
+        if left:  # gone, or about to go, which may come to nothing
+            await connection.execute(_AGAIN, {"ids": list(left)})
         if rows:
-            kept = [
-                {
-                    "id": row["id"],
-                    "words": vector(said[row["id"]], known),
-                    "document": row["document"],
-                    "document_of": row["document_of"],
-                }
-                for row in rows
-            ]
-            await connection.execute(_KEEP, kept)
+            await connection.execute(_KEEP, await _with_words(connection, stems, rows))
     return len(claimed)
+
+
+async def _with_words(
+    connection: AsyncConnection, stems: Stems, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What is kept of each row. In a thread, because documents are long and others are waiting."""
+    said = await asyncio.to_thread(lambda: {row["id"]: fields_of(row) for row in rows})
+    asked = {word for fields in said.values() for _, found in fields for word in found}
+    known = {word: found.stems for word, found in (await stems.of(connection, asked)).items()}
+    return await asyncio.to_thread(
+        lambda: [
+            {
+                "id": row["id"],
+                "words": vector(said[row["id"]], known),
+                "document": row["document"],
+                "document_of": row["document_of"],
+            }
+            for row in rows
+        ]
+    )
 
 
 def _with_document(row: dict[str, Any], read: tuple[str, str] | None) -> dict[str, Any]:
@@ -163,6 +179,8 @@ async def _read(blobs: Blobs, key: str) -> str:
     try:
         async with blobs.get(key, length=DOCUMENT_BYTES) as chunks:
             data = b"".join([chunk async for chunk in chunks])
+    except RangeNotSatisfiable:  # there is nothing in it
+        return ""
     except BlobMissing:
         log.warning("texts.document_missing", key=key)
         return ""

@@ -13,6 +13,9 @@ from services.catalog.texts import quoted, stem_lexeme, words
 from services.catalog.texts_stems import Known
 
 MOST_CHARACTERS = 500
+LEAST_BEGINNING = 2
+"""Letters of a `word*`; with fewer it is a word."""
+_MOST_BEGINNINGS = 4  # in one question: each may stand for a hundred thousand words
 _PIECE = re.compile(r'(?P<no>-)?(?:"(?P<phrase>[^"]*)"?|(?P<plain>[^\s"]+))')
 _OR = frozenset({"or", "|"})
 
@@ -45,22 +48,26 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 def read(said: str) -> Question:
     """The question of a text; without a word in it, it has no alternative, and finds nothing."""
     ways: list[list[Term]] = [[]]
+    beginnings = 0
     for piece in _PIECE.finditer(said):
         plain = piece["plain"]
         if plain is not None and not piece["no"] and plain.lower() in _OR:
             ways.append([])
             continue
         found = tuple(word.folded for word in words(plain or piece["phrase"] or ""))
-        if found:
-            ways[-1].append(
-                Term(
-                    words=found,
-                    prefix=plain is not None and plain.endswith("*"),
-                    exact=plain is None,
-                    unwanted=piece["no"] is not None,
-                )
+        if not found:
+            continue
+        prefix = plain is not None and plain.endswith("*") and len(found[-1]) >= LEAST_BEGINNING
+        beginnings += prefix
+        ways[-1].append(
+            Term(
+                words=found,
+                prefix=prefix and beginnings <= _MOST_BEGINNINGS,
+                exact=plain is None,
+                unwanted=piece["no"] is not None,
             )
-    return Question(ways=tuple(tuple(way) for way in ways if way))
+        )
+    return Question(ways=tuple(tuple(dict.fromkeys(way)) for way in ways if way))
 
 
 def as_tsquery(question: Question, known: Mapping[str, Known]) -> str:
