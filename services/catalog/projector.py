@@ -73,8 +73,8 @@ async def project(
     """Take in one event from place `sequence` of the media stream, in one transaction with what follows from it.
 
     The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
-    is gone, or of a user who has left, is deleted at once, as the going would have done; of a `single` profile's slot the newest media
-    that was ever processed is kept; what is within `distance` bits of something rejected is flagged. Raises
+    is gone, or of a user who has left, is deleted at once, as the going would have done; of a `single` profile's slot
+    the newest media that was ever processed is kept; what is within `distance` bits of something rejected is flagged. Raises
     Unavailable, then nothing has happened or (when the commit's answer got lost) all of it: repeating is harmless.
     """
     slot = slots.of_told(event, single)

@@ -127,7 +127,8 @@ async def forget_user(database: Database, sub: str) -> int:
             known = await _locked(connection, entity_type, entity_id)
             if known is not None:
                 rest = {
-                    name: tuple(one for one in getattr(known, name) if one != sub) for name in ("owners", "admins")
+                    name: tuple(one for one in getattr(known, name) if one != sub)
+                    for name in ("owners", "admins")
                 }
                 await _store(connection, known, msgspec.structs.replace(known, **rest), None)
     return len(found)

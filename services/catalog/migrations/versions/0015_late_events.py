@@ -1,4 +1,4 @@
-"""When an entity was told of last by its own system, and which users have left: so that late events change nothing back.
+"""When an entity was told of last by its own system, and which users have left: late events change nothing back.
 
 Of a user who has left only a digest of the id stays, for uploads that are told of later on.
 """
