@@ -10,6 +10,9 @@ from shared.errors import Malformed
 
 MAX_EVENT_BYTES = 64 * 1024
 
+DOCUMENT_TEXT = "text"
+"""The variant that is what a document says."""
+
 MediaType: TypeAlias = Literal["image", "video", "audio", "document", "other"]
 ModerationState: TypeAlias = Literal["pending", "approved", "rejected", "flagged"]
 
@@ -26,7 +29,8 @@ class EntityLink(msgspec.Struct, frozen=True, kw_only=True):
 
 class VariantRef(msgspec.Struct, frozen=True, kw_only=True):
     """A derived file in the object store; `spec` is the hash of what the recipe asked for, `sha256` that of the bytes
-    (results of older processors have none)."""
+    (results of older processors have none). One named `text` is what a document says, as UTF-8 text/plain without
+    width and height (0): the catalog reads its first MiB, and media are found by it."""
 
     name: str
     key: str
