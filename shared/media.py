@@ -23,7 +23,8 @@ _EXIF = (
 
 
 class MediaError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a media failed: `code` for programs, `detail` for people."""
+    """Why a media failed, or why processing it again did: then it is ready as before. `code` is for programs, `detail`
+    for people."""
 
     code: str
     detail: str

@@ -43,7 +43,7 @@ def gain_map(work: Work) -> GainMap | None:
         second = second_picture(work.view)
         return None if second is None else _decoded(work, second, holding)
     except (NoGainMap, VipsError) as error:
-        reason = str(error).strip().splitlines()[-1][:200]
+        reason = str(error).strip().rpartition("\n")[2][:200]
         work.warnings.append(f"The picture is shown without its gain map, which cannot be used: {reason}.")
         return None
 
