@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from services.catalog import commands, cursors, dialects, queries
+from services.catalog import cancelling, commands, cursors, dialects, queries
 from services.catalog.candidates import Search
 from services.catalog.conditions import etag_of, none_match
 from services.catalog.database import Database
@@ -244,4 +244,26 @@ async def reprocess(
     return Response(begun, headers={"Location": begun.media.url})
 
 
-HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess)
+@post(
+    "/media/{ref:str}/cancel",
+    status_code=202,
+    tags=[TAG_MEDIA],
+    summary="Stop the pipeline",
+    responses=problems(401, 403, 404, 409),
+)
+async def cancel(
+    ref: FromPath[str],
+    caller: NamedDependency[Caller],
+    database: NamedDependency[Database],
+    settings: NamedDependency[CatalogSettings],
+    request: Request[Any, Any, Any],
+) -> Response[Media]:
+    """What is being made of it is stopped within two seconds; the media then fails as `cancelled` and can be processed
+    again. One that is not processing answers 409."""
+    media = await cancelling.cancel(
+        database, request.app.state.bus, caller, media_id_of(ref), base_url=settings.http.base_url
+    )
+    return Response(media, headers={"Location": media.url})
+
+
+HANDLERS = (list_media, look_up, get_media, patch_media, delete_media, reprocess, cancel)

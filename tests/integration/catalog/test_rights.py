@@ -36,7 +36,7 @@ READS = (
 )
 RENDERINGS = (("GET", "/render?preset=card"), ("HEAD", "/render?preset=card"))
 LINKS = ("POST", "/links")
-WRITES = (("PATCH", ""), ("POST", "/reprocess"), ("DELETE", ""))
+WRITES = (("PATCH", ""), ("POST", "/reprocess"), ("POST", "/cancel"), ("DELETE", ""))
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
