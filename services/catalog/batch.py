@@ -146,8 +146,8 @@ def moving(caller: Caller, to: Place | None, profiles: Profiles, *, base_url: st
                 check_attach(caller, link, entity, profile)
                 if profile.single and taken.setdefault(row["profile"], row["id"]) != row["id"]:
                     raise Conflict(
-                        f"{link.type}/{link.id} has one {link.field or row['profile']}, "
-                        f"{public_id(taken[row['profile']])}; delete that first, or upload in its place."
+                        f"{link.type}/{link.id} has one {link.field or row['profile']} already; delete that first, "
+                        "or upload in its place."
                     )
             return columns
 
@@ -207,18 +207,18 @@ async def _own(
     """The rows of locked media that the caller may change, and why not the others."""
     found = shaped_for(caller).where(_among(ids), rights.readable(caller))
     async with restricted(connection, caller):
-        seen: dict[uuid.UUID, Record] = {
-            row["id"]: row for row in (await connection.execute(found)).mappings().all()
-        }
+        seen = {row["id"]: row for row in (await connection.execute(found)).mappings().all()}
+    own: dict[uuid.UUID, Record] = {}
     refused: Refusals = {}
-    for media_id in ids:
+    for media_id in ids:  # in the order asked for: of two that want one place, the first has it
         row = seen.get(media_id)
         if row is None:
             refused[media_id] = absent(str(media_id))
-        elif not row["may_change"]:
+        elif row["may_change"]:
+            own[media_id] = row
+        else:
             refused[media_id] = Forbidden(f"You may see {public_id(media_id)} but not change it.")
-            del seen[media_id]
-    return seen, refused
+    return own, refused
 
 
 async def _change(

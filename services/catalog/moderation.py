@@ -76,19 +76,26 @@ async def decide(
         require_moderator(caller)
         verdict = _verdict(caller, asked)
         last = await last_decision(connection, media_id)
-        etag = etag_of(show_to_caller(row, base_url))
-        if if_match is not None and not matches(if_match, etag):
-            raise PreconditionFailed(
-                f"{public_id(media_id)} has changed since: its ETag is {etag}, If-Match says {if_match[:200]}."
-            )
         if not _repeats(verdict, row, last):
+            told = _matched(if_match, etag_of(show_to_caller(row, base_url)), media_id)
             claim = await _claim(connection, media_id)
-            _require_seen(caller, asked, row, last=last, claim=claim, told=if_match is not None)
+            _require_seen(caller, asked, row, last=last, claim=claim, told=told)
             await record(connection, row, verdict, last=last)
             await commands.tell_updated(connection, media_id, base_url)
         await connection.execute(delete(moderation_claims).where(moderation_claims.c.media_id == media_id))
         row = await queries.readable_row(connection, caller, media_id)
         return await _record(connection, row, moderator=True), show_to_caller(row, base_url)
+
+
+def _matched(if_match: str | None, etag: str, media_id: uuid.UUID) -> bool:
+    """Whether the caller has said which state they have seen; `*` says nothing. Raises PreconditionFailed."""
+    if if_match is None or if_match.strip() == "*":
+        return False
+    if not matches(if_match, etag):
+        raise PreconditionFailed(
+            f"{public_id(media_id)} has changed since: its ETag is {etag}, If-Match says {if_match[:200]}."
+        )
+    return True
 
 
 def _verdict(caller: Caller, asked: ModerationRequest) -> Verdict:

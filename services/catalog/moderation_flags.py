@@ -113,14 +113,14 @@ def _decided_by_a_person(media_id: Any) -> ColumnElement[bool]:
 async def keep_spreading(database: Database, *, distance: int, base_url: str, stop: asyncio.Event) -> None:
     """Hold each rejection against what is there, until `stop` is set."""
     spreading = Spreading(database, distance=distance, base_url=base_url)
+    settling = 0.0  # seconds until the next look, where a transaction is still under way
     while not stop.is_set():
-        pause = LOOK_SECONDS
         try:
-            if await spreading.look():
-                pause = SETTLE_SECONDS
+            left = await spreading.look()
+            settling = (min(settling * 2, LOOK_SECONDS) or SETTLE_SECONDS) if left else 0.0
         except Unavailable as error:
             log.info("moderation.waits", reason=error.detail)
-        await unless(stop, asyncio.sleep(pause))
+        await unless(stop, asyncio.sleep(settling or LOOK_SECONDS))
 
 
 class Spreading:

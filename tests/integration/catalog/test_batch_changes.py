@@ -155,7 +155,7 @@ async def test_media_move_as_if_they_had_been_uploaded_there(catalog: Service) -
         slot = {"type": "user", "id": "ann", "field": "avatar"}
         answer = await ask(ann, "move", [avatar.id, other[0].id], entity=slot)
         assert statuses(answer) == [200, 409]
-        assert public_id(avatar.id) in answer["items"][1]["problem"]["detail"]
+        assert "user/ann has one avatar already" in answer["items"][1]["problem"]["detail"]
         assert await move([avatar.id], **slot) == [200]
         assert statuses(await ask(ann, "move", [avatar.id, one.id, two.id], entity=None)) == [200] * 3
         assert await move([other[0].id, avatar.id], **slot) == [200, 409]
@@ -164,33 +164,31 @@ async def test_media_move_as_if_they_had_been_uploaded_there(catalog: Service) -
             assert (await ann.get(f"/v1/media/{each.id}")).json()["entity"] is None
 
 
-@pytest.mark.parametrize(
-    ("what", "body", "word"),
-    [
-        ("tag", {}, "add"),
-        ("tag", {"add": ["a"], "set": ["b"]}, "set"),
-        ("tag", {"add": ["a"], "remove": ["a"]}, "'a'"),
-        ("tag", {"add": ["x" * 65]}, "64"),
-        ("tag", {"set": ["a,b"]}, "comma"),
-        ("tag", {"add": ["\0"]}, "U+0000"),
-        ("move", {"entity": {"type": "No", "id": "1"}}, "entity type"),
-        ("move", {"entity": {"type": "post", "id": "\0"}}, "entity id"),
-        ("move", {}, "entity"),
-        ("publish", {"is_public": "maybe"}, "is_public"),
-        ("publish", {"refs": []}, "refs"),
-        ("publish", {"refs": ["x"] * 1001}, "1000"),
-        ("delete", {"refs": ["x"] * 1001}, "1000"),
-        ("delete", {"refs": []}, "refs"),
-        ("delete", {"refs": ["x"], "media_ids": [1]}, "refs"),
-    ],
+FAULTS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("tag", {}, "add"),
+    ("tag", {"add": ["a"], "set": ["b"]}, "set"),
+    ("tag", {"add": ["a"], "remove": ["a"]}, "'a'"),
+    ("tag", {"add": ["x" * 65]}, "64"),
+    ("tag", {"set": ["a,b"]}, "comma"),
+    ("tag", {"add": ["\0"]}, "U+0000"),
+    ("move", {"entity": {"type": "No", "id": "1"}}, "entity type"),
+    ("move", {"entity": {"type": "post", "id": "\0"}}, "entity id"),
+    ("move", {}, "entity"),
+    ("publish", {"is_public": "maybe"}, "is_public"),
+    ("publish", {"refs": []}, "refs"),
+    ("publish", {"refs": ["x"] * 1001}, "1000"),
+    ("delete", {"refs": ["x"] * 1001}, "1000"),
+    ("delete", {"refs": []}, "refs"),
+    ("delete", {"refs": ["x"], "media_ids": [1]}, "refs"),
 )
-async def test_what_is_no_batch_is_refused_whole_and_by_name(
-    catalog: Service, what: str, body: dict[str, Any], word: str
-) -> None:
+
+
+async def test_what_is_no_batch_is_refused_whole_and_by_name(catalog: Service) -> None:
     (upload,) = await have(catalog, 1)
     async with catalog.caller("ann") as ann:
-        answer = await ann.post(f"/v1/media/batch/{what}", json={"refs": [str(upload.id)], **body})
-        assert (answer.status_code, word in answer.text) == (422, True), answer.text
+        for what, body, word in FAULTS:
+            answer = await ann.post(f"/v1/media/batch/{what}", json={"refs": [str(upload.id)], **body})
+            assert (answer.status_code, word in answer.text) == (422, True), answer.text
         assert (await ann.get(f"/v1/media/{upload.id}")).json()["tags"] == []
 
 
@@ -207,8 +205,8 @@ async def test_what_hangs_on_an_entity_that_is_deleted_at_the_same_time_hangs_on
         assert (await ann.get(f"/v1/media/{upload.id}")).json()["entity"] is None
 
 
-async def test_a_thousand_are_done_within_seconds(catalog: Service) -> None:
-    some = await have(catalog, 300)
+async def test_more_than_one_chunk_is_done_within_seconds(catalog: Service) -> None:
+    some = await have(catalog, 150)
     refs = [each.id for each in some]
     began = time.monotonic()
     async with catalog.caller("ann") as ann:

@@ -11,7 +11,6 @@ from services.catalog.moderation import decide
 from services.catalog.moderation_flags import REASON, Spreading
 from services.catalog.moderation_schemas import ModerationRequest
 from services.catalog.projector import project, take_in
-from services.catalog.departures import delete_user
 from shared.auth import Caller
 from shared.events.messages import MediaUploaded
 from shared.ids import new_id
@@ -144,8 +143,6 @@ async def test_owners_are_told_no_more_than_that_somebody_is_to_look(catalog: Se
         (item,) = (await m.get("/v1/moderation?state=flagged")).json()["items"]
         assert (item["decision"]["matched"], item["decision"]["reviewer"]) == (str(bad.id), None)
         assert (await catalog.nobody.get(f"/v1/media/{copy.id}")).status_code == 404
-    await delete_user(catalog.database, "ann")
-    await catalog.told()
 
 
 @pytest.mark.parametrize("distance", [0, 10])
