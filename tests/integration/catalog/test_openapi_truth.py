@@ -84,7 +84,9 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", BATCH + "move", BATCH + "move", {"json": {"refs": ["x"], "entity": None}}, 200),
     ("POST", BATCH + "publish", BATCH + "publish", {"json": {"refs": []}}, 422),
     ("POST", BATCH + "delete", BATCH + "delete", {"json": {"refs": ["x"]}}, 200),
+    ("POST", "/v1/media/{ref}/cancel", "/v1/media/ID/cancel", {}, 409),
     ("POST", "/v1/media/{ref}/reprocess", "/v1/media/ID/reprocess", {}, 202),
+    ("POST", "/v1/media/{ref}/cancel", "/v1/media/ID/cancel", {}, 202),
     ("DELETE", MEDIA, "/v1/media/ID", {}, 204),
 ]
 AS_SERVICE: list[tuple[str, str, str, dict[str, Any], int]] = [
