@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -63,8 +63,8 @@ class Feed:
     async def run(self, database: Database, bus: Bus, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
         stories = [
-            asyncio.create_task(self._hear(database, bus, subject))
-            for subject in (topology.live("*"), topology.progress("*"))
+            asyncio.create_task(self._hear(database, bus, topology.live("*"), self._missed)),
+            asyncio.create_task(self._hear(database, bus, topology.progress("*"))),
         ]
         ending = asyncio.create_task(stop.wait())
         try:
@@ -76,8 +76,16 @@ class Feed:
                 task.cancel()
             await asyncio.gather(*stories, ending, return_exceptions=True)
 
-    async def _hear(self, database: Database, bus: Bus, subject: str) -> None:
-        async with bus.listen(subject) as messages:
+    def _missed(self) -> None:
+        """The broker was away, or there was too much at once: nobody knows what was not heard."""
+        log.info("live.resync", listeners=len(self.listeners))
+        for listener in self.listeners:
+            listener.resync()
+
+    async def _hear(
+        self, database: Database, bus: Bus, subject: str, on_gap: Callable[[], None] | None = None
+    ) -> None:
+        async with bus.listen(subject, on_gap) as messages:
             async for message in messages:
                 try:
                     await self.take(database, message)

@@ -154,9 +154,12 @@ class Bus(Protocol):
         """Send a core message to whoever listens now. Raises Unavailable when not connected."""
         ...
 
-    def listen(self, subject: str) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
+    def listen(
+        self, subject: str, on_gap: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Core messages from now on, stored events included as they are stored. Survives reconnects. A slow
-        reader loses the oldest messages, never blocks the connection."""
+        reader loses the oldest messages, never blocks the connection. `on_gap` is called when some may have been
+        missed: the connection is back, or the reader was too slow."""
         ...
 
     async def request(

@@ -166,8 +166,10 @@ class JetStreamBus:
             await client.publish(subject, data, headers=dict(headers) if headers else None)
 
     @contextlib.asynccontextmanager
-    async def listen(self, subject: str) -> AsyncIterator[AsyncIterator[Message]]:
-        listener = Listener()
+    async def listen(
+        self, subject: str, on_gap: Callable[[], None] | None = None
+    ) -> AsyncIterator[AsyncIterator[Message]]:
+        listener = Listener(on_gap)
         if subject.startswith(f"{self._prefix}.r."):
             # The connection hears all its inboxes anyway: this costs the broker nothing.
             self._listeners[subject] = listener
@@ -176,7 +178,7 @@ class JetStreamBus:
             finally:
                 del self._listeners[subject]
             return
-        feed = Feed(subject, "", lambda message: listener.take(_message(message)))
+        feed = Feed(subject, "", lambda message: listener.take(_message(message)), on_gap)
         async with self._connection.subscribed(feed):
             yield listener.messages()
 

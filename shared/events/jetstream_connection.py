@@ -56,9 +56,13 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed:
-    """A core subscription that outlives connections. `take` is called for each message and must not block."""
+    """A core subscription that outlives connections. `take` is called for each message and must not block, and `again`
+    when a new connection has brought it back."""
 
-    def __init__(self, subject: str, queue: str, take: Callable[[Msg], None]) -> None:
+    def __init__(
+        self, subject: str, queue: str, take: Callable[[Msg], None], again: Callable[[], None] | None = None
+    ) -> None:
+        self.again = again
         self.subject = subject
         self.queue = queue
         self._take = take
@@ -244,9 +248,13 @@ class Connection:
     async def _on_open(self, client: Client) -> None:
         # Set first: a feed that is added from here on subscribes itself, all others are in the snapshot.
         self._client = client
-        for feed in list(self._feeds):
+        feeds = list(self._feeds)
+        for feed in feeds:
             await self._subscribe(client, feed)
         await round_trip(client)
+        for feed in feeds:
+            if feed.again is not None:
+                feed.again()
         await self._on_connect()
         self._ready.set()
         log.info("broker.connected", server=client.connected_url.hostname if client.connected_url else None)

@@ -140,9 +140,12 @@ class MemoryBus:
         self.broker.route(Message(subject=subject, data=data, headers=dict(headers or {})))
 
     @contextlib.asynccontextmanager
-    async def listen(self, subject: str) -> AsyncIterator[AsyncIterator[Message]]:
-        listener = Listener()
-        with self.broker.subscribed(Subscription(subject=subject, queue="", take=listener.take)):
+    async def listen(
+        self, subject: str, on_gap: Callable[[], None] | None = None
+    ) -> AsyncIterator[AsyncIterator[Message]]:
+        listener = Listener(on_gap)
+        interest = Subscription(subject=subject, queue="", take=listener.take, again=on_gap)
+        with self.broker.subscribed(interest):
             yield listener.messages()
 
     async def request(

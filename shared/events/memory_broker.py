@@ -20,6 +20,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     subject: str
     queue: str
     take: Callable[[Message], None]
+    again: Callable[[], None] | None = None
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,9 @@ class MemoryBroker:
     def start(self) -> None:
         """Be there again."""
         self.running = True
+        for interest in self._subscriptions:
+            if interest.again is not None:
+                interest.again()
         self.changed()
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shared.errors import Malformed, SettingsError, Unavailable
-from shared.events import topology
+from shared.events import listener, topology
 from shared.events.bus import Bus
 from shared.events.topology import Durable, Stream, Topology
 from tests.contract.brokers import (
@@ -329,3 +329,30 @@ async def test_all_is_handled_where_what_follows_is_not_for_the_consumer(bus: Bu
     assert await bus.handled_through(WORKER) == last
     after = await publish(bus, b"3")
     assert await bus.handled_through(WORKER) < after
+
+
+async def test_who_listens_is_told_when_the_connection_was_away(bus_server: BusServer) -> None:
+    bus = await bus_server.connect()
+    gaps: list[int] = []
+    async with bus.listen("news.a", lambda: gaps.append(1)) as news:
+        await bus.broadcast("news.a", b"before")
+        assert (await anext(news)).data == b"before"
+        assert gaps == []
+        await bus_server.stop()
+        await bus_server.start()
+        await until(lambda: gaps == [1])
+    await bus.close()
+
+
+async def test_who_reads_too_slowly_is_told_so_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "LONGEST", 5)
+    gaps: list[int] = []
+    async with bus.listen("news.a", lambda: gaps.append(1)) as news:
+        for number in range(9):
+            await bus.broadcast("news.a", b"%d" % number)
+        # It comes last, so all others are there or gone by now.
+        async with bus.listen("news.b") as other:
+            await bus.broadcast("news.b", b"end")
+            await anext(other)
+        assert gaps == [1]
+        assert [(await anext(news)).data for _ in range(5)] == [b"4", b"5", b"6", b"7", b"8"]

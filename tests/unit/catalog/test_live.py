@@ -1,5 +1,6 @@
 """Listeners: bounded, and told when something was dropped."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import cast
 
@@ -8,6 +9,8 @@ from services.catalog.listeners import Listener, LiveMessage
 from services.catalog.live import Feed
 from shared.auth import Caller
 from shared.events.bus import Message
+from shared.events.memory import MemoryBus
+from shared.events.memory_broker import MemoryBroker
 from shared.events.messages import Progress, encode
 from shared.events.topology import progress
 from shared.ids import new_id
@@ -55,3 +58,17 @@ async def test_a_file_that_still_arrives_is_shown_to_its_owner_and_to_staff_alon
     shown = [(m.type, m.id, m.stage, m.percent, m.filename, m.received, m.size) for m in heard[:2]]
     assert shown == [("progress", media_id, "receiving", 25, "a.mov", 5, 20)] * 2
     assert heard[2].type == "resync"
+
+
+async def test_listeners_are_told_to_ask_again_when_the_broker_was_away() -> None:
+    feed, broker, stop = Feed(), MemoryBroker(), asyncio.Event()
+    running = asyncio.create_task(feed.run(NOT_ASKED, MemoryBus(broker), stop))
+    with feed.listeners.listening(Caller(sub="ann")) as ann:
+        heard = asyncio.create_task(heard_by(ann))
+        while len(broker._subscriptions) < 2:  # the feed does not listen yet
+            await asyncio.sleep(0)
+        broker.stop()
+        broker.start()
+        assert (await asyncio.wait_for(heard, 5)).type == "resync"
+    stop.set()
+    await running
