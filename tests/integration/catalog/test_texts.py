@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import cast, func, select, update
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from services.catalog import candidates, texts_index, texts_query
 from services.catalog.candidates import Search
@@ -16,7 +19,7 @@ from services.catalog.database import Database
 from services.catalog.models import media, media_texts, text_changes
 from services.catalog.schemas import SearchSort
 from services.catalog.search import SearchPageFound, search_media
-from services.catalog.texts import words
+from services.catalog.texts import vector, words
 from services.catalog.texts_query import Question
 from services.catalog.texts_stems import DEFAULT, Stems
 from shared.auth import Caller
@@ -224,6 +227,44 @@ async def test_the_database_finds_what_a_plain_reading_finds(database: Database)
     assert some > 75
 
 
+async def test_the_database_reads_whatever_was_typed_or_written(database: Database) -> None:
+    typed: set[str] = set()
+
+    @settings(max_examples=200, deadline=None, database=None)
+    @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40))
+    def collect(said: str) -> None:
+        typed.add(said)
+
+    collect()
+    typed |= {
+        "\\",
+        "a\\",
+        "'",
+        "a'b",
+        "'' \\' :*",
+        "a:*",
+        "!a",
+        "(a",
+        "a <-> b",
+        "\u2028",
+        "ß" * 99,
+        "½ ¾ x²",
+        "-a -b or -c",
+    }
+    async with database.reading() as connection:
+        for said in typed:
+            found = [word.folded for word in words(said)]
+            stems = await Stems(("english", "russian")).of(connection, found)
+            written = vector([("A", found)], {word: known.stems for word, known in stems.items()})
+            asked = texts_query.as_tsquery(texts_query.read(f'"{said}"'.replace('""', "")), stems)
+            fits = select(cast(written, TSVECTOR).op("@@")(candidates.as_query(asked)))
+            if '"' not in said and found:
+                assert await connection.scalar(fits), said
+            freely = texts_query.read(said)
+            question = texts_query.as_tsquery(freely, await Stems(("english",)).of(connection, freely.words))
+            await connection.execute(select(candidates.as_query(question)))
+
+
 async def all_pages(database: Database, said: str, *, limit: int) -> list[SearchPageFound]:
     """To the end, while new media come that have the words, too."""
     pages: list[SearchPageFound] = []
@@ -247,7 +288,7 @@ async def test_pages_by_relevance_have_each_media_once_though_others_come(
     assert sorted(text for text in found if text and text != "sea sea sea") == sorted(
         f"{'sea ' * (1 + number % 3)} {number}".strip() for number in range(30)
     )
-    ranks = [match.rank for one in pages for match in one.matches or ()]
+    ranks = [match.rank or 0.0 for one in pages for match in one.matches or ()]
     if rare == 100:
         assert ranks == sorted(ranks, reverse=True)
     assert max(len(one.items) for one in pages) == 4
