@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Text, or_, select, update
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import RowMapping, Text, cast, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -116,7 +116,7 @@ async def _row(connection: AsyncConnection, media_id: uuid.UUID) -> RowMapping |
 
 async def forget_user(database: Database, sub: str) -> int:
     """Take a user out of the owners and admins of every entity; how many named them."""
-    who = array([sub], type_=Text)
+    who = cast([sub], ARRAY(Text))
     named = select(entities.c.type, entities.c.id).where(
         or_(entities.c.owners.contains(who), entities.c.admins.contains(who))
     )
