@@ -103,7 +103,7 @@ def _for(caller: Caller, told: _Told, changeable: dict[uuid.UUID, bool]) -> Live
     """What the caller is told of it; None where that is nothing. Of what is deleted no row tells any more whose it
     was."""
     if told.message.type == "media.deleted":
-        return told.message if caller.governs or caller.sub == told.owner is not None else None
+        return told.message if caller.sees_all or caller.sub == told.owner is not None else None
     if told.message.id not in changeable:
         return None
     return told.message if changeable[told.message.id] else as_outsiders_see(told.message)

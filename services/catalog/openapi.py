@@ -83,7 +83,9 @@ class RenderOperation(FileOperation):
             *(self.parameters or ()),
             Parameter(name="Accept", param_in="header", description=accept, schema=schema),
         ]
-        with_headers(self, {"Vary": header("`Accept`, where the format was chosen by it.")}, 200, 206, 304)
+        with_headers(
+            self, {"Vary": header("`Accept`, where the format was chosen by it.")}, 200, 206, 304, 307
+        )
 
 
 def file(media_type: str) -> dict[int, ResponseSpec]:

@@ -33,6 +33,7 @@ PING_SECONDS = (
     15.0  # proxies close what says nothing for longer; of WebSockets the server sees to it (shared/runtime)
 )
 STALL_SECONDS = 60.0
+MOST_SAID = 60  # messages of a client, and one more for each second
 MOST_PLACE = 2**63 - 1
 _SINCE = "The `sequence` of the last message that was heard: what came behind it is told first."
 
@@ -188,13 +189,15 @@ def _seconds_left(caller: Caller) -> float:
 async def _converse(
     socket: WebSocket[Any, Any, Any], listener: Listener, messages: AsyncIterator[LiveMessage]
 ) -> None:
-    tasks = [asyncio.create_task(_tell(socket, messages)), asyncio.create_task(_until_left(socket))]
+    tasks = [asyncio.create_task(_tell(socket, messages)), asyncio.create_task(_until_too_much(socket))]
     left = _seconds_left(listener.caller)
     try:
         done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             reason = "The token has expired." if left < MAX_SECONDS else "It was long enough; connect again."
             await socket.close(code=POLICY, reason=reason)
+        elif tasks[1] in done and tasks[1].exception() is None:
+            await socket.close(code=POLICY, reason="Nothing that is said here is listened to.")
         elif tasks[1] not in done:
             await _say_why(socket, tasks[0].exception())
     finally:
@@ -218,13 +221,15 @@ async def _tell(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[LiveMe
         await socket.send_data(message.text, mode="text")
 
 
-async def _until_left(socket: WebSocket[Any, Any, Any]) -> None:
-    """What the client says is not listened to; only that it leaves."""
-    try:
-        while True:
-            await socket.receive_data(mode="text")
-    except WebSocketDisconnect:
-        return
+async def _until_too_much(socket: WebSocket[Any, Any, Any]) -> None:
+    """What the client says is not listened to; only that it leaves, which raises WebSocketDisconnect, or that it says
+    more than a sign of life now and then."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    said = 0
+    while said < MOST_SAID + loop.time() - began:
+        await socket.receive_data(mode="text")
+        said += 1
 
 
 HANDLERS = (live, events)

@@ -6,14 +6,16 @@ from email import message_from_bytes
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import update
 
 from services.catalog.models import media
+from services.catalog.presigned import RedirectSettings
 from shared.events.messages import MediaUploaded
 from shared.ids import public_id
 from tests.integration.catalog import stories
-from tests.integration.catalog.service import Service
+from tests.integration.catalog.service import Service, serving
 
 BODY = stories.BODY
 SIZE = len(BODY)
@@ -153,6 +155,33 @@ async def test_caches_keep_for_everybody_only_what_everybody_may_see(catalog: Se
         hidden = await ann.get(thumbnail(rejected) + f"?v={stories.SPEC}")
     assert hidden.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert "surrogate-key" not in hidden.headers
+
+
+async def test_the_store_hands_out_what_is_harmless_where_settings_say_so(catalog: Service) -> None:
+    store = catalog.settings.store
+    redirects = RedirectSettings(
+        endpoint=store.endpoint, access_key=store.access_key, secret_key=store.secret_key, proven=False
+    )
+    upload, svg = await catalog.ready(), stories.uploaded(mime_type="image/svg+xml", filename="evil.svg")
+    await catalog.store(svg)
+    await catalog.have(svg)
+    headers = {"Authorization": f"Bearer {catalog.token('ann')}"}
+    async with (
+        serving(msgspec.structs.replace(catalog.settings, redirects=redirects)) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as ann,
+        httpx.AsyncClient() as anybody,
+    ):
+        for path, body in ((original(upload), BODY), (thumbnail(upload), BODY[::-1])):
+            away = await ann.get(path)
+            assert (away.status_code, away.content) == (307, b"")
+            there = await anybody.get(away.headers["location"])
+            assert (there.content, there.headers["content-type"]) == (body, "image/jpeg")
+            assert (
+                there.headers["content-disposition"] == (await ann.head(path)).headers["content-disposition"]
+            )
+            assert (await ann.get(path, headers={"If-None-Match": "*"})).status_code == 304
+        assert (await ann.get(original(svg))).status_code == 200
+        assert (await anybody.get(f"{url}{original(upload)}")).status_code == 404
 
 
 async def test_a_file_that_is_not_the_expected_one_is_412(catalog: Service) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket as sockets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -87,6 +88,16 @@ async def test_who_answers_no_ping_is_let_go_and_who_sends_too_much_is_told_so(c
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1009
         await until(url, 0)
+        async with listening(url, catalog.token("ann")) as talker:
+            await until(url, 1)
+            with suppress(ConnectionClosed):
+                for _ in range(10 * live_route.MOST_SAID):
+                    await talker.send("hello?")
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(talker.recv(), 10)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, "listened" in closed.value.rcvd.reason) == (1008, True)
+        await until(url, 0)
         async with listening(url, catalog.token("ann")) as patient:
             with sockets.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as dead:
                 dead.sendall(
@@ -129,6 +140,14 @@ async def test_without_a_token_public_media_of_profiles_that_say_so_are_told_of(
         assert [m["id"] for m in again] == [m["id"] for m in heard]
         async with httpx.AsyncClient(base_url=url) as client:
             assert (await client.get("/v1/live", params={"token": "nonsense"})).status_code == 401
+
+
+async def test_a_stream_of_events_ends_with_its_token(catalog: Service) -> None:
+    token = catalog.token("ann", lives=timedelta(seconds=1))
+    async with catalog.nobody.stream("GET", "/v1/live", params={"token": token}) as answer:
+        assert answer.status_code == 200
+        lines = [line async for line in answer.aiter_lines()]
+    assert not [line for line in lines if line.startswith("data")]
 
 
 async def test_a_reader_that_takes_nothing_more_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
