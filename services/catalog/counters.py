@@ -158,7 +158,7 @@ async def keep_adding_up(database: Database, stop: asyncio.Event) -> None:
     dead = 0
     while not stop.is_set():
         try:
-            dead += await _add_up_alone(database)
+            dead += await add_up_alone(database)
             if dead > MOST_DEAD:
                 await sweep_out(database)
                 dead = 0
@@ -168,7 +168,7 @@ async def keep_adding_up(database: Database, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), PAUSE_SECONDS)
 
 
-async def _add_up_alone(database: Database) -> int:
+async def add_up_alone(database: Database) -> int:
     """How many changes were taken; none where another catalog is at it."""
     async with database.writing(tell=False) as connection:
         taken = await add_up(connection) if await try_lock(connection, COUNTER) else 0
