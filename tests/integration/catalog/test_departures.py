@@ -1,0 +1,122 @@
+"""Entities and users as other systems tell of them: in any order, more than once, and with nonsense in between."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from services.catalog import counters
+from services.catalog.departures import LEEWAY
+from services.catalog.models import metadata
+from shared.events import messages, topology
+from shared.events.kv_token import kv_token
+from shared.events.messages import EntityDeleted, EntityUpserted, Event, UserDeleted
+from tests.fixtures.waiting import eventually_async
+from tests.integration.catalog import stories
+from tests.integration.catalog.service import Service
+
+LEAVER = "leaver 4711"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def tell_as_of(catalog: Service, subject: str, event: Event, time: datetime) -> None:
+    name = uuid.uuid4().hex
+    data = messages.encode(event, source="test", event_id=name, subject="", time=time, traceparent=None)
+    await catalog.bus.publish(subject, data, message_id=name)
+
+
+async def entity(catalog: Service, entity_id: str = "1") -> tuple[bool, list[str]] | None:
+    rows = [row for row in await catalog.rows("entities") if row["id"] == entity_id]
+    return (rows[0]["deleted"], rows[0]["owners"]) if rows else None
+
+
+async def settled(catalog: Service) -> None:
+    """What was told before is taken in: an entity that is told of now comes after it."""
+    sign = uuid.uuid4().hex
+    await catalog.tell(EntityUpserted(type="sign", id=sign))
+
+    async def look() -> bool:
+        return await entity(catalog, sign) is not None
+
+    await eventually_async(look, "the sign to be taken in")
+
+
+async def test_nothing_in_the_catalog_names_a_user_who_has_left(catalog: Service) -> None:
+    await catalog.tell(EntityUpserted(type="post", id="1", owners=(LEAVER, "bob"), admins=(LEAVER,)))
+    theirs, other = await catalog.ready(LEAVER, entity=stories.link()), await catalog.ready("bob")
+    async with catalog.caller(LEAVER, "moderator") as leaver:
+        decision = {"state": "rejected", "reason": "not nice"}
+        for media_id in (theirs.id, other.id):
+            answer = await leaver.post(f"/v1/media/{media_id}/moderation", json=decision)
+            assert answer.status_code == 200, answer.text
+        assert (await leaver.get(f"/v1/media/{theirs.id}/download")).status_code == 200
+    quota = catalog.bus.kv(topology.QUOTAS)
+    await quota.put(kv_token(LEAVER), b"{}")
+    assert await tables_that_name(catalog, LEAVER) >= {"media", "entities", "moderation_decisions"}
+    await catalog.tell(UserDeleted(sub=LEAVER))
+    await catalog.tell(UserDeleted(sub=LEAVER))
+    await settled(catalog)
+    await catalog.told()
+
+    async def unnamed() -> bool:
+        await counters.add_up_alone(catalog.database)
+        return await tables_that_name(catalog, LEAVER) == set()
+
+    await eventually_async(unnamed, "no table to name the user")
+    assert [row["id"] for row in await catalog.rows("media")] == [other.id]
+    assert await entity(catalog) == (False, ["bob"])
+    assert await quota.get(kv_token(LEAVER)) is None
+
+
+async def tables_that_name(catalog: Service, sub: str) -> set[str]:
+    found = set()
+    async with catalog.database.reading() as connection:
+        for name in metadata.tables:
+            asked = text(f"SELECT count(*) FROM {name} WHERE CAST({name} AS text) LIKE :sub")
+            if await connection.scalar(asked, {"sub": f"%{sub}%"}):
+                found.add(name)
+    return found
+
+
+async def test_a_late_upload_of_a_user_who_has_left_is_deleted_at_once_and_a_new_one_stays(
+    catalog: Service,
+) -> None:
+    await catalog.tell(UserDeleted(sub=LEAVER))
+    await settled(catalog)
+    await catalog.tell(EntityUpserted(type="post", id="1", owners=("bob",)))
+    late = [stories.uploaded(LEAVER), stories.uploaded(LEAVER, entity=stories.link())]
+    later = datetime.now(UTC) + LEEWAY + timedelta(seconds=1)
+    again = stories.uploaded(LEAVER, created_at=later)
+    await catalog.have(*late, again)
+    assert [row["id"] for row in await catalog.rows("media")] == [again.id]
+    assert {row["media_id"] for row in await catalog.rows("tombstones")} == {upload.id for upload in late}
+
+
+async def test_what_was_told_of_an_entity_before_changes_nothing_when_it_comes_after(
+    catalog: Service,
+) -> None:
+    upserted, deleted = "entity.v1.upserted.post", "entity.v1.deleted.post"
+    now = LONG_AGO + timedelta(hours=1)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="1", owners=("new",)), now)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="1", owners=("old",)), LONG_AGO)
+    await tell_as_of(catalog, deleted, EntityDeleted(type="post", id="1"), LONG_AGO)
+    await tell_as_of(catalog, deleted, EntityDeleted(type="post", id="2"), now)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="2", owners=("old",)), LONG_AGO)
+    await settled(catalog)
+    assert (await entity(catalog, "1"), await entity(catalog, "2")) == ((False, ["new"]), (True, []))
+    await tell_as_of(catalog, deleted, EntityDeleted(type="post", id="1"), now + timedelta(seconds=1))
+    await settled(catalog)
+    assert await entity(catalog, "1") == (True, [])
+
+
+async def test_nonsense_about_an_entity_ends_as_a_dead_letter_and_holds_nobody_up(catalog: Service) -> None:
+    before = await catalog.bus.last_sequence(topology.DEAD)
+    await tell_as_of(catalog, "entity.v1.upserted.x", EntityUpserted(type="No Type", id="1"), LONG_AGO)
+    await catalog.bus.publish("user.v1.deleted", b"not json", message_id=uuid.uuid4().hex)
+    await settled(catalog)
+
+    async def buried() -> bool:
+        return await catalog.bus.last_sequence(topology.DEAD) >= before + 2
+
+    await eventually_async(buried, "both to be dead letters")
+    assert await entity(catalog, "1") is None
