@@ -27,8 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import cursors, queries, rights
+from services.catalog import cursors, rights
 from services.catalog.cursors import Place, Stretch
+from services.catalog.estimate import estimated
 from services.catalog.filters.compiled import compiled
 from services.catalog.filters.language import Both, Condition, Filter
 from services.catalog.models import media, media_texts
@@ -242,7 +243,7 @@ async def _few(
     if search.tsquery is not None:
         ways.append(_with_words(search.tsquery))
     for way in ways:
-        if await queries.estimate(connection, way) <= RARE * _GREATLY:
+        if await estimated(connection, way) <= RARE * _GREATLY:
             found = (await connection.scalars(way.limit(RARE + 1))).all()
             if len(found) <= RARE:
                 return tuple(found)

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import cursors, rights
 from services.catalog.cursors import Place
+from services.catalog.estimate import estimated
 from services.catalog.models import media
 from services.catalog.row_security import restricted
 from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
@@ -231,19 +232,12 @@ async def count_media(
     get one; others get the capped count."""
     matching = select(media.c.id).where(*readable(caller, filters))
     if kind == "estimated" and caller.sees_all:
-        return Count(value=await estimate(connection, matching), kind=kind)
+        return Count(value=await estimated(connection, matching), kind=kind)
     if kind == "exact":
         value = await connection.scalar(select(func.count()).select_from(matching.subquery()))
         return Count(value=value or 0, kind=kind)
     capped = matching.limit(COUNT_CAP).subquery()
     return Count(value=await connection.scalar(select(func.count()).select_from(capped)) or 0, kind="capped")
-
-
-async def estimate(connection: AsyncConnection, matching: Any) -> int:
-    """How many rows a select has, as the planner thinks."""
-    compiled = matching.compile(dialect=connection.dialect)
-    plan = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {compiled}", compiled.params)
-    return int(plan.scalar_one()[0]["Plan"]["Plan Rows"])
 
 
 async def get_media(connection: AsyncConnection, caller: Caller, media_id: uuid.UUID, base_url: str) -> Media:

@@ -13,11 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from services.catalog import candidates
+from services.catalog.candidates import Search
 from services.catalog.database import Database
 from services.catalog.filters.compiled import compiled
 from services.catalog.filters.fields import FIELDS, Field, Kind
 from services.catalog.filters.language import read
 from services.catalog.models import media
+from services.catalog.orders import ORDERS
+from services.catalog.schemas import SearchSort
+from shared.auth import Caller
 from shared.dialects.users import uuid_id
 from shared.ids import new_id
 
@@ -283,3 +288,29 @@ async def test_the_database_lets_through_what_a_plain_reading_lets_through(fille
             assert found == {row["number"] for row in ROWS if fulfils(row, said)}, said
             matches += 0 < len(found) < len(ROWS)
     assert matches > len(asked) / 4  # most filters of the others let all through, or nothing
+
+
+@pytest.mark.parametrize("rare", [1000, 2])
+async def test_searches_find_what_a_plain_reading_lets_through_of_what_the_caller_may_see(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, rare: int
+) -> None:
+    monkeypatch.setattr(candidates, "RARE", rare)
+    asked: list[tuple[dict[str, Any], SearchSort]] = []
+
+    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(FILTERS, st.sampled_from(sorted(ORDERS)))
+    def collect(said: dict[str, Any], sort: SearchSort) -> None:
+        asked.append((said, sort))
+
+    collect()
+    seen = [
+        row for row in ROWS if row["owner"] == OWN or (row["is_public"] and row["moderation"] == "approved")
+    ]
+    async with filled.reading() as connection:
+        for said, sort in [
+            *asked,
+            ({"field": "metadata", "operator": "contains", "value": {"a": 1}}, "size"),
+        ]:
+            search = Search(caller=Caller(sub=OWN), asked=read(said), sort=sort, limit=200)
+            found = await candidates.find(connection, search)
+            assert set(found.ids) == {row["id"] for row in seen if fulfils(row, said)}, said
