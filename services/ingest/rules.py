@@ -1,6 +1,9 @@
 """Whether an upload may be: the profile's types, sizes and sides, and who may upload to what."""
 
 import io
+import math
+import re
+import struct
 
 import imagesize
 import msgspec
@@ -21,6 +24,8 @@ _EARLY_SIDES = {
     *("image/avif", "image/heic"),
 }
 _CROPPED = {"image/avif", "image/heic"}
+_EXTENTS = re.compile(rb"ispe\0\0\0\0(.{8})", re.DOTALL)  # of HEIF and AVIF
+_NEVER_DECODED = frozenset({"image/svg+xml"})
 # The oldest header of BMP has sides of two bytes each, which imagesize reads as if they had four.
 _OLDEST_BMP = (12).to_bytes(4, "little")
 
@@ -130,6 +135,21 @@ def sides(found: Format, head: bytes) -> tuple[int, int] | None:
     """Width and height in pixels where the format has them early and they are in the head."""
     if found.mime not in _EARLY_SIDES or (found.mime in _CROPPED and b"clap" in head):
         return None  # where a part is cropped away, only the decoder knows what is left
+    return _sides_in_header(found, head)
+
+
+def decoded_sides(found: Format, head: bytes) -> tuple[int, int] | None:
+    """Those of what a processor has to decode, before it crops; 0 where it decodes nothing, None where the head does
+    not say."""
+    if found.mime in _NEVER_DECODED:
+        return 0, 0
+    if found.mime in _CROPPED:  # the whole picture is the largest of those that it is made of
+        told = (struct.unpack(">II", sides) for sides in _EXTENTS.findall(head))
+        return max(told, key=math.prod, default=None)
+    return _sides_in_header(found, head)
+
+
+def _sides_in_header(found: Format, head: bytes) -> tuple[int, int] | None:
     if found.mime == "image/bmp" and head[14:18] == _OLDEST_BMP:
         width, height = int.from_bytes(head[18:20], "little"), int.from_bytes(head[20:22], "little")
     else:

@@ -134,7 +134,8 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             await _check_all(ingest, wish.caller, attempt, file, options=options)
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             await duplicates.look(ingest, event, options.on_duplicate)
-            cost = lanes.weight(event.media_type, file.sides, event.size)
+            decoded = rules.decoded_sides(file.found, file.head.data)
+            cost = lanes.weight(event.media_type, decoded, event.size)
             announcement = announce.prepare(event, ingest.lanes.of(event.owner, file.head.data, weight=cost))
             await lease.change(
                 state="stored",
