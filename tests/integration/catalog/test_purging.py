@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry
 
 from services.catalog import purging
 from services.catalog.purging import Purge, PurgeSettings, keep_purging, signature
-from services.catalog.settings import CatalogSettings
 from shared.env import Env
 from shared.errors import SettingsError
 from shared.events import topology
@@ -148,23 +147,21 @@ async def test_what_the_hook_will_not_have_keeps_no_other_from_it_and_becomes_a_
     assert {str(purge.id) for purge in hook.purged} == {good}
 
 
-async def test_a_change_and_a_deletion_by_http_reach_the_hook_of_the_service(
-    settings: CatalogSettings, catalog: Service
-) -> None:
+async def test_a_change_and_a_deletion_by_http_reach_the_hook_of_the_service(catalog: Service) -> None:
     async with listening() as hook:
         told = PurgeSettings(url=hook.url, secret=SECRET)
-        async with serving(msgspec.structs.replace(settings, purge=told)):
+        async with serving(msgspec.structs.replace(catalog.settings, purge=told)):
             upload = await catalog.ready(is_public=True)
             async with catalog.caller("ann") as ann:
                 await ann.patch(f"/v1/media/{upload.id}", json={"is_public": False})
                 await ann.delete(f"/v1/media/{upload.id}")
 
             async def gone() -> bool:
-                return any(purge.event == "media.deleted" for purge in hook.purged)
+                return any((purge.event, purge.id) == ("media.deleted", upload.id) for purge in hook.purged)
 
             await eventually_async(gone, "the hook to hear of the deletion")
-    changed = [purge for purge in hook.purged if purge.event == "media.updated"][-1]
-    deleted = next(purge for purge in hook.purged if purge.event == "media.deleted")
+    changed = [purge for purge in hook.purged if (purge.event, purge.id) == ("media.updated", upload.id)][-1]
+    deleted = next(purge for purge in hook.purged if (purge.event, purge.id) == ("media.deleted", upload.id))
     url = f"{BASE}/v1/media/{upload.id}"
     known = {url, f"{url}/download", f"{url}/download?v={upload.sha256[:8]}"}
     for name in ("thumbnail", "small"):
