@@ -32,6 +32,7 @@ CALLERS = {
     "one who sees all": Caller(sub="back end", roles=frozenset({"service"})),
     "a user who sees half": Caller(sub="owner 7"),
 }
+OWNER = Caller(sub="owner 8")
 WORDS = {
     "a word of ten media": "lighthouseeeee",
     "a word of 1 %": "harbour",
@@ -56,6 +57,8 @@ async def measure(database: Database, setting: Setting, count: int) -> list[Row]
         for what, said in WORDS.items():
             figures = await _timed(lambda c=caller, s=said: _words(database, stems, c, s), rounds)  # type: ignore[misc]
             rows.append(_row(count, f"{what}: {name}", figures))
+    figures = await _timed(lambda: _words(database, stems, OWNER, "sea", own=True), rounds)
+    rows.append(_row(count, "a word of all of one's own 1,000: their owner", figures))
     for name, caller in CALLERS.items():
         for what, said in TAGS.items():
             figures = await _timed(lambda c=caller, s=said: _tag(database, stems, c, s), rounds)  # type: ignore[misc]
@@ -69,8 +72,9 @@ def _row(count: int, name: str, figures: list[float]) -> Row:
     return alone(f"search, {count:,}", f"p95 of {name}", [last], "ms", note=f"median {middle:.1f} ms")
 
 
-async def _words(database: Database, stems: Stems, caller: Caller, said: str) -> None:
-    search = Search(caller=caller, sort="relevance", limit=20)
+async def _words(database: Database, stems: Stems, caller: Caller, said: str, *, own: bool = False) -> None:
+    asked = Condition(name="owner", operator="eq", value=caller.sub) if own else None
+    search = Search(caller=caller, asked=asked, sort="relevance", limit=20)
     question = texts_query.read(said)
     found = await search_media(database, search, question=question, stems=stems, base_url="http://localhost")
     _some(found)

@@ -16,7 +16,7 @@ LANGUAGES = (
 )  # fmt: skip
 """Those whose stems PostgreSQL knows."""
 DEFAULT = ("english", "german", "french", "spanish")
-_REMEMBERED = 100_000
+_REMEMBERED = 50_000
 
 
 def languages_from_env(env: Env) -> tuple[str, ...]:

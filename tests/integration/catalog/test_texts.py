@@ -9,13 +9,14 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import cast, func, select, update
+from sqlalchemy import cast, create_engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from services.catalog import candidates, texts_index, texts_query
 from services.catalog.candidates import Search
 from services.catalog.cursors import Place
 from services.catalog.database import Database
+from services.catalog.migrate import migrate
 from services.catalog.models import media, media_texts, text_changes
 from services.catalog.schemas import SearchSort
 from services.catalog.search import SearchPageFound, search_media
@@ -27,6 +28,7 @@ from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 from tests.integration.catalog.test_lists import fill
+from tests.integration.catalog.test_migrations import upgrade
 
 SERVICE = Caller(sub="back end", roles=frozenset({"service"}))
 
@@ -171,6 +173,25 @@ async def test_words_are_found_in_any_form_of_each_language(database: Database) 
     assert await captions(database, "horse -riding", stems) == {texts[0]}
     assert await captions(database, "gat* or chev*", stems) == {texts[2], texts[3]}
     assert await captions(database, "the horse", stems) == {texts[0], texts[4]}
+
+
+def test_media_that_were_there_before_are_noted_by_the_migration(empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url)
+    with engine.connect() as connection:
+        upgrade(connection, "0010")
+        connection.execute(
+            text(
+                "INSERT INTO media (id, number, owner, owner_uuid, profile, recipe, key, filename, mime_type,"
+                " media_type, size, sha256, created_at, is_public, generation, status, status_at) SELECT"
+                " gen_random_uuid(), n, 'ann', gen_random_uuid(), 'default', 'standard', 'k', 'f', 'image/png',"
+                " 'image', 1, '0', now(), false, 1, 'ready', now() FROM generate_series(1, 3) AS n"
+            )
+        )
+        connection.commit()
+        migrate(empty_database_url)
+        there = connection.scalars(text("SELECT id FROM media ORDER BY id")).all()
+        assert connection.scalars(text("SELECT media_id FROM text_changes ORDER BY 1")).all() == there
+    engine.dispose()
 
 
 async def test_when_the_languages_are_others_all_words_are_made_anew(database: Database) -> None:
