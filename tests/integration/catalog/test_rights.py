@@ -81,7 +81,10 @@ async def test_invariant_10_lists_counts_and_neighbours_hold_nothing_of_others(c
         assert all(item["owner"] == "ann" for item in page["items"])
         assert page["count"]["value"] == len(page["items"]) == (0 if "bob" in query else 1)
     async with catalog.caller("ann") as ann:
-        assert (await ann.get(f"/v1/media/{own.id}/similar")).json() == {"items": []}
+        assert (await ann.get(f"/v1/media/{own.id}/similar")).json()["items"] == []
+        for query in ("", "?kind=near&max_distance=10", "?owner=bob", "?owner=bob&kind=near"):
+            copies = (await ann.get(f"/v1/media/duplicates{query}")).json()
+            assert copies == {"items": [], "bytes_to_free": 0, "next_cursor": None}
         found = (await ann.post("/v1/media/search", json={})).json()
         assert [item["id"] for item in found["items"]] == [str(own.id)]
         assert (await ann.get("/v1/stats")).json()["total"]["objects"] == 1
@@ -285,5 +288,10 @@ def test_every_documented_route_is_asked_above(paths: set[tuple[str, str]]) -> N
     entity = {(method, "/v1/entities/{entity_type}/{entity_id}") for method in ("PUT", "GET", "DELETE")}
     asked |= {(method, "/v1/media/{ref}/render") for method, _ in RENDERINGS}
     lists = {("GET", "/v1/media"), ("POST", "/v1/media/lookup"), ("POST", "/v1/media/search")}
-    lists |= {("GET", "/v1/stats"), ("GET", "/v1/stats/storage"), ("GET", "/v1/live")}
+    lists |= {
+        ("GET", "/v1/media/duplicates"),
+        ("GET", "/v1/stats"),
+        ("GET", "/v1/stats/storage"),
+        ("GET", "/v1/live"),
+    }
     assert paths == asked | entity | lists

@@ -23,13 +23,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from shared import duplicates
-from shared.events import topology
+from shared import duplicates, similar
+from shared.events import fingerprints, topology
 from shared.events.bus import Message
 from tests.integration.ingest.conftest import token
 from tests.integration.ingest.small import Small, in_a_thread
 
-OURS = ("/v1/uploads", "/v1/quota")
+OURS = ("/v1/uploads", "/v1/quota", "/v1/media/similar")
 CALLERS = {"ann": token("ann"), "a service": token("shop", "service")}
 """Some parameters are read only where a service asks."""
 NASTY = ("a\0b", "x" * 2000)
@@ -65,6 +65,20 @@ async def find_nothing(message: Message) -> bytes:
     return msgspec.json.encode(duplicates.Answered())
 
 
+async def fingerprint(message: Message) -> bytes:
+    """As much of a processor as `POST /v1/media/similar` needs."""
+    fingerprints.read_request(message.data)
+    known = fingerprints.Fingerprinted(phash="0" * 16, phash_turned=("0" * 16,) * 7, degenerate=False)
+    return fingerprints.encode(known)
+
+
+async def find_nothing_alike(message: Message) -> bytes:
+    asked = msgspec.json.decode(message.data, type=similar.Asked)
+    return msgspec.json.encode(
+        similar.Neighbours(items=[], searched=tuple(look.transform for look in asked.looks))
+    )
+
+
 @contextlib.asynccontextmanager
 async def counting(small: Small) -> AsyncIterator[None]:
     async def beat() -> None:
@@ -76,6 +90,8 @@ async def counting(small: Small) -> AsyncIterator[None]:
     async with (
         small.bus.serve(topology.CATALOG_USAGE, "catalog", count),
         small.bus.serve(topology.CATALOG_FIND_DIGEST, "catalog", find_nothing),
+        small.bus.serve(topology.CATALOG_FIND_SIMILAR, "catalog", find_nothing_alike),
+        small.bus.serve(topology.PROCESSOR_FINGERPRINT, "processor", fingerprint),
     ):
         yield
     beating.cancel()

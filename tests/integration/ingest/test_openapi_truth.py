@@ -9,6 +9,7 @@ from tests.integration.ingest.conftest import Gateway
 
 JPEG = encoded(picture(64, 48))
 FORM, RAW, STATUS = "/v1/uploads", "/v1/uploads/raw/{filename}", "/v1/uploads/{ref}"
+SIMILAR = "/v1/media/similar"
 GOOD: dict[str, Any] = {"files": {"file": ("a.jpg", JPEG, "image/jpeg")}, "headers": {"Idempotency-Key": "k"}}
 CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("POST", FORM, FORM, GOOD, 202),
@@ -24,6 +25,10 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("PUT", RAW, "/v1/uploads/raw/a.mp3", {"content": b"ID3" + bytes(2000)}, 413),
     ("PUT", RAW, "/v1/uploads/raw/a.png", {"content": JPEG}, 415),
     ("PUT", RAW, "/v1/uploads/raw/a.jpg?nonsense=1", {"content": JPEG}, 422),
+    ("POST", SIMILAR, SIMILAR, {"files": {"file": ("a.jpg", JPEG)}}, 503),
+    ("POST", SIMILAR, SIMILAR, {"files": {"file": ("a.jpg", JPEG)}, "params": {"limit": 0}}, 422),
+    ("POST", SIMILAR, SIMILAR, {"content": b"x"}, 415),
+    ("POST", SIMILAR, SIMILAR, {**GOOD, "headers": {"Authorization": "Bearer x"}}, 401),
     ("GET", STATUS, "/v1/uploads/ID", {}, 200),
     ("GET", STATUS, "/v1/uploads/ABSENT", {}, 404),
     ("GET", STATUS, "/v1/uploads/nonsense", {}, 404),
