@@ -57,6 +57,8 @@ class RedirectSettings(msgspec.Struct, frozen=True, kw_only=True):
                 access_key,
                 "another key than TRIPOD_S3_ACCESS_KEY: clients see it",
             )
+        if not env.development and not env.text("TRIPOD_S3_PUBLIC_ENDPOINT", ""):
+            env.complain("TRIPOD_S3_PUBLIC_ENDPOINT", "", "the store's address as clients reach it")
         endpoint = env.url("TRIPOD_S3_PUBLIC_ENDPOINT", store.endpoint, schemes=("https", "http"))
         return cls(
             endpoint=endpoint,

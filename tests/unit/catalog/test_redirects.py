@@ -114,6 +114,7 @@ def test_redirects_need_a_key_of_their_own() -> None:
     for environ, named in (
         ({}, "TRIPOD_S3_READ_ACCESS_KEY"),
         ({}, "TRIPOD_S3_READ_SECRET_KEY"),
+        (reader, "TRIPOD_S3_PUBLIC_ENDPOINT"),
         ({**reader, "TRIPOD_S3_READ_ACCESS_KEY": "writer"}, "TRIPOD_S3_READ_ACCESS_KEY"),
         ({**reader, "TRIPOD_DELIVERY": "both"}, "TRIPOD_DELIVERY"),
         ({**reader, "TRIPOD_DELIVERY_SECONDS": "601"}, "TRIPOD_DELIVERY_SECONDS"),
