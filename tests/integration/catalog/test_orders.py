@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
@@ -189,6 +189,24 @@ async def hold(database: Database, several: list[list[str]]) -> None:
     assert {row["media_id"] for row in await all_rows(database, "tombstones")} & own == buried
 
 
+KNOWN = [
+    ["uploaded", "failed 2", "processed"],
+    ["uploaded", "deleted", "uploaded"],
+    ["processed", "uploaded", "uploaded"],
+    ["failed 3", "processed 2", "failed", "uploaded", "processed"],
+    ["uploaded", "asked again", "processed", "failed 2", "published"],
+    [
+        "uploaded",
+        "failed",
+        "asked again",
+        "failed 2",
+        "processed anew",
+        "described",
+        "deleted",
+        "processed 2",
+    ],
+]
+"""Orders of which a mistake made each end otherwise."""
 _MIXED = st.lists(orders(), min_size=1, max_size=3)
 _SETTINGS: dict[str, Any] = {
     "deadline": None,
@@ -196,8 +214,9 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-@settings(max_examples=15, derandomize=True, **_SETTINGS)
+@settings(max_examples=12, derandomize=True, **_SETTINGS)
 @given(several=_MIXED)
+@example(several=KNOWN)
 async def test_invariant_4_any_order_and_repetition_of_six_things_ends_in_the_same_row(
     database: Database, several: list[list[str]]
 ) -> None:
