@@ -6,7 +6,8 @@ so the sweep that undoes broken uploads erases what a dying process leaves behin
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ import structlog
 
 from services.ingest import charging, claims, intents, rules
 from services.ingest.attempt import Attempt, File, Wish
+from services.ingest.charging import Charge
 from services.ingest.context import Ingest
 from services.ingest.fields import Options
 from services.ingest.intents import Intent
@@ -23,7 +25,7 @@ from services.ingest.limits import RETRY_SECONDS, ClientGone
 from services.ingest.source import Reading, Source
 from services.ingest.transfer import read_head
 from shared import failpoints, trace
-from shared.errors import Invalid, Unavailable, UnsupportedType
+from shared.errors import Invalid, TooSlow, Unavailable, UnsupportedType
 from shared.events import fingerprints, topology
 from shared.events.bus import NoAnswer
 from shared.events.fingerprints import Fingerprinted, FingerprintRequest, NotFingerprinted
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 
 PROFILE = "default"
 """Whose limits go for such pictures, and by whose recipe they are looked at."""
+_TAKE_SECONDS = 60.0  # a slow client has a place that others wait for
 _LOOK_SECONDS = 30.0
 _FIND_SECONDS = 5.0
 _NOT_LOOKED_AT = frozenset({"image/svg+xml"})
@@ -67,13 +70,13 @@ READING = Reading(parse=no_fields, profile_known=lambda _said: True, profiles=(P
 async def search(ingest: Ingest, wish: Wish, wanted: Wanted, open_source: OpenSource) -> Neighbours:
     """What the caller may see that looks like the picture. Raises the TripodError that refuses it; whatever happens,
     nothing of it is left, or will be after the next sweep."""
-    async with ingest.searches.one():
+    async with ingest.searches.one(wish.owner):
         await _check_parts(ingest)
         rules.check_caller(wish.caller, ingest.settings.profiles[PROFILE], PROFILE)
         attempt = Attempt(new_id(), 0, None)
         async with charging.charged(ingest, wish, attempt) as charge:
             await charge.early()
-            found = await _looked_at(ingest, wish, await charge.of(await open_source()), attempt)
+            found = await _looked_at(ingest, wish, charge, open_source, attempt)
         neighbours = await _found(ingest, wish, wanted, found)
         log.info("similar.searched", scratch=str(attempt.id), found=len(neighbours.items))
         return neighbours
@@ -88,17 +91,32 @@ async def _check_parts(ingest: Ingest) -> None:
     await ingest.store.check()
 
 
-async def _looked_at(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt) -> Fingerprinted:
-    file = await _recognised(ingest, source)
-    timing = ingest.settings.timing
+async def _looked_at(
+    ingest: Ingest, wish: Wish, charge: Charge, open_source: OpenSource, attempt: Attempt
+) -> Fingerprinted:
+    loop, timing = asyncio.get_running_loop(), ingest.settings.timing
+    deadline = loop.time() + _TAKE_SECONDS
+    async with _in_time(deadline):
+        file = await _recognised(ingest, await charge.of(await open_source()))
     lease, _ = await intents.begin(ingest.intents, _intent(ingest, wish, attempt, file))
     try:
         async with renewed(lease, every=timing.renew, lasting=timing.lease):
-            await _into_store(ingest, wish, attempt, file, lease.record.key)
+            async with _in_time(deadline):
+                await _into_store(ingest, wish, attempt, file, lease.record.key)
             failpoints.reach("ingest.after_store")
             return await _fingerprint(ingest, lease.record, file)
     finally:
         await asyncio.shield(asyncio.ensure_future(_erase(ingest, lease)))
+
+
+@asynccontextmanager
+async def _in_time(deadline: float) -> AsyncIterator[None]:
+    """Raises TooSlow for a picture that is not there by then."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as error:
+        raise TooSlow(f"The picture did not come within {_TAKE_SECONDS:g} seconds.") from error
 
 
 async def _recognised(ingest: Ingest, source: Source) -> File:

@@ -20,6 +20,7 @@ from services.ingest.rates import RateLimits, Rates
 from services.ingest.searches import Searches
 from services.ingest.source import Source, from_body
 from shared.auth import Caller
+from shared.errors import TooSlow, Unavailable
 from shared.events import topology
 from shared.events.bus import Message
 from shared.events.fingerprints import (
@@ -180,6 +181,43 @@ async def test_too_many_at_once_and_too_many_a_minute_are_told_so(small: Small) 
             assert [(await ask(small)).status_code for _ in range(2)] == [200, 429]
     finally:
         small.app.state.ingest = ingest
+    assert await small.nothing_is_left()
+
+
+async def test_nobody_has_all_places_at_once() -> None:
+    searches = Searches(4)
+    async with searches.one("ann"), searches.one("ann"), searches.one("bob"):
+        for who in ("ann", "ann"):
+            with pytest.raises(Unavailable):
+                await searches.one(who).__aenter__()
+        async with searches.one("cid"):
+            with pytest.raises(Unavailable):
+                await searches.one("dora").__aenter__()
+    async with searches.one("ann"):
+        pass
+
+
+async def test_who_sends_too_slowly_gives_up_the_place_and_leaves_nothing(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similar, "_TAKE_SECONDS", 0.2)
+    never = asyncio.Event()
+
+    async def slow() -> Source:
+        pieces = iter([JPEG, JPEG])
+
+        async def read() -> bytes:
+            found = next(pieces, b"")
+            if not found:
+                await never.wait()
+            return found
+
+        return from_body(read, "a.jpg", "", None, Options())
+
+    async with Others(small).there():
+        wanted = similar.Wanted(max_distance=5, tolerance=frozenset(), limit=1)
+        with pytest.raises(TooSlow):
+            await similar.search(small.ingest, _wish(), wanted, slow)
     assert await small.nothing_is_left()
 
 

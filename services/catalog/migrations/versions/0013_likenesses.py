@@ -59,7 +59,7 @@ def _function() -> str:
     return (
         "CREATE FUNCTION media_near(wanted bigint, most integer) RETURNS TABLE (id uuid, distance integer)\n"
         "LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER ROWS 50\n"
-        "SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan AS $$\n"
+        "SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$\n"
         f"DECLARE{declared} wider bigint[]; narrower bigint[];\nBEGIN\n"
         f"  IF most NOT BETWEEN 0 AND {_MOST} THEN RAISE 'within 0 to {_MOST} bits, not %', most; END IF;\n"
         f"  wider := {_masks(_WHOLE)};\n  narrower := {_masks(f'{_WHOLE} - 1')};\n{bands}"
