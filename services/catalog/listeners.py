@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from shared.auth import Caller
+from shared.dialects.users import integer_id
 from shared.env import Env
 from shared.errors import TooMany, Unavailable
 
@@ -107,6 +108,7 @@ class Listeners:
         self._all: set[Listener] = set()
         self._staff: set[Listener] = set()
         self._of: dict[str | None, set[Listener]] = {}
+        self._of_number: dict[str, set[Listener]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -122,6 +124,11 @@ class Listeners:
         """Those of these users."""
         for sub in subs:
             yield from self._of.get(sub, ())
+
+    def of_number(self, owner: str | None) -> Iterable[Listener]:
+        """Those whose tokens have this number as `uid` beside another `sub`: what a service has uploaded for the number
+        is theirs, what somebody has who is called so is not."""
+        return self._of_number.get(owner or "", ())
 
     def require_room(self, caller: Caller) -> None:
         """Raises Unavailable where this process has as many connections as it may, TooMany where the caller has. All
@@ -140,6 +147,8 @@ class Listeners:
         groups = [self._all, self._of.setdefault(caller.sub, set())]
         if caller.sees_all:
             groups.append(self._staff)
+        if caller.uid is not None and integer_id(caller.sub or "", None) is None:
+            groups.append(self._of_number.setdefault(str(caller.uid), set()))
         for group in groups:
             group.add(listener)
         try:
@@ -149,3 +158,5 @@ class Listeners:
                 group.discard(listener)
             if self._of.get(caller.sub) == set():
                 del self._of[caller.sub]
+            if self._of_number.get(str(caller.uid)) == set():
+                del self._of_number[str(caller.uid)]

@@ -14,6 +14,7 @@ from services.catalog.database import Database
 from services.catalog.listeners import Listener, Listeners, LiveMessage, LiveSettings
 from services.catalog.relay import SEQUENCE_HEADER
 from services.catalog.rows import OUTSIDE, without_place
+from services.catalog.sight import seen
 from shared.entities import Entity
 from shared.errors import Malformed, Unavailable
 from shared.events import topology
@@ -120,6 +121,10 @@ class Feed:
         for listener in told:
             theirs = listener.caller.governs or listener.caller.sub == owner is not None
             listener.put(shown if theirs else outside)
+        for listener in {*self.listeners.of_number(owner)} - told:
+            if await _is_theirs(database, listener, shown):
+                listener.put(shown)
+                told.add(listener)
         if public:
             for listener in self.listeners:
                 if listener not in told and listener.hears_of(media.get("profile")):
@@ -143,6 +148,17 @@ class Feed:
         for listener in {*self.listeners.of({*entity.owners, *entity.admins})} - told:
             if rights.may_see(listener.caller, owner=owner, public=False, entity=entity):
                 listener.put(shown)
+
+
+async def _is_theirs(database: Database, listener: Listener, shown: LiveMessage) -> bool:
+    """Asked of the row: an event does not say for whom it was uploaded. Of what has no row nobody knows."""
+    if shown.media is None or shown.id is None:
+        return False
+    try:
+        return (await seen(database, listener.caller, [shown.id])).get(shown.id, False)
+    except Unavailable:
+        listener.resync()
+        return False
 
 
 async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:

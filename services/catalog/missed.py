@@ -2,17 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 
 import msgspec
-from sqlalchemy import Uuid, any_, bindparam, select
-from sqlalchemy.dialects.postgresql import ARRAY
 
-from services.catalog import rights
 from services.catalog.database import Database
 from services.catalog.listeners import Listener, LiveMessage
 from services.catalog.live import as_outsiders_see, shown_as
-from services.catalog.models import media
+from services.catalog.sight import seen
 from shared.auth import Caller
 from shared.events import topology
 from shared.events.bus import Bus
@@ -67,7 +64,7 @@ async def missed(
         told = [found for found in await asyncio.gather(*(_at(bus, place) for place in places)) if found]
         # What was public once may not be so any more: the rows of now decide, not the events of then.
         ids = {found.message.id for found in told if found.message.id}
-        changeable = await _seen(database, caller, ids, only)
+        changeable = await seen(database, caller, ids, only)
         for found in told:
             message = _for(caller, found, changeable)
             if message is not None:
@@ -83,20 +80,6 @@ async def _at(bus: Bus, place: int) -> _Told | None:
         return None
     trace_id = continue_from(envelope.traceparent).trace_id if envelope.traceparent else None
     return _Told(msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id), event.owner)
-
-
-async def _seen(
-    database: Database, caller: Caller, ids: Iterable[uuid.UUID], only: frozenset[str] | None
-) -> dict[uuid.UUID, bool]:
-    """Of these media the ones that the caller may see, each with whether they may change it."""
-    asked = bindparam(None, list(ids), ARRAY(Uuid))
-    found = select(media.c.id, rights.changeable(caller)).where(
-        media.c.id == any_(asked), rights.readable(caller)
-    )
-    if only is not None:
-        found = found.where(media.c.profile.in_(only))
-    async with database.reading_for(caller) as connection:
-        return {row[0]: row[1] for row in await connection.execute(found)}
 
 
 def _for(caller: Caller, told: _Told, changeable: dict[uuid.UUID, bool]) -> LiveMessage | None:

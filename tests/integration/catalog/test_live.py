@@ -102,6 +102,24 @@ async def test_invariant_10_live_tells_nobody_of_what_is_not_theirs(catalog: Ser
         }
 
 
+async def test_who_has_the_number_hears_of_what_a_service_has_uploaded_for_it_and_of_nobody_elses(
+    catalog: Service,
+) -> None:
+    claims = {"sub": "ann", "uid": 42, "exp": stories.now() + timedelta(hours=1)}
+    token = jwt.encode(claims, catalog.settings.auth.secret, algorithm="HS256")
+    for_42, somebodys = stories.uploaded("42", owner_uid=42), stories.uploaded("42", owner_uid=7)
+    before = await listeners(catalog)
+    async with connect(f"{catalog.url.replace('http', 'ws', 1)}/v1/live?token={token}") as socket:
+
+        async def known() -> bool:
+            return await listeners(catalog) > before
+
+        await eventually_async(known, "the connection to be known")
+        own = stories.uploaded("ann")
+        await catalog.have(somebodys, for_42, own)
+        assert [m["id"] for m in await hear(socket, 2)] == [str(for_42.id), str(own.id)]
+
+
 async def test_progress_is_heard_by_the_owner(catalog: Service) -> None:
     upload = stories.uploaded("ann")
     async with live(catalog, "ann") as socket:
