@@ -50,8 +50,10 @@ from shared.events.messages import (
 from shared.ids import new_id
 from shared.storage import keys
 from shared.storage.memory import MemoryBlobs
+from shared.ultra_hdr import taken_apart
 from tests.fixtures.pictures import claiming_sides, encoded, late_jpeg, photo, picture
 from tests.fixtures.recipes import RECIPES, STANDARD
+from tests.fixtures.ultra_hdr import gain_map, ultra_hdr
 
 TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
@@ -322,6 +324,23 @@ async def test_a_rerun_writes_what_its_recipe_changed_and_what_was_damaged_and_n
     await process(parts, msgspec.structs.replace(again, generation=4))
     assert puts == [damaged.key]
     assert parts.variants(event.id)[damaged.key] == before[damaged.key]
+
+
+async def test_the_gain_map_of_a_photo_is_stored_with_its_variants_and_a_rerun_writes_nothing(
+    parts: Parts,
+) -> None:
+    event = uploaded(await parts.store(ultra_hdr(photo(600, 400), gain_map(150, 100))))
+    await process(parts, event)
+    (first,) = await parts.events()
+    assert isinstance(first, MediaProcessed)
+    stored = parts.variants(event.id)
+    with_map = [ref.name for ref in first.variants if taken_apart(stored[ref.key]) is not None]
+    assert with_map == ["small", "medium", "large", "xlarge"]
+    await process(parts, requested(event, variants=first.variants))
+    _, second = await parts.events()
+    assert isinstance(second, MediaProcessed)
+    assert second.variants == first.variants
+    assert parts.variants(event.id) == stored
 
 
 async def test_one_changed_variant_is_the_only_one_that_is_encoded_and_written(
