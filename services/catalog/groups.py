@@ -114,9 +114,8 @@ async def groups(
     base_url: str,
 ) -> Found:
     """At most `limit` groups that begin behind the media `after`. The connection reads for this caller."""
-    async with unrestricted(
-        connection, caller
-    ):  # nobody reads likenesses; who may see their ends is asked below
+    # Nobody may read likenesses; those count whose ends the caller may see.
+    async with unrestricted(connection, caller):
         begun = await _oldest(connection, caller, wanted, after or _FIRST, limit + 1)
         parts = await _hanging_together(connection, caller, wanted, begun[:limit])
     known = {
