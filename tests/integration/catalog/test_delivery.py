@@ -110,8 +110,10 @@ async def conditions(ann: httpx.AsyncClient, path: str, tag: str, modified: str)
 async def test_what_goes_out_cannot_act_in_a_browser(catalog: Service) -> None:
     image = await catalog.ready(filename='Kö"ln.jpg')
     svg = stories.uploaded(mime_type="image/svg+xml", filename="evil.svg")
-    await catalog.store(svg)
-    await catalog.have(svg)
+    heic = stories.uploaded(mime_type="image/heic", filename="phone.heic")
+    for original_only in (svg, heic):
+        await catalog.store(original_only)
+        await catalog.have(original_only)
     async with catalog.caller("ann") as ann:
         for path, disposition in (
             (original(image), "attachment"),
@@ -119,6 +121,7 @@ async def test_what_goes_out_cannot_act_in_a_browser(catalog: Service) -> None:
             (thumbnail(image), "inline"),
             (thumbnail(image) + "?disposition=attachment", "attachment"),
             (original(svg) + "?disposition=inline", "attachment"),
+            (original(heic) + "?disposition=inline", "attachment"),
         ):
             answer = await ann.get(path)
             assert answer.headers["content-disposition"].startswith(f"{disposition};"), path
@@ -157,7 +160,9 @@ async def test_caches_keep_for_everybody_only_what_everybody_may_see(catalog: Se
     assert "surrogate-key" not in hidden.headers
 
 
-async def test_the_store_hands_out_what_is_harmless_where_settings_say_so(catalog: Service) -> None:
+async def test_the_store_hands_out_what_is_harmless_where_settings_say_so(
+    catalog: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = catalog.settings.store
     redirects = RedirectSettings(
         endpoint=store.endpoint, access_key=store.access_key, secret_key=store.secret_key, proven=False
@@ -182,6 +187,9 @@ async def test_the_store_hands_out_what_is_harmless_where_settings_say_so(catalo
             assert (await ann.get(path, headers={"If-None-Match": "*"})).status_code == 304
         assert (await ann.get(original(svg))).status_code == 200
         assert (await anybody.get(f"{url}{original(upload)}")).status_code == 404
+    logged = "".join(capsys.readouterr())
+    assert "http.answered" in logged
+    assert "X-Amz" not in logged
 
 
 async def test_a_file_that_is_not_the_expected_one_is_412(catalog: Service) -> None:
