@@ -13,7 +13,7 @@ from shared.rendering import Rendering
 HEADER = struct.Struct(">I")  # the length of the frame that follows, in bytes
 
 # The wall clock runs on while a child that steps back gets no processor: 2 s of work took 66 s on a busy machine, and
-# a timeout would turn a media that is ready into one that failed. What computes for ever meets the CPU limit.
+# a timeout would fail what nothing is wrong with. What computes for ever meets the CPU limit.
 PATIENCE = 4
 
 
