@@ -8,7 +8,9 @@ import httpx
 from sqlalchemy import update
 
 from services.catalog.models import moderation_decisions
+from services.catalog.registry import put_entity
 from services.catalog.replayed import replayed
+from shared.entities import Entity
 from shared.events.messages import MediaModerated, MediaUpdated
 from shared.ids import new_id, public_id
 from tests.integration.catalog import stories
@@ -69,7 +71,8 @@ async def test_the_public_sees_only_what_is_approved_and_owners_what_is_theirs(c
 
 
 async def test_who_may_decide_and_who_is_told_what(catalog: Service) -> None:
-    upload = await catalog.ready(is_public=True)
+    await put_entity(catalog.database, Entity(type="post", id="1", owners=("eve",)))
+    upload = await catalog.ready(is_public=True, entity=stories.link())
     route = f"/v1/media/{upload.id}/moderation"
     hidden = await catalog.ready()
     async with catalog.caller("ann") as ann, catalog.caller("bob") as bob:
@@ -92,6 +95,9 @@ async def test_who_may_decide_and_who_is_told_what(catalog: Service) -> None:
                 assert [step["reviewer"] for step in shown["history"][:2]] == [role, role]
                 assert [step["note"] for step in shown["history"][:2]] == [None, role]
         mine = (await ann.get(route)).json()
+        async with catalog.caller("eve") as eve:  # who governs the entity is told what the owner is
+            assert (await eve.get(route)).json() == mine
+            assert (await decide(eve, upload.id, NO)).status_code == 403
         assert [step["reason"] for step in mine["history"]] == [None, NO["reason"]] * 3
         assert not [step for step in mine["history"] if step["reviewer"] or step["note"] or step["automatic"]]
         assert (mine["public_id"], mine["claim"]) == (public_id(upload.id), None)
