@@ -4,22 +4,17 @@ import re
 from typing import Any
 
 import httpx
-import msgspec
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from services.catalog import queries, rights
-from services.catalog.app import create_app
 from services.catalog.database import Database
 from services.catalog.models import entities as entity_table
 from services.catalog.models import media
 from services.catalog.projector import project
 from services.catalog.queries import Filters
-from services.catalog.settings import CatalogSettings
 from shared.auth import ANONYMOUS, Caller
-from shared.dialects.settings import DialectSettings
 from shared.entities import Entity
 from shared.ids import new_id, public_id
 from tests.integration.catalog import stories
@@ -275,4 +270,3 @@ async def test_invariant_10_live_messages_and_rows_are_judged_alike(
     assert (bool(seen), bool(given)) == (expected, expected)
     assert counts == [expected, expected]
     assert [len(page) for page in pages] == [expected, expected]
-
