@@ -32,6 +32,22 @@ async def test_the_media_of_many_entities_come_with_their_thumbnails_newest_firs
     assert (mine[0]["warnings"], items["2"][0]["warnings"]) == (["odd"], [])
 
 
+async def test_rights_are_asked_entity_by_entity_and_the_answer_keeps_the_order_asked_for(catalog: Service) -> None:
+    async with catalog.caller("svc", "service") as service:
+        for entity_id, owner in (("z", "bob"), ("a", "cleo")):
+            answer = await service.put(f"/v1/entities/post/{entity_id}", json={"owners": [owner], "admins": ["dan"]})
+            assert answer.status_code == 200
+    hung = {name: await catalog.ready("ann", entity=stories.link(name)) for name in ("z", "a")}
+    expected = {"ann": "za", "bob": "z", "cleo": "a", "dan": "za", "eve": ""}
+    for sub, seen in expected.items():
+        async with catalog.caller(sub) as client:
+            answer = await client.post("/v1/media/lookup", json={"type": "post", "ids": ["z", "unknown", "a"]})
+        items = answer.json()["items"]
+        assert list(items) == ["z", "unknown", "a"]
+        found = {name: [one["id"] for one in media] for name, media in items.items()}
+        assert found == {name: [str(hung[name].id)] if name in seen else [] for name in items}, sub
+
+
 async def test_of_one_entity_at_most_fifty_media_are_found(catalog: Service) -> None:
     await fill(catalog.database, 60, is_public=True, entity_type="content", entity_id="1")
     await fill(catalog.database, 2, is_public=True, entity_type="content", entity_id="2")
