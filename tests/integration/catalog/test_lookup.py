@@ -32,16 +32,22 @@ async def test_the_media_of_many_entities_come_with_their_thumbnails_newest_firs
     assert (mine[0]["warnings"], items["2"][0]["warnings"]) == (["odd"], [])
 
 
-async def test_rights_are_asked_entity_by_entity_and_the_answer_keeps_the_order_asked_for(catalog: Service) -> None:
+async def test_rights_are_asked_entity_by_entity_and_the_answer_keeps_the_order_asked_for(
+    catalog: Service,
+) -> None:
     async with catalog.caller("svc", "service") as service:
         for entity_id, owner in (("z", "bob"), ("a", "cleo")):
-            answer = await service.put(f"/v1/entities/post/{entity_id}", json={"owners": [owner], "admins": ["dan"]})
+            answer = await service.put(
+                f"/v1/entities/post/{entity_id}", json={"owners": [owner], "admins": ["dan"]}
+            )
             assert answer.status_code == 200
     hung = {name: await catalog.ready("ann", entity=stories.link(name)) for name in ("z", "a")}
     expected = {"ann": "za", "bob": "z", "cleo": "a", "dan": "za", "eve": ""}
     for sub, seen in expected.items():
         async with catalog.caller(sub) as client:
-            answer = await client.post("/v1/media/lookup", json={"type": "post", "ids": ["z", "unknown", "a"]})
+            answer = await client.post(
+                "/v1/media/lookup", json={"type": "post", "ids": ["z", "unknown", "a"]}
+            )
         items = answer.json()["items"]
         assert list(items) == ["z", "unknown", "a"]
         found = {name: [one["id"] for one in media] for name, media in items.items()}
