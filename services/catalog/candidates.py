@@ -5,30 +5,26 @@ from being used. What is found is read by its id under them.
 """
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
-    Double,
     Select,
     Uuid,
     and_,
     any_,
     bindparam,
     cast,
-    func,
     select,
     true,
-    tuple_,
     union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import cursors, rights
-from services.catalog.cursors import Place, Stretch
+from services.catalog import rights
+from services.catalog.cursors import Place
 from services.catalog.estimate import estimated
 from services.catalog.filters.compiled import compiled
 from services.catalog.filters.language import Both, Condition, Filter
@@ -42,11 +38,7 @@ READ_AT_MOST = 20_000
 RARE = 3_000
 """Media with some words or tags, or that a caller may see at all, up to which each of them is looked at, whatever the
 order."""
-STRETCH = 5_000
-"""Media among which those with common words are ranked; then come the next."""
 _GREATLY = 20  # times more than RARE by the planner's estimate: not worth counting
-_LATER = timedelta(minutes=1)  # clocks differ: what was just uploaded belongs to the first stretch
-_LAST = uuid.UUID(int=2**128 - 1)
 _SELECTIVE = frozenset({"id", "number", "sha256"})
 _INVERTED = frozenset({"tags", "metadata"})
 _ORDERED = frozenset({"owner", "profile", "entity_type", "entity_id"})
@@ -81,15 +73,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find(connection: AsyncConnection, search: Search) -> Found:
-    """One page."""
-    if search.tsquery == "":
-        return Found()
-    if search.sort == "relevance":
-        return await _by_relevance(connection, search)
+    """One page in an order of `orders`."""
     order = ORDERS[search.sort]
-    few = await _few(connection, search, grounded=search.sort in GROUNDED)
+    few = await few_ids(connection, search, grounded=search.sort in GROUNDED)
     if few is not None:
-        chosen = _along(search, order).where(_among(few, search)).limit(search.limit + 1)
+        chosen = _along(search, order).where(among(few, search)).limit(search.limit + 1)
         return _page(search, order, (await connection.execute(chosen)).all())
     if search.sort in GROUNDED:
         return await _along_grounds(connection, search, order)
@@ -109,24 +97,25 @@ def _along(search: Search, order: Order) -> Select[Any]:
     return found if search.after is None else found.where(order.behind(search.after))
 
 
-def _among(few: tuple[uuid.UUID, ...], search: Search) -> ColumnElement[bool]:
+def among(few: tuple[uuid.UUID, ...], search: Search) -> ColumnElement[bool]:
+    """What those of `few` fulfil that the caller may see and the search lets through."""
     here = media.c.id == any_(bindparam("few", list(few), ARRAY(Uuid)))
     return and_(here, rights.readable(search.caller), search.condition)
 
 
 async def _along_grounds(connection: AsyncConnection, search: Search, order: Order) -> Found:
     """Each ground on which the caller may see rows is asked by itself: each has an index in this order."""
-    grounds = _grounds(search)
-    places = _along(search, order).where(_in_order(search.asked))
-    bound = await _bound(connection, places, grounds, order, READ_AT_MOST)
+    grounds = grounds_of(search)
+    places = _along(search, order).where(in_order(search.asked))
+    bound = await bound_of(connection, places, grounds, order, READ_AT_MOST)
     if bound is not None:
         places = places.where(order.up_to(bound))
-    ways = _on_each(places.where(search.condition).limit(search.limit + 1), grounds).subquery()
+    ways = on_each(places.where(search.condition).limit(search.limit + 1), grounds).subquery()
     found = select(ways).order_by(*order.along(ways.c.value, ways.c.id)).limit(search.limit + 1)
     return _page(search, order, (await connection.execute(found)).all(), bound)
 
 
-async def _bound(
+async def bound_of(
     connection: AsyncConnection,
     places: Select[Any],
     grounds: tuple[ColumnElement[bool], ...],
@@ -134,20 +123,20 @@ async def _bound(
     most: int,
 ) -> Place | None:
     """The last row that the page may look at; None where there are fewer. An index alone answers this."""
-    ways = _on_each(places.limit(most + 1), grounds).subquery()
+    ways = on_each(places.limit(most + 1), grounds).subquery()
     last = select(ways).order_by(*order.along(ways.c.value, ways.c.id)).offset(most - 1).limit(2)
     rows = (await connection.execute(last)).all()
     return order.place(*rows[0]) if len(rows) == 2 else None
 
 
-def _grounds(search: Search) -> tuple[ColumnElement[bool], ...]:
+def grounds_of(search: Search) -> tuple[ColumnElement[bool], ...]:
     """What is narrowed to the caller's own needs no other ground."""
     sub = search.caller.sub
     own = any(part.name == "owner" and part.value == sub for part in _ordered(search.asked))
     return (true(),) if own and sub is not None else rights.grounds(search.caller)
 
 
-def _on_each(places: Select[Any], grounds: tuple[ColumnElement[bool], ...]) -> Any:
+def on_each(places: Select[Any], grounds: tuple[ColumnElement[bool], ...]) -> Any:
     ways = [places.where(ground) for ground in grounds]
     return union(*ways) if len(ways) > 1 else ways[0]
 
@@ -168,76 +157,14 @@ async def _along_all(connection: AsyncConnection, search: Search, order: Order) 
     if len(rows) > search.limit:
         return _page(search, order, rows)
     # Where looking ended must be known before, or what goes meanwhile would move it.
-    bound = await _bound(connection, places, (true(),), order, READ_AT_MOST)
+    bound = await bound_of(connection, places, (true(),), order, READ_AT_MOST)
     if bound is not None:
         places = places.where(order.up_to(bound))
     rows = (await connection.execute(places.where(narrowed).limit(search.limit + 1))).all()
     return _page(search, order, rows, bound)
 
 
-async def _by_relevance(connection: AsyncConnection, search: Search) -> Found:
-    """The best first; of words that are everywhere the best of the newest media, then the best of those before."""
-    after = search.after
-    if after is None or after.stretch is None:
-        few = await _few(connection, search, grounded=True)
-        if few is not None:
-            return await _ranked(connection, search, _among(few, search), None)
-        if after is not None:  # there were few when the list began
-            words = media.c.id.in_(_with_words(search.tsquery or ""))
-            here = and_(words, rights.readable(search.caller), search.condition)
-            return await _ranked(connection, search, here, None)
-        upper = cursors.micros(datetime.now(UTC) + _LATER), _LAST
-        return await _of_stretch(connection, search, Stretch(upper))
-    return await _of_stretch(connection, search, after.stretch)
-
-
-async def _of_stretch(connection: AsyncConnection, search: Search, stretch: Stretch) -> Found:
-    newest = ORDERS["-created_at"]
-    top = newest.place(cursors.moment(stretch.upper[0]), stretch.upper[1])
-    places = select(media.c.created_at.label("value"), media.c.id).order_by(*newest.by)
-    places = places.where(newest.behind(top), _in_order(search.asked))
-    grounds = _grounds(search)
-    last: Place | None = None
-    if stretch.lower is not None:
-        last = newest.place(cursors.moment(stretch.lower[0]), stretch.lower[1])
-    elif search.after is None or search.after.value is None:  # nobody has looked how far it gets
-        last = await _bound(connection, places, grounds, newest, STRETCH)
-    lower = None if last is None else (cursors.micros(last.at), last.id)
-    if last is not None:
-        places = places.where(newest.up_to(last))
-    within = _on_each(places.where(search.condition), grounds).subquery()
-    found = await _ranked(
-        connection, search, media.c.id.in_(select(within.c.id)), Stretch(stretch.upper, lower)
-    )
-    if found.end is None and lower is not None:
-        return msgspec.structs.replace(found, end=Place("relevance", None, _LAST, Stretch(lower)))
-    return found
-
-
-async def _ranked(
-    connection: AsyncConnection, search: Search, here: ColumnElement[bool], stretch: Stretch | None
-) -> Found:
-    rank = cast(func.ts_rank(media_texts.c.words, as_query(search.tsquery or "")), Double)
-    of_each = (
-        select(rank.label("rank"), media.c.id)
-        .join(media_texts, media_texts.c.media_id == media.c.id)
-        .where(here)
-        .subquery()
-    )
-    found = select(of_each).order_by(of_each.c.rank.desc(), of_each.c.id.desc()).limit(search.limit + 1)
-    after = search.after
-    if after is not None and after.value is not None:
-        there = tuple_(bindparam("rank", after.value, Double()), bindparam("last", after.id))
-        found = found.where(tuple_(of_each.c.rank, of_each.c.id) < there)
-    rows = (await connection.execute(found)).all()
-    shown = rows[: search.limit]
-    end = None
-    if len(rows) > search.limit:
-        end = Place("relevance", shown[-1].rank, shown[-1].id, stretch)
-    return Found(ids=tuple(row.id for row in shown), ranks=tuple(row.rank for row in shown), end=end)
-
-
-async def _few(
+async def few_ids(
     connection: AsyncConnection, search: Search, *, grounded: bool
 ) -> tuple[uuid.UUID, ...] | None:
     """Ids that an index finds, few enough to look at each, among which all lie that the search is about; None where
@@ -248,7 +175,7 @@ async def _few(
         if isinstance(part, Condition) and _is_indexed(part)
     ]
     if search.tsquery is not None:
-        ways.append(_with_words(search.tsquery))
+        ways.append(with_words(search.tsquery))
     for way in ways:
         if await estimated(connection, way) <= RARE * _GREATLY:
             found = (await connection.scalars(way.limit(RARE + 1))).all()
@@ -263,12 +190,13 @@ async def _few_to_see(connection: AsyncConnection, search: Search) -> tuple[uuid
     """What the caller may see, within what the filter is narrowed to, where that is little."""
     if search.caller.sees_all and not _ordered(search.asked):
         return None
-    own = select(media.c.id).where(_in_order(search.asked)).limit(RARE + 1)
-    found = (await connection.scalars(_on_each(own, _grounds(search)))).all()
+    own = select(media.c.id).where(in_order(search.asked)).limit(RARE + 1)
+    found = (await connection.scalars(on_each(own, grounds_of(search)))).all()
     return tuple(found) if len(found) <= RARE else None
 
 
-def _with_words(tsquery: str) -> Select[Any]:
+def with_words(tsquery: str) -> Select[Any]:
+    """Ids of all media with these words, whoever may see them."""
     return select(media_texts.c.media_id.label("id")).where(media_texts.c.words.op("@@")(as_query(tsquery)))
 
 
@@ -303,6 +231,6 @@ def _ordered(asked: Filter | None) -> list[Condition]:
     ]
 
 
-def _in_order(asked: Filter | None) -> ColumnElement[bool]:
+def in_order(asked: Filter | None) -> ColumnElement[bool]:
     """What of the filter an index follows that has the order as well: rows that fail it are not even looked at."""
     return and_(true(), *(part.field.column == part.value for part in _ordered(asked)))

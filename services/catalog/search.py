@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from sqlalchemy import Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import candidates, texts_highlights, texts_index, texts_query
-from services.catalog.candidates import Search
+from services.catalog import candidates, relevance, texts_highlights, texts_index, texts_query
+from services.catalog.candidates import Found, Search
 from services.catalog.cursors import Place
 from services.catalog.database import Database
 from services.catalog.filters.language import Both, Condition, Filter
@@ -46,13 +47,20 @@ async def search_media(
         if question is not None:
             known = await stems.of(connection, question.words)
             search = msgspec.structs.replace(search, tsquery=texts_query.as_tsquery(question, known))
-        found = await candidates.find(connection, search)
+        found = await _found(connection, search)
     items = await shown(database, search.caller, found.ids, base_url)
     matches = None
     if question is not None:
         ranks = dict(zip(found.ids, found.ranks, strict=False))
         matches = await _matches(database, items, question, stems, ranks)
     return SearchPageFound(items=items, matches=matches, end=found.end)
+
+
+async def _found(connection: AsyncConnection, search: Search) -> Found:
+    if search.tsquery == "":
+        return Found()
+    by_relevance = search.sort == "relevance"
+    return await (relevance.find if by_relevance else candidates.find)(connection, search)
 
 
 async def sorted_page(database: Database, search: Search, base_url: str) -> Page:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import cast, create_engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from services.catalog import candidates, texts_index, texts_query
+from services.catalog import candidates, relevance, texts_index, texts_query
 from services.catalog.candidates import Search
 from services.catalog.cursors import Place
 from services.catalog.database import Database
@@ -301,8 +301,8 @@ async def all_pages(database: Database, said: str, *, limit: int) -> list[Search
 async def test_pages_by_relevance_have_each_media_once_though_others_come(
     database: Database, monkeypatch: pytest.MonkeyPatch, rare: int
 ) -> None:
-    for name, value in (("RARE", rare), ("STRETCH", 8)):
-        monkeypatch.setattr(candidates, name, value)
+    monkeypatch.setattr(candidates, "RARE", rare)
+    monkeypatch.setattr(relevance, "STRETCH", 8)
     await written(database, *(f"{'sea ' * (1 + number % 3)} {number}" for number in range(30)), "sand", "sun")
     pages = await all_pages(database, "sea", limit=4)
     found = [item.caption for one in pages for item in one.items]
