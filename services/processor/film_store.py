@@ -6,6 +6,8 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from services.processor import variant_store
 from services.processor.frames import Film
 from shared import failpoints
@@ -16,6 +18,16 @@ from shared.storage import keys
 from shared.storage.blobs import Blobs
 
 MIME_TYPE = "video/mp4"
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """A film of a ladder, with its playlist."""
+
+    spec: FilmSpec
+    film: Film
+    playlist: bytes
+
+
 _CHUNK = 1024 * 1024
 
 
@@ -29,7 +41,17 @@ async def there(
     whole = await variant_store.whole(blobs, media_id, known)
     unknown = films.keys() - {f"{ref.spec}-{ref.name}" for ref in known}
     finished = [code for code in unknown if await blobs.head(key_of(media_id, films[code])) is not None]
-    return frozenset([*whole, *finished])
+    return frozenset(
+        [code for code in (*whole, *finished) if await _has_playlist(blobs, media_id, films[code])]
+    )
+
+
+async def _has_playlist(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec) -> bool:
+    return not spec.fragmented or await blobs.head(playlist_key_of(media_id, spec)) is not None
+
+
+def playlist_key_of(media_id: uuid.UUID, spec: FilmSpec) -> str:
+    return keys.variant(media_id, spec=spec.hash, name=f"{spec.name}_playlist", extension="m3u8")
 
 
 def key_of(media_id: uuid.UUID, spec: FilmSpec) -> str:

@@ -93,9 +93,10 @@ class Film(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """A film is whole; its file is not written to any more."""
+    """A film is whole; its file is not written to any more. Of a film of a ladder `playlist` tells its segments."""
 
     film: Film
+    playlist: bytes = b""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from av.error import FFmpegError
 from services.processor import failures, pipeline, symptoms, video_pictures
 from services.processor.frames import Ahead, Film, Finished, Result, StepDone
 from services.processor.video_film import Filming
+from services.processor.video_hls import playlist
 from services.processor.video_probe import Facts, duration_of, facts
 from services.processor.video_progress import Course
 from services.processor.video_shape import Look, look_of
@@ -121,7 +122,8 @@ def _films(
         if place is not None:
             filming.make(spec, outputs[place])
             duration = _checked(work, outputs[place], filming.duration)
-            report(Finished(film=film))
+            told = playlist(outputs[place], spec) if spec.fragmented else b""
+            report(Finished(film=film, playlist=told))
         films.append(film)
     return tuple(films), duration
 

@@ -8,7 +8,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from services.processor import failures
@@ -60,7 +60,8 @@ class Filming:
 
     def make(self, spec: FilmSpec, output: int) -> None:
         """Write the film to the descriptor `output`. Raises JobFailed, FFmpegError."""
-        copied = set() if spec.fragmented else self._as_it_is(spec)
+        # What is known to be damaged is mended by encoding what could be decoded.
+        copied = set() if spec.fragmented or self.warnings else self._as_it_is(spec)
         while True:
             before = len(self.warnings)
             try:
@@ -227,7 +228,7 @@ class _Encoded:
         rate = rate if _LEAST_RATE <= rate <= _MOST_FRAMES else Fraction(25)
         options = {"crf": str(spec.crf), "preset": "medium"}
         if spec.fragmented:
-            options["force_key_frames"] = f"expr:gte(t,n_forced*{_SEGMENT})"
+            options |= {"forced-idr": "1", "sc_threshold": "0", "g": str(round(rate * _SEGMENT) + 1)}
         out = film.container.add_stream(
             _H264, rate=rate.limit_denominator(1001 * 60), options=options, width=width, height=height
         )
@@ -239,6 +240,9 @@ class _Encoded:
         context.colorspace, context.color_primaries, context.color_trc = filming.look.colours
         context.color_range = _NARROW
         self._step = max(1, round(1 / (rate * _TICKS)))
+        # All films of a ladder can be cut, and so changed for one another, at the same moments.
+        self._cut_every = _SEGMENT * _TICKS.denominator if spec.fragmented else 0
+        self._cut_at = 0
         self._out, self._last = out, -1
         self.count = self.faults = 0
 
@@ -260,6 +264,8 @@ class _Encoded:
         shaped = self._shaper.shape(frame)
         shaped.pts, shaped.time_base, shaped.pict_type = moment, _TICKS, 0
         shaped.duration = self._step
+        if self._cut_every and moment >= self._cut_at:
+            shaped.pict_type, self._cut_at = PictureType.I, self._cut_at + self._cut_every
         self._last = moment
         self.count += 1
         self._film.container.mux(self._out.encode(shaped))

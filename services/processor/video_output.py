@@ -43,7 +43,9 @@ class Film:
         self._writer = Writer(descriptor)
         self._descriptor = descriptor
         # With the index in front a film plays while it is loaded; fragments carry their own.
-        flags = "+cmaf+frag_keyframe+empty_moov+default_base_moof" if fragmented else "+faststart"
+        flags = (
+            "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets" if fragmented else "+faststart"
+        )
         self.container: OutputContainer = av.open(
             self._writer,
             "w",

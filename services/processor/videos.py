@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from services.processor import announce, failures, film_store, variant_store
+from services.processor import announce, failures, film_store, ladder_store, variant_store
 from services.processor.failures import Failure, JobFailed
+from services.processor.film_store import Rung
 from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
 from services.processor.order import Order
 from services.processor.originals import filled
@@ -85,7 +86,8 @@ async def derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str, 
                     threads=films.threads,
                 )
                 work = _Video(order, job, deps, telling)
-                result, refs = await work.run()
+                result = await work.run()
+                refs = await work.refs(result)
         small = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
         failpoints.reach("processor.after_variants")
     timings = {"wait": waited} | result.timings
@@ -111,9 +113,10 @@ class _Video:
     def __init__(self, order: Order, job: Job, deps: "Deps", telling: "_Telling") -> None:
         self._order, self._job, self._deps, self._telling = order, job, deps, telling
         self._stored: dict[str, VariantRef] = {}
+        self._playlists: dict[str, tuple[VariantRef, bytes]] = {}
 
-    async def run(self) -> tuple[Result, list[VariantRef]]:
-        """What the child said and where its films are. Raises JobFailed, VideoInterrupted, Unavailable."""
+    async def run(self) -> Result:
+        """What the child said. Raises JobFailed, VideoInterrupted, Unavailable."""
         scratch, deps = self._deps.films.scratch, self._deps
         with scratch.file() as original:
             await filled(original, deps.blobs, self._order.key, limit=deps.films.original_bytes)
@@ -126,12 +129,24 @@ class _Video:
             if verdict.code == "interrupted":
                 raise VideoInterrupted(verdict.detail)
             raise JobFailed(verdict)
+        return verdict
+
+    async def refs(self, result: Result) -> tuple[VariantRef, ...]:
+        """Where all films and playlists are, those included that were there before. Raises Unavailable."""
+        blobs, media_id = self._deps.blobs, self._order.id
         specs = {spec.name: spec for spec in self._job.recipe.films.all}
-        for film in verdict.films:
-            if film.name in specs and film.name not in self._stored:
-                ref = await film_store.found(deps.blobs, self._order.id, specs[film.name], film)
-                self._stored[film.name] = ref
-        return verdict, list(self._stored.values())
+        films = [film for film in result.films if film.name in specs]
+        rungs = []
+        for film in films:
+            spec = specs[film.name]
+            if film.name not in self._stored:
+                self._stored[film.name] = await film_store.found(blobs, media_id, spec, film)
+            if spec.fragmented:
+                if film.name not in self._playlists:
+                    self._playlists[film.name] = await ladder_store.found(blobs, media_id, spec)
+                rungs.append(Rung(spec=spec, film=film, playlist=self._playlists[film.name][1]))
+        master = [await ladder_store.keep_master(blobs, media_id, rungs)] if rungs else []
+        return (*self._stored.values(), *(ref for ref, _ in self._playlists.values()), *master)
 
     async def _once(self, original: int) -> Result | Failure:
         recipe = self._job.recipe
@@ -150,6 +165,10 @@ class _Video:
                 if place is None or not 0 <= place < len(missing) or missing[place].name != frame.film.name:
                     return
                 spec = missing[place]
+                if spec.fragmented:
+                    told = frame.playlist[: ladder_store.MOST_BYTES]
+                    ref = await ladder_store.keep(self._deps.blobs, self._order.id, spec, told)
+                    self._playlists[spec.name] = (ref, told)
                 ref = await film_store.keep(
                     self._deps.blobs, self._order.id, spec, frame.film, outputs[place]
                 )

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import itertools
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -155,6 +156,49 @@ def _packets(data: bytes, container: str) -> list[int]:
         return [packet.size for packet in file.demux(file.streams.video[0]) if packet.size]
 
 
+@pytest.mark.long
+async def test_a_ladder_is_cut_at_the_same_moments_and_each_segment_plays(parts: Parts) -> None:
+    rungs = tuple(
+        FilmSpec(name=f"{side}p", width=16 * side // 9, height=side, crf=30, fragmented=True)
+        for side in (72, 36)
+    )
+    recipe = msgspec.structs.replace(STANDARD, films=FilmsAsked(mp4=(), ladder=rungs))
+    assert isinstance(parts.deps.recipes, dict)
+    parts.deps.recipes["standard"] = recipe
+    made = video("mov", width=128, height=72, seconds=9, rate=10)
+    event = await event_of(parts, made)
+    await process(parts, event)
+    (media,) = await parts.events()
+    assert isinstance(media, MediaProcessed)
+    master = body(parts, media, "hls").decode().splitlines()
+    assert [line for line in master if not line.startswith("#")] == [
+        f"{rung.name}_playlist?v={rung.hash}" for rung in rungs
+    ]
+    assert "RESOLUTION=128x72" in master[3]
+    lengths = []
+    for rung in rungs:
+        film, text = body(parts, media, rung.name), body(parts, media, f"{rung.name}_playlist").decode()
+        assert play(film).frames == 90
+        lengths.append(re.findall(r"#EXTINF:([\d.]+),", text))
+        assert f"{rung.name}?v={rung.hash}" in text
+        head = int(re.findall(r'BYTERANGE="(\d+)@0"', text)[0])
+        ranges = [
+            (int(size), int(place)) for size, place in re.findall(r"#EXT-X-BYTERANGE:(\d+)@(\d+)", text)
+        ]
+        assert ranges[0][1] == head
+        parts_of = [play(film[:head] + film[place : place + size]).frames for size, place in ranges]
+        assert parts_of == [40, 40, 10]
+    assert lengths[0] == lengths[1]
+    assert [float(length) for length in lengths[0]] == pytest.approx([4, 4, 1], abs=0.05)
+
+    # What a stopped worker has made of it stays.
+    await parts.blobs.delete(ref(media, "36p").key)
+    await process(parts, event, delivered=2)
+    again = (await parts.events())[-1]
+    assert isinstance(again, MediaProcessed)
+    assert again.variants == media.variants
+
+
 @pytest.mark.parametrize(("turned", "rotation", "sides"), [(-90, 90, (48, 64)), (180, 180, (64, 48))])
 async def test_what_a_phone_has_stored_on_its_side_is_turned_upright(
     parts: Parts, turned: float, rotation: int, sides: tuple[int, int]
@@ -208,6 +252,7 @@ async def test_a_large_video_is_made_to_fit_and_one_with_odd_sides_even(parts: P
     assert (ref(media, "mp4").width, ref(media, "mp4").height) == (78, 60)
 
 
+@pytest.mark.long  # libswscale's table takes seconds to make
 async def test_hdr_becomes_sdr(parts: Parts) -> None:
     told = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"
     options = {"preset": "ultrafast", "x265-params": told}
