@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 _YEAR = 31_536_000
 VERSION_DIGITS = 8
+UNTOLD_SECONDS = 600
 INLINE = frozenset(
     {
         "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif",
@@ -61,6 +62,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     until: int | None = None
     vary: str | None = None
+    told: bool = False
+    """Shared caches are told what to forget, so they may keep it as long as others."""
 
 
 def original(found: Deliverable) -> File:
@@ -151,10 +154,15 @@ def cache_control(file: File, asked: Asked) -> str:
     scope = "public" if file.is_public else "private"
     if asked.until is not None:
         left = max(asked.until - int(time.time()), 0)
-        return f"{scope}, max-age={min(left, _YEAR)}"
+        return f"{scope}, max-age={min(left, _YEAR)}{_for_shared(file, asked, left)}"
     if asked.version == file.version:
-        return f"{scope}, max-age={_YEAR}, immutable"
+        return f"{scope}, max-age={_YEAR}, immutable{_for_shared(file, asked, _YEAR)}"
     return f"{scope}, no-cache"
+
+
+def _for_shared(file: File, asked: Asked, most: int) -> str:
+    """A shared cache that nobody tells what to forget asks again soon: the media may be private by then, or gone."""
+    return f", s-maxage={min(most, UNTOLD_SECONDS)}" if file.is_public and not asked.told else ""
 
 
 class Delivery:

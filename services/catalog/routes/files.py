@@ -128,7 +128,13 @@ async def deliver(
     if filename is not None:
         file = msgspec.structs.replace(file, filename=filename)
     parts["metrics"].bytes_asked.labels("original" if variant is None else "variant").inc()
-    asked = Asked(conditions=conditions_of(request), disposition=disposition, version=version, until=until)
+    asked = Asked(
+        conditions=conditions_of(request),
+        disposition=disposition,
+        version=version,
+        until=until,
+        told=parts["settings"].purge is not None,
+    )
     counted = variant is None or or_original  # what stands for the original counts as the original
     note = partial(parts["downloads"].note, media_id) if counted else None
     redirects = parts.get("redirects")

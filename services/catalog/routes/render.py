@@ -106,6 +106,7 @@ async def rendered(
         conditions=conditions_of(request),
         disposition=disposition,
         until=until,
+        told=settings.purge is not None,
         vary="Accept" if varies else None,
     )
     file = render.file_of(found, made, info)

@@ -103,7 +103,7 @@ def test_every_answer_forbids_sniffing_and_scripts() -> None:
         (False, None, "private, no-cache"),
         (True, None, "public, no-cache"),
         (False, "12345678", "private, max-age=31536000, immutable"),
-        (True, "12345678", "public, max-age=31536000, immutable"),
+        (True, "12345678", "public, max-age=31536000, immutable, s-maxage=600"),
         (True, "other", "public, no-cache"),
         (True, "", "public, no-cache"),
     ],
@@ -112,6 +112,18 @@ def test_only_a_matching_version_is_immutable(version: str | None, expected: str
     assert (
         sent(msgspec.structs.replace(FILE, is_public=is_public), version=version)["Cache-Control"] == expected
     )
+
+
+def test_a_shared_cache_keeps_for_long_only_where_it_is_told_what_to_forget() -> None:
+    public = msgspec.structs.replace(FILE, is_public=True)
+    until = int(time.time()) + 100
+    assert (
+        sent(public, version=FILE.version, told=True)["Cache-Control"]
+        == "public, max-age=31536000, immutable"
+    )
+    assert "s-maxage" not in sent(public, until=until, told=True)["Cache-Control"]
+    assert sent(public, until=until)["Cache-Control"].partition("s-maxage=")[2] in {"99", "100"}
+    assert sent(public)["Cache-Control"] == "public, no-cache"
 
 
 def test_what_a_link_shows_may_be_kept_as_long_as_the_link_lives() -> None:
