@@ -16,8 +16,10 @@ Moderation: TypeAlias = ModerationState
 _EXIF = (
     "What camera and people wrote into the file; only what is there. Texts: camera_make, camera_model, lens, software, "
     "title, caption, creator, copyright, icc_profile; keywords, a list of texts; taken_at, ISO 8601 with an offset "
-    "only where the file has one. Numbers: exposure_time (s), exposure_bias (EV), f_number, iso, focal_length and "
-    "focal_length_35mm (mm), orientation (1 to 8), rating (0 to 5, -1 is rejected). flash: whether it fired. gps, for "
+    "only where the file has one; of videos container, video_codec, audio_codec, and audio_tracks, a list of codec, "
+    "channels, sample_rate and language. Numbers: exposure_time (s), exposure_bias (EV), f_number, iso, focal_length "
+    "and focal_length_35mm (mm), orientation (1 to 8), rating (0 to 5, -1 is rejected), frame_rate, rotation (degrees "
+    "clockwise). flash: whether it fired. hdr: whether a video is. gps, for "
     "those who may change the media: latitude and longitude in degrees, altitude in metres, time in UTC."
 )
 
