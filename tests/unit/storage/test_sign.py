@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 from minio.credentials.credentials import Credentials
-from minio.signer import sign_v4_s3
+from minio.signer import presign_v4, sign_v4_s3
 
 from shared.storage.s3_sign import UNSIGNED, Signer
 
@@ -53,3 +53,32 @@ def test_a_signature_is_the_one_that_the_sdk_makes(
     signed = ONE.signed(method, path, asked, headers, at=second)
     assert signed["Authorization"] == of_the_sdk(method, path, asked, headers, at)
     assert headers.items() <= signed.items()
+
+
+def test_a_presigned_address_is_that_of_the_manual() -> None:
+    """The example of Amazon S3's reference, "Authenticating requests: using query parameters"."""
+    signer = Signer(
+        "examplebucket.s3.amazonaws.com",
+        "us-east-1",
+        "AKIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    )
+    at = datetime(2013, 5, 24, tzinfo=UTC).timestamp()
+    query = signer.presigned_get("/test.txt", parameters={}, seconds=86400, at=at)
+    assert query.rpartition("=")[2] == "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+
+
+@given(path=st.lists(WORD, min_size=1, max_size=4), disposition=VALUE, at=st.integers(10**9, 2 * 10**9))
+def test_a_presigned_address_is_that_of_the_sdk(path: list[str], disposition: str, at: int) -> None:
+    quoted = quote("/" + "/".join(path), safe="/-_.~")
+    parameters = {"response-content-disposition": disposition, "response-content-type": "image/jpeg"}
+    ours = ONE.presigned_get(quoted, parameters=parameters, seconds=600, at=at)
+    theirs = presign_v4(
+        method="GET",
+        url=urlsplit(f"http://{HOST}{quoted}?{urlencode(parameters, quote_via=quote)}"),
+        region=REGION,
+        credentials=Credentials(ACCESS, SECRET),
+        date=datetime.fromtimestamp(at, UTC),
+        expires=600,
+    )
+    assert ours.rpartition("=")[2] == theirs.query.rpartition("=")[2]
