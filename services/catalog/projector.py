@@ -47,7 +47,6 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _INSERT = upsert(media).on_conflict_do_nothing(index_elements=[media.c.id]).returning(media.c.id)
 _NOTE_STORED = upsert(stored_events).on_conflict_do_nothing()
 _IS_DELETED = select(exists().where(tombstones.c.media_id == bindparam("media_id")))
-_IS_KNOWN = select(exists().where(media.c.id == bindparam("media_id")))
 _ROW = select(media).where(media.c.id == bindparam("media_id"))
 _TAKE_EARLY = (
     delete(early_results)
@@ -74,8 +73,9 @@ async def project(
 
     The media is the committed state, None where there is none. An upload of a `cascading` profile for an entity that
     is gone, or of a user who has left, is deleted at once, as the going would have done; of a `single` profile's slot
-    the newest media that was ever processed is kept; what is within `distance` bits of something rejected is flagged. Raises
-    Unavailable, then nothing has happened or (when the commit's answer got lost) all of it: repeating is harmless.
+    the newest media that was ever processed is kept; what is within `distance` bits of something rejected is flagged.
+    Raises Unavailable, then nothing has happened or (when the commit's answer got lost) all of it: repeating is
+    harmless.
     """
     slot = slots.of_told(event, single)
     for _ in range(_TRIES):
@@ -124,12 +124,17 @@ async def take_in(
     if not alone:
         await lock_media(connection, event.id)
     await note_stored(connection, event.id, sequence)
-    if await _is_deleted(connection, event.id):
+    row = None
+    if not isinstance(event, MediaUploaded):  # what has a row has no tombstone
+        row = (await connection.execute(_ROW, {"media_id": event.id})).mappings().first()
+    if row is None and await _is_deleted(connection, event.id):
         await _bury_again(connection, event)
         return "buried"
     if isinstance(event, MediaUploaded):
         return await _insert(connection, event, cascading)
-    return await _result(connection, event, sequence)
+    if row is None:
+        return await _keep_early(connection, event, sequence)
+    return "updated" if await _apply(connection, row, event) else "behind"
 
 
 async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str]) -> Outcome:
@@ -143,13 +148,12 @@ async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: 
         )
         return "buried"
     for told in (await connection.scalars(_TAKE_EARLY, {"media_id": event.id})).all():
-        await _apply(connection, msgspec.convert(told["data"], _RESULTS[told["type"]]))
+        row = (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
+        await _apply(connection, row, msgspec.convert(told["data"], _RESULTS[told["type"]]))
     return "created"
 
 
-async def _result(connection: AsyncConnection, event: Result, sequence: int) -> Outcome:
-    if await connection.scalar(_IS_KNOWN, {"media_id": event.id}):
-        return "updated" if await _apply(connection, event) else "behind"
+async def _keep_early(connection: AsyncConnection, event: Result, sequence: int) -> Outcome:
     kind = "processed" if isinstance(event, MediaProcessed) else "failed"
     told = {"type": kind, "data": msgspec.to_builtins(event)}
     keep = upsert(early_results).values(media_id=event.id, sequence=sequence, event=told)
@@ -157,15 +161,15 @@ async def _result(connection: AsyncConnection, event: Result, sequence: int) -> 
     return "early"
 
 
-async def _apply(connection: AsyncConnection, event: Result) -> bool:
+async def _apply(connection: AsyncConnection, row: Record, event: Result) -> bool:
     """Whether the result was greater than what the row held, in any respect."""
-    row = (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
     values = {**status_part(row, event), **derived_part(row, event)}
     if not values:
         return False
     await connection.execute(update(media).where(media.c.id == event.id).values(values))
     if "derived_generation" in values and isinstance(event, MediaProcessed):
-        await connection.execute(_DELETE_VARIANTS, {"media_id": event.id})
+        if row["derived_generation"]:  # else there are none
+            await connection.execute(_DELETE_VARIANTS, {"media_id": event.id})
         if event.variants:
             await connection.execute(insert(variants), variant_rows(event.id, event.variants))
     return True
