@@ -30,6 +30,8 @@ BEFORE_A_SEARCH = 200
 """Of what waits; where more waits, as after an upgrade, a search does without."""
 DOCUMENT_BYTES = 1 << 20
 """Of a document's text, which are read and searched; the rest is not."""
+PATIENCE_MS = 300
+"""For which a search waits for somebody else who makes words: long documents take a while."""
 _DOCUMENTS_AT_ONCE = 10
 _MOST_DEAD = 2_000
 _GREATLY = 25  # times as many while there is more to make
@@ -70,11 +72,12 @@ _SWEEP = text("VACUUM text_changes")
 
 
 async def catch_up(database: Database, stems: Stems) -> None:
-    """Make the words that wait, if they are few. Raises Unavailable."""
+    """Make the words that wait, if they are few and nobody else is at it for long. Raises Unavailable."""
     async with database.reading() as connection:
         waiting = await connection.scalar(_WAITING, {"most": BEFORE_A_SEARCH + 1}) or 0
     if 0 < waiting <= BEFORE_A_SEARCH:
-        await make(database, stems, {}, most=BEFORE_A_SEARCH)
+        with suppress(Unavailable):
+            await make(database, stems, {}, most=BEFORE_A_SEARCH, patience_ms=PATIENCE_MS)
 
 
 async def keep_making(database: Database, blobs: Blobs, stems: Stems, stop: asyncio.Event) -> None:
@@ -111,11 +114,19 @@ async def _make_some(database: Database, blobs: Blobs, stems: Stems) -> int:
 
 
 async def make(
-    database: Database, stems: Stems, documents: Mapping[uuid.UUID, tuple[str, str]], *, most: int
+    database: Database,
+    stems: Stems,
+    documents: Mapping[uuid.UUID, tuple[str, str]],
+    *,
+    most: int,
+    patience_ms: int | None = None,
 ) -> int:
     """The words of media that wait, `most` at once; how many notes were taken. `documents`: keys and texts of those
-    that were read, the others wait on. One process at a time: the last to write must be the last to have read."""
+    that were read, the others wait on. One process at a time: the last to write must be the last to have read. Raises
+    Unavailable, also when somebody else is at it for longer than `patience_ms`."""
     async with database.writing(tell=False) as connection:
+        if patience_ms is not None:
+            await connection.execute(text(f"SET LOCAL lock_timeout = {patience_ms:d}"))
         await lock_text(connection, "texts")
         claimed = (await connection.scalars(_CLAIM, {"read": list(documents), "most": most})).all()
         if not claimed:

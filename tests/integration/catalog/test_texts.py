@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from services.catalog import candidates, relevance, texts_index, texts_query
 from services.catalog.candidates import Search
 from services.catalog.cursors import Place
-from services.catalog.database import Database
+from services.catalog.database import Database, lock_text
 from services.catalog.migrate import migrate
 from services.catalog.models import media, media_texts, text_changes
 from services.catalog.schemas import SearchSort
@@ -328,6 +328,18 @@ async def test_words_narrow_every_order_and_filters_narrow_relevance(
     found = await page(database, "sea", Stems(()), caller=caller, sort="size")
     assert [item.caption for item in found.items][:1] == visible[:1]
     assert sorted(item.caption or "" for item in found.items) == sorted(visible)
+
+
+async def test_a_search_does_not_wait_long_for_somebody_who_makes_words(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts_index, "PATIENCE_MS", 20)
+    await written(database, "sea")
+    await fill(database, 1, caption="sea, too")
+    async with database.writing() as somebody:
+        await lock_text(somebody, "texts")
+        assert await captions(database, "sea", Stems(())) == {"sea"}
+    assert await captions(database, "sea", Stems(())) == {"sea", "sea, too"}
 
 
 async def test_words_that_wait_are_made_together_and_each_note_is_taken_once(database: Database) -> None:
