@@ -30,7 +30,7 @@ AT_ONCE = 200
 """Events that wait for a call; the others wait in the stream."""
 GATHER_SECONDS = 0.2
 CALL_SECONDS = 10.0
-_AGAIN = frozenset({401, 403, 404, 405, 408, 409, 425, 429})
+_AGAIN = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 408, 409, 425, 429})
 """Answers after which the same call may succeed, beside 5xx: somebody mends a secret or an address, or there was too
 much at once."""
 
@@ -44,12 +44,11 @@ class PurgeSettings(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_env(cls, env: Env) -> "PurgeSettings | None":
         """None where there is nobody to tell."""
-        if not env.text("TRIPOD_PURGE_URL", ""):
+        url = env.text("TRIPOD_PURGE_URL", "")
+        if not url:
             return None
-        return cls(
-            url=env.url("TRIPOD_PURGE_URL", "", schemes=("https", "http")),
-            secret=env.secret("TRIPOD_PURGE_SECRET"),
-        )
+        env.url("TRIPOD_PURGE_URL", "", schemes=("https", "http"))  # which leaves out a slash at the end
+        return cls(url=url, secret=env.secret("TRIPOD_PURGE_SECRET"))
 
 
 class Purge(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,6 +99,10 @@ async def events(
     bus: Bus = request.app.state.bus
 
     async def tell() -> AsyncIterator[ServerSentEventMessage]:
+        try:
+            feed.listeners.require_room(caller)
+        except (TooMany, Unavailable):  # others were quicker; the next attempt is told so
+            return
         with feed.listeners.listening(caller) as listener, metrics.listeners.track_inprogress():
             async with aclosing(from_there_on(database, bus, listener, place)) as messages:
                 async for message in _until_the_end(messages, _seconds_left(caller)):

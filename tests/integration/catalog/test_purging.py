@@ -115,7 +115,7 @@ async def test_a_hook_that_is_down_is_told_when_it_is_back_and_nothing_is_lost(m
     bus = memory
     await bus.ensure(TOPOLOGY)
     async with listening() as hook:
-        hook.answers = [500, 429, 401]
+        hook.answers = [500, 429, 401, 301]
         ids = [await change(bus) for _ in range(3)]
         async with running(bus, hook.url):
             await heard(hook, *ids)
@@ -175,8 +175,8 @@ async def test_a_change_and_a_deletion_by_http_reach_the_hook_of_the_service(cat
 
 def test_a_hook_needs_a_secret() -> None:
     assert PurgeSettings.from_env(Env({})) is None
-    env = Env({"TRIPOD_PURGE_URL": "http://cdn.test/purge", "TRIPOD_PURGE_SECRET": SECRET})
-    assert PurgeSettings.from_env(env) == PurgeSettings(url="http://cdn.test/purge", secret=SECRET)
+    env = Env({"TRIPOD_PURGE_URL": "http://cdn.test/purge/", "TRIPOD_PURGE_SECRET": SECRET})
+    assert PurgeSettings.from_env(env) == PurgeSettings(url="http://cdn.test/purge/", secret=SECRET)
     for environ, named in (
         ({"TRIPOD_PURGE_URL": "http://cdn.test/purge"}, "TRIPOD_PURGE_SECRET"),
         ({"TRIPOD_PURGE_URL": "cdn", "TRIPOD_PURGE_SECRET": SECRET}, "TRIPOD_PURGE_URL"),
