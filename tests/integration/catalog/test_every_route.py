@@ -123,7 +123,11 @@ async def test_no_route_tells_a_stranger_or_nobody_of_anothers_media(catalog: Se
         await ask_all({"stranger": stranger, "nobody": catalog.nobody}, names, hidden)
         after = [await snapshot(client, collections, hidden) for client in (stranger, catalog.nobody)]
         assert after == before
-        assert await heard(catalog, socket) == []
+        own = stories.uploaded(STRANGER)
+        await catalog.tell(own)
+        assert await heard(socket, own) == []
+        async with connect(f"{socket_url}&since=0") as replaying:
+            assert await heard(replaying, own) == []
     await unchanged(catalog, uploads)
     assert await seen_past_the_queries(catalog) == {STRANGER: (0, 0), None: (0, 0), OWNER: (5, 10)}
 
@@ -148,10 +152,8 @@ async def have(catalog: Service, uploads: dict[str, MediaUploaded]) -> None:
             assert (await owner.get(f"/v1/media/{upload.id}/download")).status_code == 200
 
 
-async def heard(catalog: Service, socket: Any) -> list[str]:
-    """What the stranger's socket has told of others, up to a sign of the stranger's own."""
-    own = stories.uploaded(STRANGER)
-    await catalog.tell(own)
+async def heard(socket: Any, own: MediaUploaded) -> list[str]:
+    """What the stranger's socket has told of others, up to the stranger's own media."""
     found = []
     async with asyncio.timeout(20):
         while str(own.id) not in (text := str(await socket.recv())):
