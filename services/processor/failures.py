@@ -65,6 +65,11 @@ def unsupported_samples(mime_type: str, samples: str) -> JobFailed:
     return JobFailed(Failure(code="unsupported", detail=detail))
 
 
+def too_many_streams(limit: int) -> JobFailed:
+    detail = f"The file has more than {limit} streams; at most that many are read."
+    return JobFailed(Failure(code="unsupported", detail=detail))
+
+
 def too_many_scans(limit: int) -> JobFailed:
     detail = f"The picture is a progressive JPEG of more than {limit} scans; at most that many are read."
     return JobFailed(Failure(code="unsupported", detail=detail))

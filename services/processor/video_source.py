@@ -83,6 +83,15 @@ _LONGEST_LOOK = (
     10_000_000  # microseconds, and half as many bytes, in which streams must make themselves known
 )
 _BUFFER = 256 * 1024
+_OPTIONS = {
+    "protocol_whitelist": "none",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegvideo,mpegts,ogg",
+    "codec_whitelist": ",".join(sorted(PICTURES | SOUNDS)),
+    "max_streams": str(MOST_STREAMS),
+    "probesize": str(_LONGEST_LOOK // 2),
+    "analyzeduration": str(_LONGEST_LOOK),
+    "fflags": "+genpts+discardcorrupt",
+}
 _ELEMENTARY = b"\x00\x00\x01\xb3"  # a sequence header where a pack of a program stream would be
 
 
@@ -122,23 +131,19 @@ def demuxer(mime_type: str, descriptor: int) -> str:
 @contextlib.contextmanager
 def opened(descriptor: int, mime_type: str) -> Iterator[InputContainer]:
     """The video from its beginning. Raises JobFailed, and FFmpegError for what the demuxer cannot read."""
-    with av.open(
-        Reader(descriptor),
-        "r",
-        format=demuxer(mime_type, descriptor),
-        container_options={
-            "protocol_whitelist": "none",
-            "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpeg,mpegvideo,mpegts,ogg",
-            "codec_whitelist": ",".join(sorted(PICTURES | SOUNDS)),
-            "max_streams": str(MOST_STREAMS),
-            "probesize": str(_LONGEST_LOOK // 2),
-            "analyzeduration": str(_LONGEST_LOOK),
-            "fflags": "+genpts+discardcorrupt",
-        },
-        metadata_errors="replace",
-        buffer_size=_BUFFER,
-        io_open=_refuse,
-    ) as container:
+    try:
+        container = av.open(
+            Reader(descriptor),
+            "r",
+            format=demuxer(mime_type, descriptor),
+            container_options=_OPTIONS,
+            metadata_errors="replace",
+            buffer_size=_BUFFER,
+            io_open=_refuse,
+        )
+    except MemoryError as error:  # which is what the limit of streams becomes
+        raise failures.too_many_streams(MOST_STREAMS) from error
+    with container:
         yield container
 
 

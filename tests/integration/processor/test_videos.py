@@ -77,20 +77,20 @@ def ref(media: MediaProcessed, name: str) -> VariantRef:
 
 
 async def test_a_video_ends_as_a_film_a_poster_and_a_storyboard(parts: Parts) -> None:
-    made = video("mov", width=320, height=180, seconds=3)
+    made = video("mov", width=320, height=180, seconds=3, rate=10)
     media = await done(parts, made)
     assert [variant.name for variant in media.variants] == [
         *("mp4", "poster", "thumbnail", "storyboard", "storyboard_vtt"),
     ]
     film = play(body(parts, media, "mp4"))
     assert (film.codec, film.pixels, film.audio_codec) == ("h264", "yuv420p", "aac")
-    assert (film.width, film.height, film.frames) == (320, 180, 75)
+    assert (film.width, film.height, film.frames) == (320, 180, 30)
     assert media.duration == pytest.approx(3, abs=0.05)
     assert film.video_end == pytest.approx(3, abs=0.05)
     assert (media.width, media.height) == (320, 180)
     assert media.bitrate is not None
     assert media.exif["video_codec"] == "prores"
-    assert (media.exif["frame_rate"], media.exif["hdr"], media.exif["rotation"]) == (25, False, 0)
+    assert (media.exif["frame_rate"], media.exif["hdr"], media.exif["rotation"]) == (10, False, 0)
     assert media.exif["audio_tracks"] == [{"codec": "pcm_s16le", "channels": 2, "sample_rate": 48000}]
     assert media.phash
     assert media.placeholder
@@ -105,13 +105,13 @@ async def test_a_video_ends_as_a_film_a_poster_and_a_storyboard(parts: Parts) ->
     assert index.find(b"moov") < index.find(b"mdat")
 
 
-@pytest.mark.parametrize("kind", ["webm", "avi", "mpg", "flv", pytest.param("wmv", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["webm", "mpg"])
 async def test_picture_and_sound_stay_together_whatever_the_container(parts: Parts, kind: str) -> None:
     await held(parts, kind)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"webm", "avi", "mpg", "flv", "wmv"}))
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"webm", "mpg"}))
 async def test_the_same_of_every_other_container_and_codec(parts: Parts, kind: str) -> None:
     await held(parts, kind)
 
@@ -263,11 +263,9 @@ async def test_hdr_becomes_sdr(parts: Parts) -> None:
 
 
 async def test_encodings_of_one_video_are_near_duplicates_and_another_video_is_none(parts: Parts) -> None:
-    first = await done(parts, video("mp4", width=320, height=240, seconds=2, seed=1))
-    second = await done(
-        parts, video("webm", width=160, height=120, seconds=2, seed=1, options={"crf": "50", "b": "0"})
-    )
-    other = await done(parts, video("mp4", width=320, height=240, seconds=2, seed=2))
+    first = await done(parts, video("mp4", width=160, height=120, seed=1))
+    second = await done(parts, video("avi", width=96, height=72, seed=1, options={"qscale": "20"}))
+    other = await done(parts, video("mp4", width=160, height=120, seed=2))
     assert not first.degenerate
     assert _distance(first, second) <= 5
     assert _distance(first, other) > 10
@@ -312,10 +310,10 @@ async def running(parts: Parts, event: Any) -> "asyncio.Task[None]":
     raise AssertionError
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def long_job() -> Video:
+@pytest.fixture(scope="module")
+def long_job() -> Video:
     """A minute of work and more."""
-    return same_picture(200)
+    return same_picture(150, width=960, height=540)
 
 
 async def test_cancelling_and_deleting_stop_the_child_at_once(parts: Parts, long_job: Video) -> None:
@@ -409,7 +407,7 @@ async def test_a_film_that_was_damaged_in_the_store_is_made_again(parts: Parts) 
     assert body(parts, second, "mp4") == whole
 
 
-@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("share", [0.7])
 @pytest.mark.parametrize("kind", ["mp4", "webm", "avi"])
 async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str, share: float) -> None:
     made = video(kind)
@@ -497,6 +495,22 @@ async def test_a_playlist_that_calls_itself_a_video_opens_no_file_and_no_socket(
     assert canary.visits == 0
     assert bait.stat().st_atime_ns == read_before
     canary.close()
+
+
+async def test_a_file_of_countless_streams_ends_at_once(parts: Parts) -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as file:
+        streams: list[Any] = [file.add_stream("mpeg4", rate=25) for _ in range(80)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        for stream in streams:
+            frame = av.VideoFrame(16, 16, "yuv420p")
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+    await process(parts, await event_of(parts, Video(data=out.getvalue(), mime_type="video/mp4", mark=0)))
+    (failed,) = await parts.events()
+    assert isinstance(failed, MediaFailed)
+    assert failed.code == "unsupported"
+    assert "64" in failed.detail
 
 
 async def test_a_film_longer_than_there_is_room_for_ends_as_failed(parts: Parts) -> None:
