@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+from litestar.openapi.spec import OpenAPIResponse, OpenAPIType, Operation, Parameter, Schema
 
 from shared.openapi import header, with_headers
 
@@ -64,11 +64,19 @@ class FileOperation(Operation):
             for name, text in _CONDITIONS.items()
         ]
         self.parameters = [*(self.parameters or ()), *conditions]
+        _tell_several(self)
         with_headers(self, _SHOWN | _TAGS, 200, 206, 304)
         with_headers(self, _TAGS | _AWAY, 307)
         with_headers(self, _LENGTH, 200, 206)
         with_headers(self, _RANGE, 206, 416)
         with_headers(self, {"Retry-After": header("While the variant is being made.")}, 404)
+
+
+def _tell_several(operation: Operation) -> None:
+    """Several ranges have a type of their own."""
+    answer = (operation.responses or {}).get("206")
+    if isinstance(answer, OpenAPIResponse) and answer.content:
+        answer.content = {**answer.content, "multipart/byteranges": next(iter(answer.content.values()))}
 
 
 @dataclass

@@ -14,6 +14,7 @@ from services.catalog.models import media
 from services.catalog.presigned import RedirectSettings
 from shared.events.messages import MediaUploaded
 from shared.ids import public_id
+from tests.fixtures import openapi
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, serving
 
@@ -177,8 +178,11 @@ async def test_the_store_hands_out_what_is_harmless_where_settings_say_so(
         httpx.AsyncClient(base_url=url, headers=headers) as ann,
         httpx.AsyncClient() as anybody,
     ):
+        document = (await ann.get("/openapi.json")).json()
         for path, body in ((original(upload), BODY), (thumbnail(upload), BODY[::-1])):
             away = await ann.get(path)
+            route = path.replace(str(upload.id), "{ref}").replace("thumbnail", "{name}")
+            openapi.check(document, "GET", route, away)
             assert (away.status_code, away.content) == (307, b"")
             there = await anybody.get(away.headers["location"])
             assert (there.content, there.headers["content-type"]) == (body, "image/jpeg")

@@ -50,6 +50,7 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", FILE, "/v1/media/ID/download?signature=x", {}, 403),
     ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {}, 200),
     ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {"headers": {"Range": "bytes=0-1"}}, 206),
+    ("GET", VARIANT, "/v1/media/ID/variants/thumbnail", {"headers": {"Range": "bytes=0-1,999-1000"}}, 206),
     ("GET", VARIANT, "/v1/media/ID/variants/huge", {}, 404),
     ("GET", VARIANT, "/v1/media/PENDING/variants/thumbnail", {}, 404),
     ("GET", RENDER, "/v1/media/ID/render?preset=small", {}, 503),
