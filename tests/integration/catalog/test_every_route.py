@@ -30,7 +30,7 @@ def _told() -> dict[str, MediaUploaded]:
     said: dict[str, Any] = {
         "description": "a secret of ann",
         "tags": ("hush",),
-        "metadata": {"pin": "4711 hush"},
+        "metadata": {"pin": "hush"},
     }
     kinds: dict[str, dict[str, Any]] = {
         "default": {"entity": stories.link(POST)},
@@ -81,7 +81,7 @@ def hidden_of(uploads: dict[str, MediaUploaded]) -> Hidden:
             "owner": "nobody at all",
             "owner_uuid": str(uuid.uuid4()),
         }
-    marks = {"a secret of ann", "hush", "4711", OWNER, str(uuid_id(OWNER))}
+    marks = {"a secret of ann", "hush", OWNER, str(uuid_id(OWNER))}
     for upload in uploads.values():
         marks |= {str(upload.id), upload.id.hex, public_id(upload.id), upload.sha256, upload.key}
     return Hidden(values, absent, frozenset(marks))
