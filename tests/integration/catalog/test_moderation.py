@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from services.catalog.models import moderation_decisions
+from services.catalog.models import media, moderation_decisions
 from services.catalog.registry import put_entity
 from services.catalog.replayed import replayed
 from shared.entities import Entity
@@ -58,6 +58,10 @@ async def test_the_public_sees_only_what_is_approved_and_owners_what_is_theirs(c
                 )
             own = await seen(ann, upload.id)
             assert (own[""], own["/download"], own["/variants/thumbnail"], own["list"]) == (200, 200, 200, 1)
+            async with catalog.database.reading_for(None, linked=upload.id) as connection:
+                assert await connection.scalar(select(media.c.id)) is None, (
+                    "the policies know it by themselves"
+                )
         assert (await decide(m, upload.id, DONE)).status_code == 200
         found = await seen(catalog.nobody, upload.id)
         assert (found[""], found["/download"], found["/variants/thumbnail"], found["list"]) == (

@@ -26,7 +26,7 @@ _OF_MEDIA = "EXISTS (SELECT FROM media WHERE media.id = media_id)"  # under the 
 POLICIES = {
     "media": (
         f"(is_public AND moderation = 'approved') OR owner = {_SUB}"
-        f" OR (owner = {_UID} AND owner_uid::text = owner) OR id::text = {_LINK}"
+        f" OR (owner = {_UID} AND owner_uid::text = owner) OR (id::text = {_LINK} AND moderation = 'approved')"
         f" OR (entity_type IS NOT NULL AND {_governed('media')})"
     ),
     "variants": _OF_MEDIA,
