@@ -48,7 +48,7 @@ def corrupt(mime_type: str, log: str = "") -> JobFailed:
 
 
 def unsupported(mime_type: str, allowed: tuple[str, ...]) -> JobFailed:
-    detail = f"Pictures of type {mime_type} cannot be processed; these can: {', '.join(allowed)}."
+    detail = f"Files of type {mime_type} cannot be processed; these can: {', '.join(allowed)}."
     return JobFailed(Failure(code="unsupported", detail=detail))
 
 
