@@ -38,6 +38,7 @@ from shared.storage import keys
 from shared.storage.s3 import S3Blobs, S3Settings
 from tests.fixtures.pictures import encoded, photo
 from tests.fixtures.servers import Broker, ObjectStore
+from tests.fixtures.videos import standing_still
 from tests.fixtures.waiting import eventually
 
 T = TypeVar("T")
@@ -50,6 +51,10 @@ variants = [
     { name = "card", width = 200, height = 100, fit = "cover" },
     { name = "small", width = 100, height = 100 },
 ]
+[films]
+variants = [{ name = "card", width = 200, height = 100 }]
+[films.films]
+mp4 = [{ name = "small", width = 64, height = 64 }, { name = "mp4" }]
 [changed]
 variants = [
     { name = "large", width = 500, height = 500, format = "webp", moving = true },
@@ -307,8 +312,10 @@ async def test_every_lane_is_worked_on(bus: JetStreamBus, blobs: S3Blobs, proces
         ]
     ]
     found = await ended(bus, processor, *events)
-    assert [type(done) for done in found] == [MediaProcessed] * 11
-    assert [len(done.variants) for done in found if isinstance(done, MediaProcessed)] == [6] * 3 + [0] * 8
+    # A photo is no video, and whoever works on videos says so.
+    of_videos = [MediaFailed] * 2
+    assert [type(done) for done in found] == [MediaProcessed] * 3 + of_videos + [MediaProcessed] * 6
+    assert [len(done.variants) for done in found if isinstance(done, MediaProcessed)] == [6] * 3 + [0] * 6
 
 
 async def test_a_bad_file_fails_and_the_next_one_does_not(
@@ -368,6 +375,37 @@ async def test_a_killed_worker_loses_no_job_and_leaves_no_process(
 
     # What was in hand, at most 4, is handed out again only after the ack wait of a minute; the rest at once.
     await until(done, f"{expected} of 30 media to end", seconds=110, tell=processor.said)
+
+
+@pytest.mark.long
+async def test_a_worker_killed_in_the_second_film_of_a_video_goes_on_with_that(
+    bus: JetStreamBus, blobs: S3Blobs, processor: Processor
+) -> None:
+    made = standing_still(300)
+    event = await upload(bus, blobs, made.data, media_type="video", mime_type=made.mime_type, recipe="films")
+
+    async def films() -> dict[str, datetime]:
+        found = blobs.list(keys.variants(event.id))
+        return {info.key: info.modified async for info in found if info.key.endswith(".mp4")}
+
+    first = await until(films, "the first film to be stored", 120, tell=processor.said)
+    assert len(first) == 1
+    assert processor.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert not await endings(bus)
+    processor.start()
+    await processor.ready()
+
+    async def done() -> bool:
+        return bool(await endings(bus))
+
+    # It is handed out again after the ack wait of a minute.
+    await until(done, "the video to end", seconds=200, tell=processor.said)
+    (ending,) = await ended(bus, processor, event)
+    assert isinstance(ending, MediaProcessed)
+    assert [ref.name for ref in ending.variants if ref.mime_type == "video/mp4"] == ["small", "mp4"]
+    after = await films()
+    assert len(after) == 2
+    assert first.items() <= after.items()
 
 
 async def test_a_broker_that_comes_back_is_worked_for_again(
