@@ -112,17 +112,20 @@ def lasting(settings: CatalogSettings) -> Iterator[Lasting]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the tests are
             found.append(error)
 
-    thread = threading.Thread(target=run, name="lasting catalog")
+    # A daemon, so that no failure here can keep the test process from ending.
+    thread = threading.Thread(target=run, name="lasting catalog", daemon=True)
     thread.start()
-    eventually(lambda: found, "the catalog to start")
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    made: Lasting = found[0]
-    with httpx.Client(base_url=made.url) as http:
-        eventually(lambda: http.get("/health/ready").status_code == 200, "the catalog to be ready")
-    yield made
-    loop, end = stop[0]
-    loop.call_soon_threadsafe(end.set)
-    thread.join()
+    try:
+        eventually(lambda: found, "the catalog to start")
+        if isinstance(found[0], BaseException):
+            raise found[0]
+        made: Lasting = found[0]
+        with httpx.Client(base_url=made.url) as http:
+            eventually(lambda: http.get("/health/ready").status_code == 200, "the catalog to be ready")
+        yield made
+    finally:
+        for loop, end in stop:
+            loop.call_soon_threadsafe(end.set)
+        thread.join(30)
     if len(found) > 1:
         raise found[1]
