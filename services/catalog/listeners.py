@@ -36,7 +36,8 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """One thing that happened. `sequence` is its place in the media stream; progress has none.
 
-    While a file is `receiving` there is no media yet; then its name and bytes are told.
+    While a file is `receiving` there is no media yet; then its name and bytes are told. `eta`: seconds until a long
+    job is done, if known.
     `resync`: messages were lost here, so what is shown should be asked for again.
     """
 
@@ -50,6 +51,7 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     filename: str | None = None
     received: int | None = None
     size: int | None = None
+    eta: float | None = None
 
     @cached_property
     def text(self) -> str:

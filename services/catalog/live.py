@@ -192,4 +192,5 @@ def shown_as(event: Shown) -> LiveMessage:
                 filename=event.filename,
                 received=event.received,
                 size=event.size,
+                eta=event.eta,
             )
