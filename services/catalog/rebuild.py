@@ -220,7 +220,8 @@ async def _decision(connection: AsyncConnection, event: MediaModerated) -> None:
     """A row of history, of a media that is there. What a rejection led to has been told as well."""
     if await connection.scalar(select(media.c.id).where(media.c.id == event.id)) is None:
         return
-    kept = upsert(moderation_decisions).values(**row_of(event), spread_at=event.moderated_at)
+    spread_at = event.moderated_at if event.state == "rejected" else None
+    kept = upsert(moderation_decisions).values(**row_of(event), spread_at=spread_at)
     await connection.execute(kept.on_conflict_do_nothing())
 
 
