@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Literal, overload
 
 import structlog
 
@@ -24,6 +25,24 @@ async def held(bucket: KeyValue, key: str, *, lasting: float = LASTING) -> Async
     A lease that is lost all the same costs the same work twice, and no more.
     """
     revision = await _taken(bucket, key, lasting)
+    async with _kept(bucket, key, revision):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def alone(bucket: KeyValue, key: str, *, lasting: float = LASTING) -> AsyncIterator[bool]:
+    """Hold the key, or False where another is alive that holds it. To tell takes as long as a renewal does, and
+    `lasting` where the other is dead. Raises Unavailable."""
+    revision = await _taken(bucket, key, lasting, wait=False)
+    if revision is None:
+        yield False
+        return
+    async with _kept(bucket, key, revision):
+        yield True
+
+
+@contextlib.asynccontextmanager
+async def _kept(bucket: KeyValue, key: str, revision: int) -> AsyncIterator[None]:
     over = asyncio.Event()
     renewing = asyncio.create_task(_renew(bucket, key, revision, over), name="render-lease")
     try:
@@ -35,8 +54,13 @@ async def held(bucket: KeyValue, key: str, *, lasting: float = LASTING) -> Async
             await bucket.delete(key, await renewing)
 
 
-async def _taken(bucket: KeyValue, key: str, lasting: float) -> int:
-    """The revision of our own. A holder is judged by whether its revision moves, so clocks need not agree."""
+@overload
+async def _taken(bucket: KeyValue, key: str, lasting: float) -> int: ...
+@overload
+async def _taken(bucket: KeyValue, key: str, lasting: float, *, wait: Literal[False]) -> int | None: ...
+async def _taken(bucket: KeyValue, key: str, lasting: float, *, wait: bool = True) -> int | None:
+    """The revision of our own, None where we do not `wait` and somebody else is at work. A holder is judged by whether
+    its revision moves, so clocks need not agree."""
     seen, since = 0, time.monotonic()
     while True:
         with contextlib.suppress(KeyConflict):
@@ -44,6 +68,8 @@ async def _taken(bucket: KeyValue, key: str, lasting: float) -> int:
         entry = await bucket.get(key)
         if entry is None:
             continue
+        if seen and entry.revision != seen and not wait:
+            return None
         if entry.revision != seen:
             seen, since = entry.revision, time.monotonic()
         elif time.monotonic() - since > lasting:

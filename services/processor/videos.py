@@ -15,6 +15,7 @@ from services.processor import announce, failures, film_store, ladder_store, var
 from services.processor.failures import Failure, JobFailed
 from services.processor.film_store import Rung
 from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
+from services.processor.leases import alone
 from services.processor.order import Order
 from services.processor.originals import filled
 from services.processor.places import Places
@@ -22,6 +23,7 @@ from services.processor.sandbox import Outcome
 from services.processor.scratch import Scratch
 from shared import failpoints
 from shared.errors import TripodError
+from shared.events import topology
 from shared.events.messages import VariantRef
 from shared.recipes import Recipe
 
@@ -59,7 +61,20 @@ class VideoInterrupted(TripodError):
 
 
 async def derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str, again: bool) -> None:
-    """Make and publish all of a video. Raises JobFailed, Unavailable, VideoInterrupted."""
+    """Make and publish all of a video. Raises JobFailed, Unavailable, VideoInterrupted.
+
+    The catalog asks once more for what takes long. Whoever is at work on it has an event of its own, which is handed
+    out again should it die, so this one has nothing to do then.
+    """
+    key = f"video.{order.id}.{order.generation}"
+    async with alone(deps.bus.kv(topology.RENDERS), key) as is_ours:
+        if is_ours:
+            await _derive(order, recipe, deps, job_trace=job_trace, again=again)
+        else:
+            log.info("job.under_way", media_id=str(order.id), generation=order.generation)
+
+
+async def _derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str, again: bool) -> None:
     films, started = deps.films, time.monotonic()
     telling = _Telling()
     async with telling.aloud(order, deps):

@@ -350,6 +350,19 @@ async def test_cancelling_and_deleting_stop_the_child_at_once(parts: Parts, long
     await reader
 
 
+async def test_what_is_asked_for_again_while_it_is_made_is_made_once(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.processor.leases._RENEWED", 0.05)
+    event = await event_of(parts, same_picture(40, width=320, height=240))
+    first = await running(parts, event)
+    asked = requested(event, media_type="video", mime_type=event.mime_type, generation=1)
+    await process(parts, asked)
+    assert not first.done()
+    await first
+    assert len(await parts.events()) == 1
+
+
 async def test_a_job_that_was_cancelled_while_it_waited_is_not_begun(parts: Parts) -> None:
     event = await event_of(parts, video("mp4", sound=False))
     await parts.bus.kv(topology.CANCELLED).put(str(event.id), b"1")

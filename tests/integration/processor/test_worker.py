@@ -378,6 +378,7 @@ async def test_a_killed_worker_loses_no_job_and_leaves_no_process(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 async def test_a_worker_killed_in_the_second_film_of_a_video_goes_on_with_that(
     bus: JetStreamBus, blobs: S3Blobs, processor: Processor
 ) -> None:

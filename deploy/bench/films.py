@@ -1,0 +1,130 @@
+"""How long a film takes beside FFmpeg's own program with the same settings, and a copied one beside an encoded one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from deploy.bench import photos
+from deploy.bench.results import Row, Setting, Target, alone, compared
+from deploy.bench.rounds import interleaved
+from services.processor.video_film import Filming
+from services.processor.video_shape import look_of
+from services.processor.video_source import frames, opened, picture_stream
+from shared.film_recipes import FilmSpec
+
+_RATE = 25
+_THREADS = len(os.sched_getaffinity(0))
+_NO_FFMPEG = "no program `ffmpeg` here to compare with"
+
+
+def measure(setting: Setting) -> Iterator[Row]:
+    """Seconds by the clock for a film of 720p."""
+    seconds, rounds = (2, 1) if setting.quick else (6, 3)
+    with tempfile.TemporaryDirectory(dir=setting.folder) as folder:
+        source, conforming = Path(folder) / "source.mkv", Path(folder) / "film.mp4"
+        _make(source, seconds)
+        _film(source, "video/x-matroska", conforming)
+        ways: dict[str, Callable[[], float]] = {
+            "encoded": lambda: _film(source, "video/x-matroska", Path(folder) / "ours.mp4"),
+            "copied": lambda: _film(conforming, "video/mp4", Path(folder) / "copy.mp4"),
+        }
+        program = shutil.which("ffmpeg")
+        if program is not None:
+            ways["ffmpeg"] = lambda: _ffmpeg(program, source, Path(folder) / "theirs.mp4")
+        found = interleaved(setting.console, "films", ways, rounds)
+    name = f"{seconds} s of 720p, encoded"
+    if "ffmpeg" in found:
+        yield compared(
+            "films",
+            name,
+            found["encoded"],
+            "s",
+            baseline="ffmpeg -c:v libx264 -crf 23 -c:a aac",
+            against=found["ffmpeg"],
+            target=Target(sense="at most", ratio=1.1),
+        )
+    else:
+        yield alone("films", name, found["encoded"], "s", note=_NO_FFMPEG)
+    yield compared(
+        "films",
+        "encoded beside copied",
+        found["encoded"],
+        "s",
+        baseline="copied",
+        against=found["copied"],
+        target=Target(sense="at least", ratio=20),
+    )
+
+
+def _make(file: Path, seconds: int) -> None:
+    """A camera that moves over a landscape with grain, in a codec that has to be encoded anew."""
+    landscape = np.asarray(photos.pixels(1600, 1000))
+    dice = np.random.default_rng(1)
+    with av.open(str(file), "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=_RATE)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        stream.bit_rate = 20_000_000
+        for number in range(seconds * _RATE):
+            left, top = number % 320, number % 280
+            view = landscape[top : top + 720, left : left + 1280].astype(np.int16)
+            grain = dice.integers(-6, 7, (720, 1280, 1), dtype=np.int16)
+            frame = VideoFrame.from_ndarray(np.clip(view + grain, 0, 255).astype(np.uint8), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, _RATE)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _film(source: Path, mime_type: str, target: Path) -> float:
+    started = time.perf_counter()
+    original = os.open(source, os.O_RDONLY)
+    output = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    try:
+        with opened(original, mime_type) as container:
+            stream = picture_stream(container)
+            if stream is None:
+                raise RuntimeError(f"{source} has no pictures")
+            look = look_of(next(frames(container, stream, [])), stream)
+        Filming(
+            descriptor=original,
+            mime_type=mime_type,
+            look=look,
+            duration=None,
+            limit=2**40,
+            threads=_THREADS,
+            warnings=[],
+            on_time=lambda _: None,
+        ).make(FilmSpec(), output)
+    finally:
+        os.close(original)
+        os.close(output)
+    return time.perf_counter() - started
+
+
+def _ffmpeg(program: str, source: Path, target: Path) -> float:
+    started = time.perf_counter()
+    settings = ["-c:v", "libx264", "-crf", "23", "-preset", "medium", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    subprocess.run(
+        [
+            program,
+            "-y",
+            "-loglevel",
+            "error",
+            "-i",
+            str(source),
+            *settings,
+            "-movflags",
+            "+faststart",
+            str(target),
+        ],
+        check=True,
+    )
+    return time.perf_counter() - started
