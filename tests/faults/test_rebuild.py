@@ -20,6 +20,7 @@ NEW, OLD = "rebuilt", "tripod"
 TABLES = {
     "media": "id",
     "variants": "media_id, position",
+    "moderation_decisions": "id",
     "tombstones": "media_id",
     "stored_events": "stream, sequence",
     "early_results": "media_id, sequence",
@@ -29,7 +30,7 @@ TABLES = {
 }
 # The registry keeps when the broker learnt of an entity, not when the catalog did.
 NOT_COMPARED = {"entities": {"updated_at"}}
-NOT_REBUILT = {"swept_at"}  # a mark: when the janitor made its round
+NOT_REBUILT = {"swept_at", "texts_read_with"}  # marks: when the janitor made its round, how texts were read
 
 
 def rows(stack: EmbeddedStack, database: str, table: str) -> list[dict[str, Any]]:
@@ -107,6 +108,8 @@ def lives(victim: Victim) -> None:
     persist(victim, "POST", f"/v1/media/{again}/reprocess", {200, 202})
     final(victim, again)
     persist(victim, "PATCH", f"/v1/media/{again}", {200}, json={"filename": "renamed.jpg"})
+    for said in ({"state": "flagged", "reason": "why", "note": "?"}, {"state": "approved"}):
+        persist(victim, "POST", f"/v1/media/{again}/moderation", {200}, json=said, headers=service)
     delete(victim, uploaded(victim))
 
 
