@@ -15,6 +15,7 @@ from services.catalog.app import create_app
 from services.catalog.database import Database
 from services.catalog.models import metadata
 from services.catalog.settings import CatalogSettings
+from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.jetstream import connect
 from shared.storage.s3 import S3Blobs
@@ -67,8 +68,16 @@ class Lasting:
     async def _empty(self, service: Service) -> None:
         for name in (*STREAMS, *BUCKETS):
             await service.bus.request(f"$JS.API.STREAM.PURGE.{name}", b"", timeout=5)
-        async with service.database.writing(tell=False) as connection:
-            await connection.exec_driver_sql(_EMPTY)
+
+        async def rows_are_gone() -> bool:
+            try:
+                async with service.database.writing(tell=False) as connection:
+                    await connection.exec_driver_sql(_EMPTY)
+            except Unavailable:  # a duty of the catalog had locked the same rows the other way round
+                return False
+            return True
+
+        await eventually_async(rows_are_gone, "the rows to be gone")
         async for info in service.blobs.list(""):
             await service.blobs.delete(info.key)
 
