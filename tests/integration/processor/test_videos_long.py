@@ -73,6 +73,7 @@ def body(parts: Parts, media: MediaProcessed, name: str) -> bytes:
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"there is no corpus at {CORPUS}")
 @pytest.mark.parametrize("extension", sorted(TYPES))
+@pytest.mark.timeout(1800)
 async def test_every_video_of_the_corpus_ends_with_a_film_that_plays_or_with_a_reason(
     parts: Parts, extension: str
 ) -> None:
