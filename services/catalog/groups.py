@@ -115,7 +115,7 @@ async def groups(
 ) -> Found:
     """At most `limit` groups that begin behind the media `after`. The connection reads for this caller."""
     # Nobody may read likenesses; those count whose ends the caller may see.
-    async with unrestricted(connection, caller):
+    async with unrestricted(connection):
         begun = await _oldest(connection, caller, wanted, after or _FIRST, limit + 1)
         parts = await _hanging_together(connection, caller, wanted, begun[:limit])
     known = {

@@ -27,8 +27,8 @@ from services.catalog import cursors, rights
 from services.catalog.cursors import Place
 from services.catalog.estimate import estimated
 from services.catalog.models import media
-from services.catalog.row_security import restricted
-from services.catalog.rows import Record, Shaped, shaped, shaped_for, show_to_caller, view
+from services.catalog.row_security import restricted, unrestricted
+from services.catalog.rows import Record, shaped, shaped_for, shaped_rows, show_to_caller, view
 from services.catalog.schemas import Count, CountKind, TimeSort
 from shared.auth import ANONYMOUS, Caller
 from shared.dialects.view import View
@@ -92,22 +92,32 @@ async def list_media(
     base_url: str,
 ) -> Page:
     """One page in the order of `sort`, ties by id, from behind `after`."""
-    found = listing(caller, filters, sort=sort, limit=limit + 1, after=after)
-    rows = (await connection.execute(found)).mappings().all()
-    shown = rows[:limit]
-    end = cursors.place(sort, shown[-1]["created_at"], shown[-1]["id"]) if len(rows) > limit else None
-    return Page(items=[show_to_caller(row, base_url) for row in shown], end=end)
+    async with unrestricted(connection):  # by the indexes alone, whose columns say nothing of rights
+        found = await connection.execute(listing(caller, filters, sort=sort, limit=limit + 1, after=after))
+        places = found.all()
+    rows = await shaped_rows(connection, caller, (place.id for place in places[:limit]))
+    end = (
+        cursors.place(sort, rows[-1]["created_at"], rows[-1]["id"]) if rows and len(places) > limit else None
+    )
+    return Page(items=[show_to_caller(row, base_url) for row in rows], end=end)
 
 
-def listing(caller: Caller, filters: Filters, *, sort: TimeSort, limit: int, after: Place | None) -> Shaped:
-    """The first rows behind `after`."""
+def listing(
+    caller: Caller, filters: Filters, *, sort: TimeSort, limit: int, after: Place | None
+) -> Select[Any]:
+    """The places of the first rows behind `after`."""
     order = order_of(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(limit)
     if after is not None:
         known = tuple_(bindparam("at", after.at, media.c.created_at.type), bindparam("last", after.id))
         narrowed = narrowed.where(tuple_(*PLACE) > known if sort == "created_at" else tuple_(*PLACE) < known)
-    ids = _on_each_ground(caller, filters, narrowed)
-    return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order).limit(limit)
+    ways = _on_each_ground(caller, filters, narrowed)
+    return select(ways.c.created_at, ways.c.id).order_by(*_placed(ways, sort)).limit(limit)
+
+
+def _placed(ways: Any, sort: TimeSort) -> tuple[ColumnElement[Any], ...]:
+    ends = (ways.c.created_at, ways.c.id)
+    return ends if sort == "created_at" else tuple(column.desc() for column in ends)
 
 
 def order_of(sort: TimeSort) -> tuple[ColumnElement[Any], ...]:
@@ -156,20 +166,21 @@ async def offset_page(
     base_url: str,
 ) -> list[View]:
     """A page of an API that counts its rows from 0. Its time grows with its depth, which that of a cursor does not."""
-    found = offset_listing(caller, filters, sort=sort, offset=offset, limit=limit)
-    return [view(row, base_url) for row in (await connection.execute(found)).mappings()]
+    async with unrestricted(connection):
+        found = offset_listing(caller, filters, sort=sort, offset=offset, limit=limit)
+        ids = (await connection.scalars(found)).all()
+    return [view(row, base_url) for row in await shaped_rows(connection, caller, ids)]
 
 
-def offset_listing(caller: Caller, filters: Filters, *, sort: TimeSort, offset: int, limit: int) -> Shaped:
-    """The rows behind the first `offset` ones. Only places are skipped, never whole rows, so that pages deeper than
-    10,000 rows are found as well."""
+def offset_listing(
+    caller: Caller, filters: Filters, *, sort: TimeSort, offset: int, limit: int
+) -> Select[Any]:
+    """The ids of the rows behind the first `offset` ones. Only places are skipped, never whole rows, so that pages
+    deeper than 10,000 rows are found as well."""
     order = order_of(sort)
     narrowed = select(*PLACE).where(*conditions(filters)).order_by(*order).limit(offset + limit)
     ways = _on_each_ground(caller, filters, narrowed)
-    ends = (ways.c.created_at, ways.c.id)
-    placed = ends if sort == "created_at" else tuple(column.desc() for column in ends)
-    ids = select(ways.c.id).order_by(*placed).offset(offset).limit(limit).subquery()
-    return shaped_for(caller).join(ids, ids.c.id == media.c.id).order_by(*order)
+    return select(ways.c.id).order_by(*_placed(ways, sort)).offset(offset).limit(limit)
 
 
 async def count(connection: AsyncConnection, caller: Caller, filters: Filters) -> int:

@@ -77,6 +77,7 @@ async def restrict(
         # As `rights` has it: who is a number by the `sub` is not known by another number.
         if caller.uid is not None and integer_id(sub, None) is None:
             uid = str(caller.uid)
+    _note(connection, held=True)
     driver = await _driver(connection)
     try:
         async with driver.pipeline():  # with the BEGIN: as many ways to the server as without
@@ -97,25 +98,41 @@ async def restricted(connection: AsyncConnection, caller: Caller) -> AsyncIterat
     try:
         yield
     finally:
-        await _become(connection, caller, "NONE")
+        if _is_held(connection):
+            await _become(connection, "NONE")
+            _note(connection, held=False)
 
 
 @asynccontextmanager
-async def unrestricted(connection: AsyncConnection, caller: Caller) -> AsyncIterator[None]:
-    """Within a restricted transaction, to find ids: indexes serve no operator that PostgreSQL does not call leakproof
-    while policies hold, as in full text, JSON and hashes. What is found there is still to be read outside of it."""
-    await _become(connection, caller, "NONE")
+async def unrestricted(connection: AsyncConnection) -> AsyncIterator[None]:
+    """To find ids where the transaction is restricted: indexes serve no operator that PostgreSQL does not call
+    leakproof while policies hold, as in full text, JSON and hashes. What is found is still to be read outside of it."""
+    if not _is_held(connection):
+        yield
+        return
+    await _become(connection, "NONE")
     try:
         yield
     finally:
-        await _become(connection, caller, READER)
+        await _become(connection, READER)
 
 
-async def _become(connection: AsyncConnection, caller: Caller, role: str) -> None:
+async def _become(connection: AsyncConnection, role: str) -> None:
     """In a transaction that has failed nothing more is read, and no statement is taken."""
     driver = await _driver(connection)
-    if not caller.sees_all and driver.info.transaction_status != TransactionStatus.INERROR:
+    if driver.info.transaction_status != TransactionStatus.INERROR:
         await driver.execute(f"SET LOCAL ROLE {role}")
+
+
+def _note(connection: AsyncConnection, *, held: bool) -> None:
+    """Until the connection goes back to the pool."""
+    if connection.sync_connection is not None:
+        connection.sync_connection.execution_options(tripod_restricted=held)
+
+
+def _is_held(connection: AsyncConnection) -> bool:
+    known = connection.sync_connection
+    return known is not None and bool(known.get_execution_options().get("tripod_restricted"))
 
 
 async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:

@@ -221,7 +221,7 @@ async def _own(database: Database, caller: Caller, media_id: str, to: str) -> Vi
     wanted = content.check_uuid("media_id", media_id)
     async with database.reading_for(caller) as connection:
         view = await queries.find_view(connection, caller, filters=_filters(), media_id=wanted, base_url="")
-        async with unrestricted(connection, caller):  # their document tells another's from what is not there
+        async with unrestricted(connection):  # their document tells another's from what is not there
             hidden = view is None and await queries.exists_elsewhere(
                 connection, filters=_filters(), media_id=wanted
             )

@@ -89,10 +89,10 @@ async def test_the_role_is_taken_back_whatever_happens_within(database: Database
                 raise NotFound("nothing")
         assert await connection.scalar(who) == postgres.OWNER
     async with database.reading_for(ANN) as connection:
-        async with unrestricted(connection, ANN):
+        async with unrestricted(connection):
             assert await connection.scalar(who) == postgres.OWNER
         with pytest.raises(NotFound):
-            async with unrestricted(connection, ANN):
+            async with unrestricted(connection):
                 raise NotFound("nothing")
         assert await connection.scalar(who) == READER
 
