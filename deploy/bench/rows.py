@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from deploy.bench import similar, system, texts
+from deploy.bench import projector, similar, system, texts
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.stack import EmbeddedStack
 from services.catalog import counters, cursors, queries

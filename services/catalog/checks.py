@@ -270,7 +270,9 @@ async def shown(database: Database, census: Census) -> AsyncIterator[Finding]:
         async with database.reading_for(caller) as connection:
             given = set((await connection.scalars(select(media.c.id))).all())
         for media_id in sorted(found ^ given):
-            yield finding_of("visible", media_id, f"row-level security and rights disagree about {caller.sub!r}")
+            yield finding_of(
+                "visible", media_id, f"row-level security and rights disagree about {caller.sub!r}"
+            )
         due = {row.id for row in census.rows.values() if _may_see(caller, row.audience, census)}
         for media_id in sorted(found & census.rows.keys() - due):
             yield finding_of("visible", media_id, f"{caller.sub or 'nobody'!r} sees it")
