@@ -12,6 +12,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from services.processor import failures
+from services.processor.video_clock import Clock
 from services.processor.video_output import Film
 from services.processor.video_shape import Look, Shaper
 from services.processor.video_sound import Sound
@@ -123,6 +124,8 @@ class Filming:
     ) -> None:
         tracks = [track for track in (pictures, sounds) if track is not None]
         of = {track.stream.index: track for track in tracks}
+        clocks = {index: Clock(source.format.name) for index in of}
+        jumps = 0
         packets = source.demux(*(track.stream for track in tracks))
         while True:
             try:
@@ -132,6 +135,7 @@ class Filming:
             except FFmpegError:
                 self.warnings.append("The file breaks off or is damaged; what could be read is there.")
                 break
+            jumps += clocks[packet.stream.index].mend(packet)
             of[packet.stream.index].take(packet)
             if self.duration and packet.pts is not None and packet.stream is pictures.stream:
                 self.on_time(float(packet.pts * packet.time_base) / self.duration)
@@ -139,6 +143,8 @@ class Filming:
             track.end()
         if not pictures.count:
             raise failures.corrupt(self.mime_type, "no picture could be decoded")
+        if jumps:
+            self.warnings.append(f"The times in the file jump {jumps} times; the film goes on without a gap.")
         damaged = sum(track.faults for track in tracks)
         if damaged:
             self.warnings.append(f"{damaged} parts of the video are damaged and were left out.")

@@ -439,6 +439,16 @@ async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str
         play(body(parts, found, "mp4"))
 
 
+async def test_a_recording_that_was_cut_and_joined_goes_on_without_a_gap(parts: Parts) -> None:
+    begins, later = video("ts", seed=1), video("ts", seed=2)
+    joined = Video(data=begins.data + later.data, mime_type=begins.mime_type, mark=0)
+    media = await done(parts, joined)
+    film = play(body(parts, media, "mp4"))
+    assert film.frames >= 49  # the last before the cut may be taken for the beginning of the next
+    assert film.video_end == pytest.approx(2, abs=0.1)
+    assert media.warnings
+
+
 async def test_sound_alone_under_the_name_of_a_video_is_ready_with_a_warning(parts: Parts) -> None:
     made = video("mkv")
     out = io.BytesIO()
