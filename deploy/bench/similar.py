@@ -70,9 +70,10 @@ async def _beside_the_scan(
 async def _timed(
     database: Database, query: Select[Any] | TextClause, parameters: dict[str, int]
 ) -> tuple[float, set[tuple[Any, ...]]]:
-    """Each on a connection as a request gets it. Compiled beforehand: what is compared is the database's work, and the
-    scan's text would have it easier."""
+    """Each on a connection as a request has it once it is told who asks: from the pool, its transaction begun. Compiled
+    beforehand: what is compared is the database's work, and the scan's text would have it easier."""
     async with database.reading() as connection:
+        await connection.exec_driver_sql("SELECT 1")
         compiled = query.compile(dialect=connection.dialect)
         asked = {**compiled.params, **parameters}
         started = time.perf_counter()
