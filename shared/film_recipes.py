@@ -1,14 +1,14 @@
 """What films are made of a video; which pictures are made of it, a recipe says in the same words as for pictures."""
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 MOST_FILMS = 8
 
 
-class _Hashed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Hashed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A thing whose key holds the hash of what was asked for, as that of a picture does."""
 
     name: str
@@ -24,12 +24,15 @@ class _Hashed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
         return f"{self.hash}-{self.name}"
 
 
-class FilmSpec(_Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class FilmSpec(Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One H.264 film in an MP4 that plays from its beginning on, within `width` x `height` pixels and never enlarged.
 
     `crf` is the quality of x264, where lower is better; `audio` is in kbit/s of AAC. A source that is such a film
     already is copied, unless `fragmented`: a film of the ladder, which is cut at every few seconds for streaming.
     """
+
+    mime_type: ClassVar[str] = "video/mp4"
+    extension: ClassVar[str] = "mp4"
 
     name: str = "mp4"
     width: int = 1920
@@ -39,7 +42,7 @@ class FilmSpec(_Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     fragmented: bool = False
 
 
-class Storyboard(_Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Storyboard(Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One JPEG of many small pictures of the video, `columns` side by side, each at most `width` x `height` pixels; a
     WebVTT says which of them shows when. At least `every` seconds apart, at most `most` of them."""
 

@@ -11,8 +11,10 @@ import msgspec
 
 from shared.env import Env
 from shared.errors import SettingsError
-from shared.film_recipes import Films
+from shared.film_recipes import Films, FilmSpec
 from shared.film_recipes import parse as parse_films
+from shared.sound_recipes import Sounds, SoundSpec
+from shared.sound_recipes import parse as parse_sounds
 
 Fit: TypeAlias = Literal["inside", "square", "cover"]
 Format: TypeAlias = Literal["jpeg", "png", "webp", "avif"]
@@ -122,15 +124,28 @@ POSTERS = (
 """The pictures of a video where a recipe names none: made of the one frame that stands for it."""
 
 
+COVERS = (
+    VariantSpec(name="cover", width=1080, height=1080),
+    VariantSpec(name="thumbnail", width=150, height=150, fit="square"),
+)
+"""The pictures of sound where a recipe names none: made of its cover, where it has one."""
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of variants; their names are unique. `posters` and `films` are made of videos, in place of
-    `variants`."""
+    """A named set of variants; their names are unique. In place of `variants`, `posters` and `films` are made of
+    videos, `covers` and `sounds` of sound."""
 
     name: str
     version: int = 1
     variants: tuple[VariantSpec, ...]
     posters: tuple[VariantSpec, ...] = POSTERS
     films: Films = Films()
+    covers: tuple[VariantSpec, ...] = COVERS
+    sounds: Sounds = Sounds()
+
+    def files_of(self, mime_type: str) -> tuple[FilmSpec, ...] | tuple[SoundSpec, ...]:
+        """What is written to files, because it may be long."""
+        return self.sounds.mp3 if mime_type.startswith("audio/") else self.films.all
 
     def asked_of(self, mime_type: str, *, animated: bool, gain_map: bool = False) -> tuple[VariantSpec, ...]:
         """What is made of an original of this type, with real formats. A GIF counts as animated even when it stands
@@ -175,9 +190,9 @@ def _recipe(name: str, table: dict[str, Any], source: str) -> Recipe:
     where = f"Recipe {name!r} in {source}"
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{where}: its name is not allowed; allowed is {_ALLOWED['name']}.")
-    if unknown := table.keys() - {"variants", "version", "posters", "films"}:
+    if unknown := table.keys() - {"variants", "version", "posters", "films", "covers", "sounds"}:
         raise SettingsError(
-            f"{where}: {_listed(unknown)} is no field; there are variants, version, posters and films."
+            f"{where}: {_listed(unknown)} is no field; there are variants, version, posters, films, covers and sounds."
         )
     version, found = table.get("version", 1), table.get("variants")
     if type(version) is not int or version < 1:
@@ -185,19 +200,37 @@ def _recipe(name: str, table: dict[str, Any], source: str) -> Recipe:
     if not isinstance(found, list) or not 1 <= len(found) <= MOST_VARIANTS:
         raise SettingsError(f"{where}: variants must be a list of 1 to {MOST_VARIANTS}.")
     specs = tuple(_spec(entry, number, where) for number, entry in enumerate(found, 1))
-    posters: tuple[VariantSpec, ...] = POSTERS
-    if "posters" in table:
-        posters = tuple(_spec(entry, number, where) for number, entry in enumerate(table["posters"], 1))
+    posters, covers = _pictures(table, "posters", POSTERS, where), _pictures(table, "covers", COVERS, where)
     try:
         films = parse_films(table.get("films", {}))
     except ValueError as error:
         raise SettingsError(f"{where}, films: {error}.") from error
+    try:
+        sounds = parse_sounds(table.get("sounds", {}))
+    except ValueError as error:
+        raise SettingsError(f"{where}, sounds: {error}.") from error
     names = [spec.name for spec in specs]
     if twice := {each for each in names if names.count(each) > 1}:
         raise SettingsError(
             f"{where}: two variants are called {_listed(twice)}; each needs a name of its own."
         )
-    return Recipe(name=name, version=version, variants=specs, posters=posters, films=films)
+    return Recipe(
+        name=name,
+        version=version,
+        variants=specs,
+        posters=posters,
+        films=films,
+        covers=covers,
+        sounds=sounds,
+    )
+
+
+def _pictures(
+    table: dict[str, Any], field: str, default: tuple[VariantSpec, ...], where: str
+) -> tuple[VariantSpec, ...]:
+    if field not in table:
+        return default
+    return tuple(_spec(entry, number, where) for number, entry in enumerate(table[field], 1))
 
 
 def _spec(entry: Any, number: int, where: str) -> VariantSpec:

@@ -223,7 +223,11 @@ def test_without_a_file_the_shipped_recipes_are_there() -> None:
     [
         ("[mine]", "[mine", "cannot be used"),
         ("[mine]", "[Mine]", r"Recipe 'Mine' .* its name is not allowed; allowed is 1 to 32 of a-z"),
-        ("variants =", "variant =", r"'variant' is no field; there are variants, version, posters and films"),
+        (
+            "variants =",
+            "variant =",
+            r"'variant' is no field; there are variants, version, posters, films, covers",
+        ),
         ("variants =", "version = 0\nvariants =", "version is 0; allowed is a whole number from 1"),
         ("variants = [", "variants = []\nx = [", "'x' is no field"),
         ("[{", "[1, {", "variant number 1: it is 1; allowed is a table"),
