@@ -10,6 +10,7 @@ from av.error import FFmpegError
 
 from services.processor import failures, pipeline, symptoms, video_pictures
 from services.processor.frames import Ahead, Film, Finished, Result, StepDone
+from services.processor.video_check import plays
 from services.processor.video_film import Filming
 from services.processor.video_hls import playlist
 from services.processor.video_probe import Facts, duration_of, facts
@@ -20,6 +21,7 @@ from services.processor.work import Work
 
 Report = Callable[[StepDone | Ahead | Finished], None]
 _LOOKED, _PICTURED, _FILMED = 2.0, 15.0, 90.0  # percent of the whole job that are behind then
+_DAMAGED = "Parts of the video are damaged and were left out."
 _MOST_WARNINGS = 10
 _ALLOWED_GAP = 1.0  # seconds, and a twentieth, by which a film may be shorter than its source claims
 
@@ -121,6 +123,9 @@ def _films(
         film = Film(name=spec.name, width=width, height=height, place=place)
         if place is not None:
             filming.make(spec, outputs[place])
+            if filming.copied and not plays(outputs[place], filming.duration, threads=work.job.threads):
+                work.warnings.append(_DAMAGED)
+                filming.make(spec, outputs[place])  # now from what can be decoded
             duration = _checked(work, outputs[place], filming.duration)
             told = playlist(outputs[place], spec) if spec.fragmented else b""
             report(Finished(film=film, playlist=told))

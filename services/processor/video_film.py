@@ -57,12 +57,13 @@ class Filming:
         on_time: Callable[[float], None],
     ) -> None:
         self.descriptor, self.mime_type, self.look, self.duration = descriptor, mime_type, look, duration
+        self.copied: set[str] = set()
         self.limit, self.threads, self.warnings, self.on_time = limit, threads, warnings, on_time
 
     def make(self, spec: FilmSpec, output: int) -> None:
         """Write the film to the descriptor `output`. Raises JobFailed, FFmpegError."""
         # What is known to be damaged is mended by encoding what could be decoded.
-        copied = set() if spec.fragmented or self.warnings else self._as_it_is(spec)
+        self.copied = copied = set() if spec.fragmented or self.warnings else self._as_it_is(spec)
         while True:
             before = len(self.warnings)
             try:
