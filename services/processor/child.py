@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.processor import failures, guards, pipeline, video
+from services.processor.documents import job as document
+from services.processor.documents import kinds
 from services.processor.failures import JobFailed
 from services.processor.frames import Failed, Frame, Job, Limits, Result, pack
 from services.processor.vips import VipsError, verdict
@@ -71,6 +73,8 @@ def _run(job: Job, *, films: int) -> None:
     try:
         if job.film:
             said = video.run(work, range(_FILMS, _FILMS + films), report=_send)
+        elif job.rendering is None and job.mime_type in kinds.READ:
+            said = document.run(work, report=_send)
         else:
             said = pipeline.run(work, report=_send)
     except JobFailed as error:

@@ -10,8 +10,9 @@ import structlog
 
 from services.processor import announce, cancelling, failures, variant_store, videos
 from services.processor.cancelling import Running
+from services.processor.documents import kinds
 from services.processor.failures import Failure, JobFailed
-from services.processor.frames import Job, Limits, Result, StepDone
+from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
 from services.processor.metrics import JobMetrics
 from services.processor.order import Order, order_of
 from services.processor.originals import fetched, is_heavy
@@ -78,7 +79,7 @@ async def process(context: EventContext, deps: Deps) -> None:
         log.warning("job.ignored", subject=context.subject, type=context.envelope.type)
         return
     failpoints.reach("processor.job_fetched")
-    if order.media_type not in _DERIVED or order.mime_type in _STORED_ONLY:
+    if not _is_derived(order):
         await announce.stored_only(deps.bus, order)
         deps.metrics.note_job(order.media_type, "ready", {})
         return
@@ -92,6 +93,12 @@ async def process(context: EventContext, deps: Deps) -> None:
         )
     except JobFailed as error:
         await _fail(order, error.failure, deps)
+
+
+def _is_derived(order: Order) -> bool:
+    if order.media_type == "document":
+        return order.mime_type in kinds.READ
+    return order.media_type in _DERIVED and order.mime_type not in _STORED_ONLY
 
 
 def _recipe(order: Order, deps: Deps) -> Recipe:
@@ -163,10 +170,14 @@ async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
         )
         await announce.progress(deps.bus, order, step.step, 10 + step.percent * 8 // 10)
 
-    outcome = await deps.sandbox.run(job, original, on_step)
+    async def on_ahead(frame: Ahead | Finished) -> None:
+        if isinstance(frame, Ahead):
+            await announce.progress(deps.bus, order, frame.step, 10 + frame.percent * 8 // 10, frame.eta)
+
+    outcome = await deps.sandbox.run(job, original, on_step, on_film=on_ahead)
     if isinstance(outcome.verdict, Failure) and outcome.verdict.retryable:
         _note(job, outcome, deps)
-        outcome = await deps.sandbox.run(job, original, on_step)
+        outcome = await deps.sandbox.run(job, original, on_step, on_film=on_ahead)
     _note(job, outcome, deps)
     if isinstance(outcome.verdict, Result):
         return outcome.verdict

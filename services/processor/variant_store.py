@@ -14,6 +14,7 @@ from shared.storage.blobs import BlobInfo, BlobMissing, Blobs
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"} | {
     "text/vtt": "vtt",
+    "text/plain": "txt",
     "video/mp4": "mp4",
     "application/vnd.apple.mpegurl": "m3u8",
 }
@@ -61,9 +62,9 @@ async def whole(blobs: Blobs, media_id: uuid.UUID, told: Iterable[VariantRef]) -
 
 
 def in_order(recipe: Recipe, refs: Iterable[VariantRef]) -> tuple[VariantRef, ...]:
-    """As the recipe has them."""
+    """As the recipe has them; what it does not name comes last."""
     places = {spec.name: place for place, spec in enumerate(recipe.variants)}
-    return tuple(sorted(refs, key=lambda ref: places[ref.name]))
+    return tuple(sorted(refs, key=lambda ref: places.get(ref.name, len(places))))
 
 
 async def _is_whole(blobs: Blobs, ref: VariantRef) -> bool:

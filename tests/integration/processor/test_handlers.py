@@ -437,7 +437,7 @@ async def test_an_original_that_is_gone_ends_as_failed(parts: Parts) -> None:
     "changes",
     [
         {"media_type": "audio", "mime_type": "audio/mpeg"},
-        {"media_type": "document", "mime_type": "application/pdf"},
+        {"media_type": "document", "mime_type": "application/msword"},
         {"media_type": "other", "mime_type": "application/zip"},
         {"mime_type": "image/svg+xml"},
     ],

@@ -1,0 +1,1 @@
+"""What documents say: their words, their title, how long they are, and a picture of their first page."""
