@@ -16,6 +16,7 @@ _MOST_DIRECTORY = 4 * 1024 * 1024  # bytes: some 50,000 parts
 _MOST_COMMENT = 65_535
 # Expat before 2.6 looks at an unfinished token again with every chunk, so they are long.
 _CHUNK = 1024 * 1024
+_PIECE = 4096
 _METHODS = frozenset(
     {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 )  # of all others it would inflate without a limit
@@ -50,15 +51,21 @@ class Parts:
         if info.compress_type not in _METHODS:
             self.is_damaged = True
             return
+        gathered = bytearray()
         try:
             with self._zip.open(info) as part:
-                while chunk := part.read(min(_CHUNK, self._left)):
-                    self._left -= len(chunk)
-                    yield chunk
-                if self._left == 0:
-                    self.is_spent = True
+                # In short pieces: what is inflated together with damage is lost.
+                while piece := part.read(min(_PIECE, self._left)):
+                    self._left -= len(piece)
+                    gathered += piece
+                    if len(gathered) >= _CHUNK:
+                        yield bytes(gathered)
+                        gathered.clear()
+                self.is_spent = self.is_spent or self._left == 0
         except _Errors:
             self.is_damaged = True
+        if gathered:
+            yield bytes(gathered)
 
     def beginning(self, name: str) -> bytes:
         """The first piece of a part, empty where there is none."""
