@@ -23,8 +23,8 @@ class SoundSpec(Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 
 
 class Waveform(Hashed, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Peaks as JSON, each of `samples_per_pixel` samples, or of twice, four times as many where there would be more than
-    `most`. The picture of them, `<name>_png`, is `width` x `height`, in `colour` on nothing."""
+    """Peaks as JSON, each of `samples_per_pixel` samples, or of twice, four times as many where there would be more
+    than `most`. The picture of them, `<name>_png`, is `width` x `height`, in `colour` on nothing."""
 
     name: str = "waveform"
     samples_per_pixel: int = 256

@@ -67,6 +67,7 @@ def create_app(settings: Settings) -> Litestar:
                 topology=settings.bus.topology,
                 jobs=settings.jobs,
                 films=settings.films.jobs,
+                sounds=settings.films.sounds,
                 grace=_GRACE_SECONDS,
             )
             yield

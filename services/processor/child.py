@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.processor import failures, guards, pipeline, video
+from services.processor import audio, failures, guards, pipeline, video
 from services.processor.documents import job as document
 from services.processor.documents import kinds
 from services.processor.failures import JobFailed
@@ -72,7 +72,8 @@ def _run(job: Job, *, films: int) -> None:
     said: Result | Failed
     try:
         if job.film:
-            said = video.run(work, range(_FILMS, _FILMS + films), report=_send)
+            derive = audio.run if job.is_sound else video.run
+            said = derive(work, range(_FILMS, _FILMS + films), report=_send)
         elif job.rendering is None and job.mime_type in kinds.READ:
             said = document.run(work, report=_send)
         else:

@@ -19,9 +19,11 @@ _SHARE = 2  # of memory, one part in so many is for videos at most
 
 
 class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`jobs` at once, `threads` of each; the folder for what is under way and how many bytes of it may be used."""
+    """`jobs` at once, `threads` of each, `sounds` beside them; the folder for what is under way and how many bytes of
+    it may be used."""
 
     jobs: int = 1
+    sounds: int = 1
     threads: int = 2
     limits: Limits = Limits(cpu_seconds=8 * 3600, wall_seconds=2 * 3600)
     scratch: str = ""
@@ -36,6 +38,8 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
         fitting = memory_of_machine() // _SHARE // (memory * _MEBIBYTE)
         default = max(1, min(processors // _THREADS, fitting))
         jobs = env.integer("TRIPOD_PROCESSOR_VIDEO_JOBS", default, least=1, most=64)
+        # A sound takes one processor, and little memory.
+        sounds = env.integer("TRIPOD_PROCESSOR_AUDIO_JOBS", max(1, processors // 2), least=1, most=64)
         seconds = env.integer("TRIPOD_PROCESSOR_VIDEO_SECONDS", 7200, least=10, most=48 * 3600)
         scratch = env.text("TRIPOD_PROCESSOR_SCRATCH", tempfile.gettempdir())
         if not os.access(scratch, os.W_OK | os.X_OK):
@@ -43,6 +47,7 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
         threads = max(1, min(processors // jobs, 4 * _THREADS))
         return cls(
             jobs=jobs,
+            sounds=sounds,
             threads=threads,
             limits=Limits(
                 memory_bytes=memory * _MEBIBYTE, cpu_seconds=seconds * threads, wall_seconds=float(seconds)
@@ -59,6 +64,7 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The parts that the handlers use."""
         return Films(
             places=Places(self.jobs),
+            sounds=Places(self.sounds),
             scratch=Scratch(Path(self.scratch or tempfile.gettempdir()), self.scratch_bytes),
             limits=self.limits,
             threads=self.threads,

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,11 +14,11 @@ from services.processor.frames import Film
 from shared import failpoints
 from shared.events.messages import VariantRef
 from shared.film_recipes import FilmSpec
-from shared.recipes import Recipe
+from shared.sound_recipes import SoundSpec
 from shared.storage import keys
 from shared.storage.blobs import Blobs
 
-MIME_TYPE = "video/mp4"
+Spec: TypeAlias = FilmSpec | SoundSpec
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +33,11 @@ _CHUNK = 1024 * 1024
 
 
 async def there(
-    blobs: Blobs, media_id: uuid.UUID, recipe: Recipe, told: tuple[VariantRef, ...]
+    blobs: Blobs, media_id: uuid.UUID, wanted: Iterable[Spec], told: tuple[VariantRef, ...]
 ) -> frozenset[str]:
-    """The codes of the recipe's films that need not be made: what an earlier result told of where it is whole, and what
+    """The codes of those films that need not be made: what an earlier result told of where it is whole, and what
     a worker that was stopped has finished, which the store shows only whole. Raises Unavailable."""
-    films = {spec.code: spec for spec in recipe.films.all}
+    films = {spec.code: spec for spec in wanted}
     known = [ref for ref in told if f"{ref.spec}-{ref.name}" in films]
     whole = await variant_store.whole(blobs, media_id, known)
     unknown = films.keys() - {f"{ref.spec}-{ref.name}" for ref in known}
@@ -46,19 +47,19 @@ async def there(
     )
 
 
-async def _has_playlist(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec) -> bool:
+async def _has_playlist(blobs: Blobs, media_id: uuid.UUID, spec: Spec) -> bool:
     return not spec.fragmented or await blobs.head(playlist_key_of(media_id, spec)) is not None
 
 
-def playlist_key_of(media_id: uuid.UUID, spec: FilmSpec) -> str:
+def playlist_key_of(media_id: uuid.UUID, spec: Spec) -> str:
     return keys.variant(media_id, spec=spec.hash, name=f"{spec.name}_playlist", extension="m3u8")
 
 
-def key_of(media_id: uuid.UUID, spec: FilmSpec) -> str:
-    return keys.variant(media_id, spec=spec.hash, name=spec.name, extension="mp4")
+def key_of(media_id: uuid.UUID, spec: Spec) -> str:
+    return keys.variant(media_id, spec=spec.hash, name=spec.name, extension=spec.extension)
 
 
-async def keep(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec, film: Film, descriptor: int) -> VariantRef:
+async def keep(blobs: Blobs, media_id: uuid.UUID, spec: Spec, film: Film, descriptor: int) -> VariantRef:
     """Store what was written to `descriptor`. Raises Unavailable."""
     digest, size = hashlib.sha256(), os.fstat(descriptor).st_size
     key = key_of(media_id, spec)
@@ -77,12 +78,12 @@ async def keep(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec, film: Film, de
             place += len(data)
             yield data
 
-    await blobs.put(key, body(), size=size, content_type=MIME_TYPE)
+    await blobs.put(key, body(), size=size, content_type=spec.mime_type)
     failpoints.reach("processor.mid_variants")
     return _ref(spec, film, key, size, digest.hexdigest())
 
 
-async def found(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec, film: Film) -> VariantRef:
+async def found(blobs: Blobs, media_id: uuid.UUID, spec: Spec, film: Film) -> VariantRef:
     """One that was there already. Raises BlobMissing, Unavailable."""
     digest, size, key = hashlib.sha256(), 0, key_of(media_id, spec)
     async with blobs.get(key) as chunks:
@@ -92,11 +93,11 @@ async def found(blobs: Blobs, media_id: uuid.UUID, spec: FilmSpec, film: Film) -
     return _ref(spec, film, key, size, digest.hexdigest())
 
 
-def _ref(spec: FilmSpec, film: Film, key: str, size: int, sha256: str) -> VariantRef:
+def _ref(spec: Spec, film: Film, key: str, size: int, sha256: str) -> VariantRef:
     return VariantRef(
         name=spec.name,
         key=key,
-        mime_type=MIME_TYPE,
+        mime_type=spec.mime_type,
         width=film.width,
         height=film.height,
         size=size,

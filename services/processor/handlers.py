@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 # Nothing is derived from these, on purpose: rasterising SVG would mean to run what a stranger wrote.
 _STORED_ONLY = frozenset({"image/svg+xml"})
-_DERIVED = frozenset({"image", "video"})
+_DERIVED = frozenset({"image", "video", "audio"})
 
 
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ async def process(context: EventContext, deps: Deps) -> None:
         return
     recipe = _recipe(order, deps)
     again = context.delivered > 1 or order.generation > 1
-    derive = videos.derive if order.media_type == "video" else _derive
+    derive = videos.derive if order.media_type in {"video", "audio"} else _derive
     try:
         await cancelling.check(deps.bus, order)
         await deps.running.stoppable(

@@ -14,6 +14,8 @@ from shared.storage.blobs import BlobInfo, BlobMissing, Blobs
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif"} | {
     "text/vtt": "vtt",
+    "application/json": "json",
+    "audio/mpeg": "mp3",
     "text/plain": "txt",
     "video/mp4": "mp4",
     "application/vnd.apple.mpegurl": "m3u8",

@@ -1,10 +1,10 @@
-"""A video's job on the worker's side: room, the original on disk, a child, films stored as they are finished."""
+"""The job of a video or a sound on the worker's side: room, the original on disk, a child, films stored when whole."""
 
 import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from shared import failpoints
 from shared.errors import TripodError
 from shared.events import topology
 from shared.events.messages import VariantRef
+from shared.film_recipes import FilmSpec
 from shared.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Films(msgspec.Struct, frozen=True, kw_only=True):
     longest that is fetched and made."""
 
     places: Places = msgspec.field(default_factory=lambda: Places(1))
+    sounds: Places = msgspec.field(default_factory=lambda: Places(1))
     scratch: Scratch = msgspec.field(
         default_factory=lambda: Scratch(Path(tempfile.gettempdir()), 16 * _GIBIBYTE)
     )
@@ -78,14 +80,15 @@ async def _derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str,
     films, started = deps.films, time.monotonic()
     telling = _Telling()
     async with telling.aloud(order, deps):
-        async with films.places.take(order.owner, urgent=order.urgent):
+        places = films.sounds if order.media_type == "audio" else films.places
+        async with places.take(order.owner, urgent=order.urgent):
             waited = _since(started)
             info = await deps.blobs.head(order.key)
             size = info.size if info else 0
             if size > films.original_bytes:
                 raise JobFailed(failures.too_large(films.original_bytes))
-            wanted = recipe.films.all
-            there = await film_store.there(deps.blobs, order.id, recipe, order.variants)
+            wanted = recipe.files_of(order.mime_type)
+            there = await film_store.there(deps.blobs, order.id, wanted, order.variants)
             most = min(films.film_bytes, _LEAST_FILM + _GROWTH * size)
             missing = [spec for spec in wanted if spec.code not in there]
             async with films.scratch.room(size + most * len(missing)):
@@ -106,7 +109,7 @@ async def _derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str,
         small = await variant_store.keep(deps.blobs, order.id, result.variants, again=again)
         failpoints.reach("processor.after_variants")
     timings = {"wait": waited} | result.timings
-    variants = _in_order(recipe, (*small, *refs))
+    variants = _in_order(recipe.files_of(order.mime_type), (*small, *refs))
     await announce.processed(deps.bus, order, result, variants, timings)
     deps.metrics.note_job(order.media_type, "ready", timings)
     log.info("media.processed", media_id=str(order.id), generation=order.generation, timings=timings)
@@ -116,9 +119,9 @@ def _since(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
 
 
-def _in_order(recipe: Recipe, refs: tuple[VariantRef, ...]) -> tuple[VariantRef, ...]:
+def _in_order(films: Sequence[film_store.Spec], refs: tuple[VariantRef, ...]) -> tuple[VariantRef, ...]:
     """Films first, as they are what a video is asked for."""
-    places = {spec.name: place for place, spec in enumerate(recipe.films.all)}
+    places = {spec.name: place for place, spec in enumerate(films)}
     return tuple(sorted(refs, key=lambda ref: places.get(ref.name, len(places))))
 
 
@@ -149,14 +152,14 @@ class _Video:
     async def refs(self, result: Result) -> tuple[VariantRef, ...]:
         """Where all films and playlists are, those included that were there before. Raises Unavailable."""
         blobs, media_id = self._deps.blobs, self._order.id
-        specs = {spec.name: spec for spec in self._job.recipe.films.all}
+        specs = {spec.name: spec for spec in self._job.recipe.files_of(self._job.mime_type)}
         films = [film for film in result.films if film.name in specs]
         rungs = []
         for film in films:
             spec = specs[film.name]
             if film.name not in self._stored:
                 self._stored[film.name] = await film_store.found(blobs, media_id, spec, film)
-            if spec.fragmented:
+            if isinstance(spec, FilmSpec) and spec.fragmented:
                 if film.name not in self._playlists:
                     self._playlists[film.name] = await ladder_store.found(blobs, media_id, spec)
                 rungs.append(Rung(spec=spec, film=film, playlist=self._playlists[film.name][1]))
@@ -166,7 +169,7 @@ class _Video:
     async def _once(self, original: int) -> Result | Failure:
         recipe = self._job.recipe
         done = frozenset([*self._job.there, *(f"{ref.spec}-{ref.name}" for ref in self._stored.values())])
-        missing = [spec for spec in recipe.films.all if spec.code not in done]
+        missing = [spec for spec in recipe.files_of(self._job.mime_type) if spec.code not in done]
         job = msgspec.structs.replace(self._job, there=tuple(done))
         with contextlib.ExitStack() as stack:
             outputs = [stack.enter_context(self._deps.films.scratch.file()) for _ in missing]
@@ -180,7 +183,7 @@ class _Video:
                 if place is None or not 0 <= place < len(missing) or missing[place].name != frame.film.name:
                     return
                 spec = missing[place]
-                if spec.fragmented:
+                if isinstance(spec, FilmSpec) and spec.fragmented:
                     told = frame.playlist[: ladder_store.MOST_BYTES]
                     ref = await ladder_store.keep(self._deps.blobs, self._order.id, spec, told)
                     self._playlists[spec.name] = (ref, told)

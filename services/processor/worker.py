@@ -22,6 +22,7 @@ def start(
     topology: Topology,
     jobs: int,
     films: int,
+    sounds: int,
     grace: float,
 ) -> None:
     """Start consuming. More jobs than children are in hand, so that none waits for the store."""
@@ -32,6 +33,8 @@ def start(
     # What waits here no other worker can take, and a video keeps its place for long.
     of_videos = [f"processor-video-{lane}" for lane in LANES]
     places |= dict.fromkeys((*of_videos, "processor-reprocess-video"), films)
+    of_sounds = [f"processor-audio-{lane}" for lane in LANES]
+    places |= dict.fromkeys((*of_sounds, "processor-reprocess-audio"), sounds)
     for name, concurrency in places.items():
         background.start(
             name,

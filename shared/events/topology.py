@@ -208,20 +208,23 @@ TOPOLOGY = Topology(
             subjects=tuple(
                 media_subject("reprocess_requested", media_type)
                 for media_type in MEDIA_TYPES
-                if media_type != "video"
+                if media_type not in {"video", "audio"}
             ),
             ack_wait=timedelta(seconds=60),
             max_ack_pending=16,
             attempts=3,
         ),
         # Each takes as long as a transcode does, so pictures have a lane of their own.
-        Durable(
-            name="processor-reprocess-video",
-            stream=MEDIA,
-            subjects=(media_subject("reprocess_requested", "video"),),
-            ack_wait=timedelta(seconds=60),
-            max_ack_pending=16,
-            attempts=3,
+        *(
+            Durable(
+                name=f"processor-reprocess-{media_type}",
+                stream=MEDIA,
+                subjects=(media_subject("reprocess_requested", media_type),),
+                ack_wait=timedelta(seconds=60),
+                max_ack_pending=16,
+                attempts=3,
+            )
+            for media_type in ("video", "audio")
         ),
         *(
             _lane(media_type, lane, ack_wait=timedelta(seconds=60), pending=64)

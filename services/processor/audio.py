@@ -1,0 +1,228 @@
+"""The audio pipeline inside the child: what it is, its cover, and one pass through the sound for all that it needs."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+from av.audio.frame import AudioFrame
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from services.processor import audio_cover, audio_mp3, audio_waveform, failures, symptoms
+from services.processor.audio_end import what_is_missing
+from services.processor.audio_loudness import Loudness
+from services.processor.audio_mp3 import Encoder
+from services.processor.audio_source import cover, opened
+from services.processor.audio_steady import Steady
+from services.processor.audio_tags import tags
+from services.processor.audio_waveform import Peaks
+from services.processor.frames import Ahead, Film, Finished, Result, StepDone, Variant
+from services.processor.video_clock import Clock
+from services.processor.video_probe import facts
+from services.processor.video_progress import Course
+from services.processor.video_source import sound_stream
+from services.processor.work import Work
+from shared.sound_recipes import SoundSpec
+
+Report = Callable[[StepDone | Ahead | Finished], None]
+_PROBED, _SCANNED, _SOUNDED = 2.0, 10.0, 90.0  # percent of the whole job that are behind then
+_MOST_WARNINGS = 10
+_DAMAGED = "The file breaks off or is damaged; what could be read is there."
+
+
+def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
+    """All that the recipe makes of sound. `outputs`: a file for each of its MP3s that is not there already.
+
+    Raises JobFailed with the verdict, MemoryError.
+    """
+    course = Course(report)
+    try:
+        with _step(work, "probe", report):
+            course.enter("probe", _PROBED)
+            claimed, bitrate = _look(work)
+        with _step(work, "cover", report):
+            pictures, placeholder = _cover(work)
+        with _step(work, "sound", report):
+            sound = _Sound(work, outputs, course, claimed)
+            waveform = sound.run(report)
+    except FFmpegError as error:
+        raise _verdict(error, work) from error
+    work.variants = (*waveform, *pictures)
+    return Result(
+        width=0,
+        height=0,
+        exif=work.exif,
+        taken_at=work.taken_at,
+        phash="",
+        dhash="",
+        degenerate=True,
+        placeholder=placeholder,
+        variants=work.variants,
+        kept=tuple(spec.code for spec in work.job.recipe.sounds.mp3 if spec.code in work.job.there),
+        warnings=tuple(dict.fromkeys(work.warnings))[:_MOST_WARNINGS],
+        timings=work.timings,
+        duration=sound.seconds,
+        bitrate=bitrate or round(os.fstat(work.descriptor).st_size * 8 / sound.seconds),
+        films=sound.films,
+    )
+
+
+@contextmanager
+def _step(work: Work, name: str, report: Report) -> Iterator[None]:
+    work.step = name
+    started = time.monotonic()
+    yield
+    work.timings[name] = milliseconds = round((time.monotonic() - started) * 1000, 1)
+    report(StepDone(step=name, percent=0, milliseconds=milliseconds, trace_id=work.job.trace_id))
+
+
+def _look(work: Work) -> tuple[float | None, int | None]:
+    """Fill in `exif`; how long, in seconds, and of how many bits a second the file says that it is."""
+    with opened(work.descriptor, work.job.mime_type) as source:
+        if sound_stream(source) is None:
+            raise failures.corrupt(work.job.mime_type, "no sound that can be decoded")
+        told = facts(source, None, None, size=os.fstat(work.descriptor).st_size)
+        work.exif, work.taken_at = told.fields | tags(source), told.taken_at
+    return told.duration, told.bitrate
+
+
+def _cover(work: Work) -> tuple[tuple[Variant, ...], str]:
+    if not work.job.recipe.covers:
+        return (), ""
+    stored = cover(work.descriptor, work.job.mime_type)
+    return audio_cover.covers(work, stored) if stored else ((), "")
+
+
+class _Sound:
+    """The pass through the sound. Afterwards `seconds` is how long it is, and `films` are its MP3s."""
+
+    def __init__(self, work: Work, outputs: Sequence[int], course: Course, claimed: float | None) -> None:
+        self._work, self._course, self._claimed = work, course, claimed
+        asked, there = work.job.recipe.sounds, work.job.there
+        missing = [spec for spec in asked.mp3 if spec.code not in there]
+        self._outputs = dict(zip((spec.name for spec in missing), outputs, strict=True))
+        self._missing, self._kept = missing, set[str]()
+        self._peaks = Peaks(asked.waveform) if asked.waveform is not None else None
+        self._loudness: Loudness | None = None
+        self._encoders: list[Encoder] = []
+        self._faults = 0
+        self.seconds = 0.0
+
+    @property
+    def films(self) -> tuple[Film, ...]:
+        places = {spec.name: place for place, spec in enumerate(self._missing)}
+        return tuple(
+            Film(name=spec.name, width=0, height=0, place=places.get(spec.name))
+            for spec in self._work.job.recipe.sounds.mp3
+        )
+
+    def run(self, report: Report) -> tuple[Variant, ...]:
+        """The waveform. Raises JobFailed, FFmpegError."""
+        work, job = self._work, self._work.job
+        self._course.enter("scan", _SCANNED)
+        self._kept = {spec.name for spec in self._missing if self._is_one(spec)}
+        self._course.enter("sound", _SOUNDED)
+        with opened(work.descriptor, job.mime_type) as source:
+            steady = self._feed(source)
+        self.seconds = round(steady.samples / steady.rate, 3)
+        for spec in self._missing:
+            if spec.name in self._kept:
+                audio_mp3.keep(
+                    work.descriptor, job.mime_type, self._outputs[spec.name], job.limits.file_bytes
+                )
+        if self._faults:
+            work.warnings.append(f"{self._faults} parts of the sound are damaged and were left out.")
+        work.warnings += what_is_missing(work.descriptor, job.mime_type, self._claimed, self.seconds)
+        work.exif |= self._loudness.fields() if self._loudness is not None else {}
+        for film in self.films:
+            if film.place is not None:
+                report(Finished(film=film))
+        if self._peaks is None or job.recipe.sounds.waveform is None:
+            return ()
+        return audio_waveform.written(job.recipe.sounds.waveform, self._peaks, steady.rate)
+
+    def _is_one(self, spec: SoundSpec) -> bool:
+        with opened(self._work.descriptor, self._work.job.mime_type) as source:
+            return audio_mp3.is_one(source, spec, self._at)
+
+    def _at(self, seconds: float) -> None:
+        if self._claimed:
+            self._course.at(seconds / self._claimed)
+
+    def _feed(self, source: InputContainer) -> Steady:
+        stream = sound_stream(source)
+        if stream is None:
+            raise failures.corrupt(self._work.job.mime_type, "no sound")
+        steady = Steady(self._work.job.mime_type, _origin(source), self._take)
+        clock, packets, jumps = Clock(source.format.name), source.demux(stream), 0
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except FFmpegError:
+                self._work.warnings.append(_DAMAGED)
+                break
+            jumps += clock.mend(packet)
+            try:
+                decoded = packet.decode()
+            except FFmpegError:
+                self._faults += 1
+                continue
+            for frame in decoded:
+                steady.push(frame)
+            if steady.rate:
+                self._at(steady.samples / steady.rate)
+        steady.end()
+        if not steady.samples:
+            raise failures.truncated("no sound could be decoded")
+        if jumps:
+            self._work.warnings.append(
+                f"The times in the file jump {jumps} times; the sound goes on without a gap."
+            )
+        self._end()
+        return steady
+
+    def _take(self, frame: AudioFrame) -> None:
+        if self._loudness is None:
+            self._begin(frame.sample_rate, frame.layout.name)
+        if self._peaks is not None:
+            self._peaks.take(cast("NDArray[Any]", frame.to_ndarray()))
+        for encoder in self._encoders:
+            encoder.take(frame)
+        if self._loudness is not None:
+            self._loudness.take(frame)
+
+    def _begin(self, rate: int, layout: str) -> None:
+        limit = self._work.job.limits.file_bytes
+        self._loudness = Loudness(rate, layout)
+        self._encoders = [
+            Encoder(spec, self._outputs[spec.name], rate=rate, layout=layout, limit=limit)
+            for spec in self._missing
+            if spec.name not in self._kept
+        ]
+
+    def _end(self) -> None:
+        if self._peaks is not None:
+            self._peaks.end()
+        if self._loudness is not None:
+            self._loudness.take(None)
+        for encoder in self._encoders:
+            encoder.take(None)
+
+
+def _origin(source: InputContainer) -> float:
+    """The moment, in seconds, from which players count."""
+    return source.start_time / 1_000_000 if source.start_time and abs(source.start_time) < 2**60 else 0.0
+
+
+def _verdict(error: FFmpegError, work: Work) -> failures.JobFailed:
+    said = f"{type(error).__name__}: {error}"
+    if symptoms.says_starved(said):
+        return failures.JobFailed(failures.out_of_memory(work.job.limits.memory_bytes, said))
+    if isinstance(error, EOFError) or symptoms.says_cut_short(said):
+        return failures.truncated(said)
+    return failures.corrupt(work.job.mime_type, said)

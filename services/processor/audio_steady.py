@@ -1,0 +1,96 @@
+"""Sound without gaps in one rate, layout and format, whatever its stream does in between."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from av.audio.frame import AudioFrame
+from av.error import BlockingIOError as Later
+from av.error import EOFError as Ended
+from av.filter import Graph
+
+from services.processor import failures
+
+_RATES = range(1000, 768_001)
+_MOST_CHANNELS = 8
+
+
+class Steady:
+    """Passes on frames of 32-bit floats, one plane for each channel, at the rate and in the layout of the first. A gap
+    becomes silence. `origin`: the moment, in seconds, at which the sound begins."""
+
+    def __init__(self, mime_type: str, origin: float, take: Callable[[AudioFrame], None]) -> None:
+        self._mime_type, self._origin, self._take = mime_type, origin, take
+        self._graph: Graph | None = None
+        self._made_for: tuple[object, ...] | None = None
+        self.rate, self.layout, self.samples = 0, "", 0
+
+    def push(self, frame: AudioFrame) -> None:
+        """Raises JobFailed, FFmpegError."""
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._graph is None or kind != self._made_for:
+            self._pull(None)
+            self._graph, self._made_for = self._make(frame), kind
+        if frame.pts is not None and frame.time_base is not None:
+            frame.pts = round((float(frame.pts * frame.time_base) - self._origin) * frame.sample_rate)
+        frame.time_base = Fraction(1, frame.sample_rate)
+        self._pull(frame)
+
+    def end(self) -> None:
+        self._pull(None)
+
+    def _pull(self, frame: AudioFrame | None) -> None:
+        if self._graph is None:
+            return
+        self._graph.push(frame)
+        while True:
+            try:
+                made = self._graph.pull()
+            except (Later, Ended):
+                return
+            if isinstance(made, AudioFrame):
+                # Counted, not copied: what was put together is without gaps.
+                made.pts, made.time_base = self.samples, Fraction(1, self.rate)
+                self.samples += made.samples
+                self._take(made)
+
+    def _make(self, frame: AudioFrame) -> Graph:
+        if frame.sample_rate not in _RATES:
+            raise failures.corrupt(self._mime_type, f"{frame.sample_rate} samples a second")
+        named = _is_named(frame)
+        if not self.rate:
+            self.rate = frame.sample_rate
+            self.layout = frame.layout.name if named else _stereo_or_mono(frame)
+        graph = Graph()
+        nodes = [
+            graph.add_abuffer(
+                sample_rate=frame.sample_rate,
+                format=frame.format,
+                layout=frame.layout,
+                time_base=Fraction(1, frame.sample_rate),
+            )
+        ]
+        if not named:  # nobody knows where the others belong
+            count = 1 if frame.layout.nb_channels == 1 else 2
+            pan = "mono|c0=c0" if count == 1 else "stereo|c0=c0|c1=c1"
+            nodes.append(graph.add("pan", pan))
+        nodes += [
+            graph.add("aresample", f"{self.rate}:async=1:min_hard_comp=0.05:first_pts={self.samples}"),
+            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={self.layout}:sample_rates={self.rate}"),
+            graph.add("abuffersink"),
+        ]
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+def _is_named(frame: AudioFrame) -> bool:
+    """Whether the places of the channels are known, and not too many."""
+    layout = frame.layout
+    return (
+        layout.nb_channels <= _MOST_CHANNELS
+        and "channel" not in layout.name
+        and "ambisonic" not in layout.name
+    )
+
+
+def _stereo_or_mono(frame: AudioFrame) -> str:
+    return "mono" if frame.layout.nb_channels == 1 else "stereo"
