@@ -472,7 +472,7 @@ class Scripted:
     def __init__(self, *verdicts: Failure) -> None:
         self.verdicts = list(verdicts)
 
-    async def run(self, job: Job, original: int, on_step: OnStep, **_: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+    async def run(self, job: Job, original: int, on_step: OnStep, **more: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
         return Outcome(verdict=self.verdicts.pop(0))
 
 
@@ -506,7 +506,7 @@ class Noting:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    async def run(self, job: Job, original: int, on_step: OnStep, **_: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+    async def run(self, job: Job, original: int, on_step: OnStep, **more: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
         self.jobs.append(job)
         return Outcome(verdict=corrupt("image/jpeg").failure)
 
@@ -530,7 +530,7 @@ class Counting:
     def __init__(self) -> None:
         self.running = self.most = 0
 
-    async def run(self, job: Job, original: int, on_step: OnStep, **_: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
+    async def run(self, job: Job, original: int, on_step: OnStep, **more: Any) -> Outcome:  # noqa: ARG002 - the sandbox's signature
         self.running += 1
         self.most = max(self.most, self.running)
         for _ in range(20):
