@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from services.processor import audio_cover, audio_mp3, audio_waveform, failures, symptoms
-from services.processor.audio_end import what_is_missing
+from services.processor.audio_end import End, claimed_by, what_is_missing
 from services.processor.audio_loudness import Loudness
 from services.processor.audio_mp3 import Encoder
 from services.processor.audio_source import cover, opened
@@ -86,7 +86,8 @@ def _look(work: Work) -> tuple[float | None, int | None]:
             raise failures.corrupt(work.job.mime_type, "no sound that can be decoded")
         told = facts(source, None, None, size=os.fstat(work.descriptor).st_size)
         work.exif, work.taken_at = told.fields | tags(source), told.taken_at
-    return told.duration, told.bitrate
+        claimed = claimed_by(source, told.duration)
+    return claimed, told.bitrate
 
 
 def _cover(work: Work) -> tuple[tuple[Variant, ...], str]:
@@ -108,7 +109,7 @@ class _Sound:
         self._peaks = Peaks(asked.waveform) if asked.waveform is not None else None
         self._loudness: Loudness | None = None
         self._encoders: list[Encoder] = []
-        self._faults = 0
+        self._faults, self._last = 0, End(work.job.mime_type)
         self.seconds = 0.0
 
     @property
@@ -135,7 +136,9 @@ class _Sound:
                 )
         if self._faults:
             work.warnings.append(f"{self._faults} parts of the sound are damaged and were left out.")
-        work.warnings += what_is_missing(work.descriptor, job.mime_type, self._claimed, self.seconds)
+        work.warnings += what_is_missing(
+            work.descriptor, job.mime_type, self._claimed, self.seconds, self._last
+        )
         work.exif |= self._loudness.fields() if self._loudness is not None else {}
         for film in self.films:
             if film.place is not None:
@@ -156,7 +159,7 @@ class _Sound:
         stream = sound_stream(source)
         if stream is None:
             raise failures.corrupt(self._work.job.mime_type, "no sound")
-        steady = Steady(self._work.job.mime_type, _origin(source), self._take)
+        steady = Steady(self._work.job.mime_type, self._take)
         clock, packets, jumps = Clock(source.format.name), source.demux(stream), 0
         while True:
             try:
@@ -167,6 +170,7 @@ class _Sound:
                 self._work.warnings.append(_DAMAGED)
                 break
             jumps += clock.mend(packet)
+            self._last.hear(packet)
             try:
                 decoded = packet.decode()
             except FFmpegError:
@@ -212,11 +216,6 @@ class _Sound:
             self._loudness.take(None)
         for encoder in self._encoders:
             encoder.take(None)
-
-
-def _origin(source: InputContainer) -> float:
-    """The moment, in seconds, from which players count."""
-    return source.start_time / 1_000_000 if source.start_time and abs(source.start_time) < 2**60 else 0.0
 
 
 def _verdict(error: FFmpegError, work: Work) -> failures.JobFailed:

@@ -2,8 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-_ALLOWED_GAP = 1.0  # seconds, and a twentieth, by which a sound may be shorter than its file claims
+from av.container import InputContainer
+
+from services.processor.audio_mp3 import frame_of
+from services.processor.video_source import sound_stream
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+# Seconds by which a sound may be shorter than its file claims: a hundredth of it, within these.
+_LEAST_GAP, _ALLOWED_GAP = 0.05, 1.0
+_LOOSE = 0.15  # ASF counts what it holds back in front, too
 # Of these FFmpeg guesses how long they are by their bytes, unless they begin with a count.
 _GUESSED = frozenset({"audio/mpeg", "audio/aac"})
 _LAST = 128 * 1024  # bytes; an Ogg page has at most 65,307
@@ -11,14 +22,50 @@ _END_OF_STREAM = 4
 _HEAD = 64 * 1024
 
 
-def what_is_missing(descriptor: int, mime_type: str, claimed: float | None, found: float) -> Iterator[str]:
+class End:
+    """Hears of every packet, and knows in the end whether the last was cut."""
+
+    def __init__(self, mime_type: str) -> None:
+        self._mime_type = mime_type
+        self._head, self._size, self._is_corrupt = b"", 0, False
+
+    def hear(self, packet: "Packet[Any]") -> None:
+        if packet.size:
+            self._head, self._size = bytes(memoryview(packet)[:8]), packet.size
+            self._is_corrupt = self._is_corrupt or packet.is_corrupt
+
+    @property
+    def is_cut(self) -> bool:
+        return self._is_corrupt or self._size < self._length()
+
+    def _length(self) -> int:
+        """Bytes of the last frame by its own head, 0 where that does not tell."""
+        head = self._head
+        if self._mime_type == "audio/aac" and len(head) >= 6 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+            return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+        found = frame_of(head[:4]) if self._mime_type == "audio/mpeg" else None
+        return found[2] if found else 0
+
+
+def what_is_missing(
+    descriptor: int, mime_type: str, claimed: float | None, found: float, end: End
+) -> Iterator[str]:
     """Warnings; all durations in seconds."""
     counted = mime_type not in _GUESSED or _has_count(descriptor)
     gap = (claimed or 0.0) - found
-    if counted and gap > max(_ALLOWED_GAP if claimed and claimed > 20 else 0.1, (claimed or 0) / 20):
+    least = _LOOSE if mime_type == "audio/x-ms-wma" else _LEAST_GAP
+    if counted and claimed and gap > max(least, min(_ALLOWED_GAP, claimed / 100)):
         yield f"The file says that it lasts {claimed:g} seconds; only {found:g} could be read."
-    elif mime_type == "audio/ogg" and not _has_end(descriptor):
+    elif end.is_cut or (mime_type == "audio/ogg" and not _has_end(descriptor)):
         yield "The file breaks off; what could be read is there."
+
+
+def claimed_by(source: InputContainer, told: float | None) -> float | None:
+    """How long the sound is by its own stream, else by `told` of the whole file; None where nobody says."""
+    stream = sound_stream(source)
+    if stream is not None and stream.duration and stream.time_base and 0 < stream.duration < 2**60:
+        return round(float(stream.duration * stream.time_base), 3)
+    return told
 
 
 def _has_count(descriptor: int) -> bool:

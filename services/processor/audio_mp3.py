@@ -97,11 +97,11 @@ def is_one(source: InputContainer, spec: SoundSpec, at: Callable[[float], None])
 
 
 def _is_such(head: bytes, size: int, spec: SoundSpec) -> bool:
-    found = _frame(head)
+    found = frame_of(head)
     return found is not None and found[:2] == (spec.kbits, spec.rate) and found[2] == size
 
 
-def _frame(head: bytes) -> tuple[int, int, int] | None:
+def frame_of(head: bytes) -> tuple[int, int, int] | None:
     """Kilobits and samples a second, and the length in bytes, of the frame of MPEG-1 layer III that begins so."""
     number = int.from_bytes(head[:4])
     if len(head) < 4 or (number >> 16) | 1 != _SYNC:
@@ -118,7 +118,7 @@ def info_frame(descriptor: int, first: int) -> bytes:
     begin = max(0, first - _MOST_INFO)
     before = os.pread(descriptor, first - begin, begin)
     for place in range(len(before) - 4):
-        found = _frame(before[place : place + 4])
+        found = frame_of(before[place : place + 4])
         if found and found[2] == len(before) - place:
             frame = before[place:]
             if b"Xing" in frame[:48] or b"Info" in frame[:48]:

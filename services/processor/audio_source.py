@@ -31,7 +31,7 @@ _OPTIONS = {
     "max_streams": str(MOST_STREAMS),
     "probesize": str(_LONGEST_LOOK // 2),
     "analyzeduration": str(_LONGEST_LOOK),
-    "fflags": "+genpts+discardcorrupt",
+    "fflags": "+genpts",
 }
 _BUFFER = 256 * 1024
 

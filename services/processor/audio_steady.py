@@ -16,10 +16,11 @@ _MOST_CHANNELS = 8
 
 class Steady:
     """Passes on frames of 32-bit floats, one plane for each channel, at the rate and in the layout of the first. A gap
-    becomes silence. `origin`: the moment, in seconds, at which the sound begins."""
+    becomes silence, though not one before the first."""
 
-    def __init__(self, mime_type: str, origin: float, take: Callable[[AudioFrame], None]) -> None:
-        self._mime_type, self._origin, self._take = mime_type, origin, take
+    def __init__(self, mime_type: str, take: Callable[[AudioFrame], None]) -> None:
+        self._mime_type, self._take = mime_type, take
+        self._origin: float | None = None
         self._graph: Graph | None = None
         self._made_for: tuple[object, ...] | None = None
         self.rate, self.layout, self.samples = 0, "", 0
@@ -31,7 +32,9 @@ class Steady:
             self._pull(None)
             self._graph, self._made_for = self._make(frame), kind
         if frame.pts is not None and frame.time_base is not None:
-            frame.pts = round((float(frame.pts * frame.time_base) - self._origin) * frame.sample_rate)
+            moment = float(frame.pts * frame.time_base)
+            self._origin = moment if self._origin is None else self._origin
+            frame.pts = round((moment - self._origin) * frame.sample_rate)
         frame.time_base = Fraction(1, frame.sample_rate)
         self._pull(frame)
 
