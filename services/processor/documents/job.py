@@ -9,6 +9,7 @@ import numpy as np
 from services.processor import failures
 from services.processor.documents import kinds, open_document, open_xml, pdf, plain
 from services.processor.documents.found import CUT, Found
+from services.processor.failures import JobFailed
 from services.processor.frames import Ahead, Result, StepDone, Variant
 from services.processor.ladder import Ladder
 from services.processor.steps.fingerprint import to_pillow
@@ -29,12 +30,16 @@ _SPEC = hashlib.sha256(b"text 1").hexdigest()[:8]
 
 
 def run(work: Work, report: Callable[[StepDone | Ahead], None]) -> Result:
-    """All that is made of a document. Raises JobFailed with the verdict, MemoryError."""
+    """All that is made of a document; of one that cannot be read nothing but a warning. Raises MemoryError."""
     course = Course(report)
     work.step, started = "document", time.monotonic()
     course.enter("document", 90)
     spec = _thumbnail(work)
-    found = _read(work, course, spec)
+    try:
+        found = _read(work, course, spec)
+    except JobFailed as error:
+        # Its original is what a document is wanted for, and its own program may be able to mend it.
+        found = Found(warnings=[error.failure.detail])
     variants = [] if found.page is None or spec is None else [_pictured(found.page, spec, work)]
     text = found.said.whole()
     if text:
