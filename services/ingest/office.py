@@ -3,7 +3,7 @@
 import io
 import struct
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from shared.errors import UnsupportedType
 from shared.formats import BY_EXTENSION, OCTETS, Format
@@ -23,6 +23,8 @@ _ENTRY_BYTES = (
 _FOLDERS = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
 _PACKAGE = ("[Content_Types].xml", "_rels/.rels", "docProps/")
 _OPEN_DOCUMENTS = ("odt", "ods", "odp")
+# With a password all of an Open Packaging document is one stream of an OLE file (MS-OFFCRYPTO).
+_LOCKED = {"EncryptedPackage": "locked"}
 _STREAMS = {"WordDocument": "doc", "Workbook": "xls", "Book": "xls", "PowerPoint Document": "ppt"}
 
 
@@ -42,14 +44,14 @@ def in_zip(head: bytes) -> str:
 
 def in_ole(head: bytes) -> str | None:
     """What an OLE file (MS-CFB) is by those entries of its directory that are in the head; the first one tells."""
-    found = sorted((at, extension) for extension, at in _entries(head, 0))
+    found = sorted((at, extension) for extension, at in _entries(head, 0, _STREAMS))
     return _of(found[0][1]).mime if found else None
 
 
 def may_prove(claim: Format, head: bytes) -> bool:
     """Whether a file that begins like this, and does not show yet what it is, may turn out to be what is claimed."""
     if claim.extension in _FOLDERS.values():
-        return head.startswith(_ZIP_MEMBER)
+        return head.startswith((_ZIP_MEMBER, OLE))
     return claim.extension in _STREAMS.values() and head.startswith(OLE)
 
 
@@ -80,10 +82,24 @@ def is_whole(claim: Format, file: bytes) -> bool:
     return proof.shows(claim.extension)
 
 
-class _ZipProof:
-    """Keeps the end of a zip, where its directory is."""
+class _PackageProof:
+    """A zip of parts, or an OLE file in which one is locked up: that is believed to be what it claims."""
 
     otherwise = "application/zip"
+
+    def __init__(self) -> None:
+        self._zip, self._ole = _ZipProof(), _OleProof(_LOCKED)
+
+    def feed(self, piece: bytes) -> None:
+        self._zip.feed(piece)
+        self._ole.feed(piece)
+
+    def shows(self, extension: str) -> bool:
+        return self._zip.shows(extension) or (self._ole.is_ole and self._ole.shows("locked"))
+
+
+class _ZipProof:
+    """Keeps the end of a zip, where its directory is."""
 
     def __init__(self) -> None:
         self._tail = bytearray()
@@ -106,23 +122,30 @@ class _OleProof:
 
     otherwise = OCTETS
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._seen: set[str] = set()
+        self._head = b""
         self._at = 0
         self._rest = b""
 
     def feed(self, piece: bytes) -> None:
         data = self._rest + piece
-        self._seen |= {extension for extension, _ in _entries(data, self._at)}
+        self._head += piece[: len(OLE) - len(self._head)]
+        self._seen |= {extension for extension, _ in _entries(data, self._at, self._names)}
         self._rest = data[len(data) - len(data) % _ENTRY_BYTES :]
         self._at += len(data) - len(self._rest)
+
+    @property
+    def is_ole(self) -> bool:
+        return self._head == OLE
 
     def shows(self, extension: str) -> bool:
         return extension in self._seen  # one document may hold others
 
 
-def _proof(claim: Format) -> _ZipProof | _OleProof:
-    return _ZipProof() if claim.extension in _FOLDERS.values() else _OleProof()
+def _proof(claim: Format) -> _PackageProof | _OleProof:
+    return _PackageProof() if claim.extension in _FOLDERS.values() else _OleProof(_STREAMS)
 
 
 def _open_xml(names: Iterable[str]) -> str | None:
@@ -159,10 +182,10 @@ def _members(head: bytes) -> Iterator[str]:
                 return
 
 
-def _entries(data: bytes, offset: int) -> Iterator[tuple[str, int]]:
+def _entries(data: bytes, offset: int, names: Mapping[str, str]) -> Iterator[tuple[str, int]]:
     """The kind of document and the place of each entry that is named after one; `offset` is where the data begins
     in its file."""
-    for name, extension in _STREAMS.items():
+    for name, extension in names.items():
         text = name.encode("utf-16-le") + b"\0\0"
         at = data.find(text)
         while at >= 0:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from services.processor.clean_text import line
 from services.processor.documents import office
 from services.processor.documents.elements import Listener
-from services.processor.documents.found import Found, whole
+from services.processor.documents.found import ENCRYPTED, Found, whole
 from services.processor.documents.kinds import DOCX, PPTX, XLSX
 from services.processor.documents.listeners import Prose, Values
 from services.processor.documents.office import Office
@@ -15,6 +15,7 @@ from services.processor.video_progress import Course
 from services.processor.work import Work
 
 _MAIN = {DOCX: "word/document.xml", XLSX: "xl/workbook.xml", PPTX: "ppt/presentation.xml"}
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # which is what a document with a password is put into
 _BESIDE = ("footnotes", "endnotes", "header", "footer")  # in the order in which they are read
 _NUMBER = re.compile(r"(\d{1,6})\.xml$")
 _MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject\.bin$|vbaData\.xml$|macrosheets/)")
@@ -25,6 +26,8 @@ _AFTER = {"p": "\n", "tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", 
 
 def read(work: Work, course: Course) -> Found:
     """Raises JobFailed where the part that everything hangs on cannot be read."""
+    if work.view[: len(_OLE)] == _OLE:
+        return _locked()
     parts = office.opened(work)
     told = Office(parts, work.job.mime_type)
     found = told.found
@@ -51,6 +54,12 @@ def read(work: Work, course: Course) -> Found:
         if found.said.is_cut:
             break
     return told.ended()
+
+
+def _locked() -> Found:
+    found = Found(warnings=[ENCRYPTED])
+    found.flag(encrypted=True, macros=False)
+    return found
 
 
 def _to_hear(told: Office, kind: str) -> Iterable[tuple[str, Listener]]:

@@ -37,6 +37,7 @@ from tests.fixtures.documents import (
     xlsx,
     zipped,
 )
+from tests.fixtures.hand_made import ole
 from tests.integration.processor.test_handlers import Parts, process, requested, uploaded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -192,6 +193,13 @@ async def test_macros_are_flagged_and_the_rest_is_read(parts: Parts, data: bytes
     assert media.exif["macros"] is True
     assert media.warnings == (MACROS,)
     assert text(parts, media) == "text"
+
+
+@pytest.mark.parametrize("mime_type", [DOCX, XLSX, PPTX])
+async def test_an_office_document_with_a_password_is_flagged(parts: Parts, mime_type: str) -> None:
+    media = await read(parts, ole("EncryptionInfo", "EncryptedPackage"), mime_type)
+    assert media.exif == {"encrypted": True, "macros": False}
+    assert (media.warnings, media.variants) == ((ENCRYPTED,), ())
 
 
 async def test_an_open_document_with_a_password_is_flagged(parts: Parts) -> None:

@@ -18,6 +18,8 @@ LATE_XLSX = zipped("unheard-of", CT, "xl/workbook.xml", first=LONG)
 LATE_ZIP = zipped("word/media/photo.png", "word/document.xml", first=LONG)
 NESTED = zipped("report.docx", "a.txt", first=zipped(CT, "word/document.xml") + LONG)
 LATE_DOC = ole("1Table", "WordDocument", before=300)
+LOCKED = ole("EncryptionInfo", "EncryptedPackage")
+LATE_LOCKED = ole("EncryptionInfo", "EncryptedPackage", before=300)
 LATE_MSI = ole("AdminExecuteSequence", before=300)
 
 
@@ -54,6 +56,10 @@ async def test_a_document_whose_parts_come_late_is_what_it_claims(
         (NESTED, "a.docx"),
         (LATE_DOCX[:-30], "a.docx"),
         (LATE_DOC, "a.xls"),
+        (LATE_DOC, "a.docx"),
+        (LATE_MSI, "a.docx"),
+        (ole("AdminExecuteSequence"), "a.docx"),
+        (LATE_LOCKED, "a.doc"),
         (LATE_MSI, "a.doc"),
         (zipped("a.txt"), "a.docx"),
         (ole("AdminExecuteSequence"), "a.ppt"),
@@ -67,6 +73,14 @@ async def test_a_file_without_the_parts_of_what_it_claims_is_refused(body: bytes
     with pytest.raises(UnsupportedType) as refusal:
         await taken(body, name)
     assert BY_EXTENSION[name[2:]][0].mime in refusal.value.detail
+
+
+@pytest.mark.parametrize("body", [LOCKED, LATE_LOCKED])
+@pytest.mark.parametrize("extension", ["docx", "xlsx", "pptx"])
+async def test_a_document_with_a_password_is_what_it_claims_since_nobody_can_look(
+    body: bytes, extension: str
+) -> None:
+    assert await taken(body, f"a.{extension}", 127) == BY_EXTENSION[extension][0].mime
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a", "a.bin"])
