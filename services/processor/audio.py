@@ -4,9 +4,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from services.processor.video_progress import Course
 from services.processor.video_source import sound_stream
 from services.processor.work import Work
 from shared.sound_recipes import SoundSpec
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 Report = Callable[[StepDone | Ahead | Finished], None]
 _PROBED, _SCANNED, _SOUNDED = 2.0, 10.0, 90.0  # percent of the whole job that are behind then
@@ -65,7 +69,7 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
         warnings=tuple(dict.fromkeys(work.warnings))[:_MOST_WARNINGS],
         timings=work.timings,
         duration=sound.seconds,
-        bitrate=bitrate or round(os.fstat(work.descriptor).st_size * 8 / sound.seconds),
+        bitrate=bitrate,
         films=sound.films,
     )
 
@@ -82,8 +86,10 @@ def _step(work: Work, name: str, report: Report) -> Iterator[None]:
 def _look(work: Work) -> tuple[float | None, int | None]:
     """Fill in `exif`; how long, in seconds, and of how many bits a second the file says that it is."""
     with opened(work.descriptor, work.job.mime_type) as source:
+        if not source.streams.audio:
+            raise failures.corrupt(work.job.mime_type, "no sound")
         if sound_stream(source) is None:
-            raise failures.corrupt(work.job.mime_type, "no sound that can be decoded")
+            raise failures.unsupported_feature(work.job.mime_type, "no sound that can be decoded")
         told = facts(source, None, None, size=os.fstat(work.descriptor).st_size)
         work.exif, work.taken_at = told.fields | tags(source), told.taken_at
         claimed = claimed_by(source, told.duration)
@@ -136,9 +142,7 @@ class _Sound:
                 )
         if self._faults:
             work.warnings.append(f"{self._faults} parts of the sound are damaged and were left out.")
-        work.warnings += what_is_missing(
-            work.descriptor, job.mime_type, self._claimed, self.seconds, self._last
-        )
+        work.warnings += what_is_missing(work.descriptor, job.mime_type, self._claimed, steady, self._last)
         work.exif |= self._loudness.fields() if self._loudness is not None else {}
         for film in self.films:
             if film.place is not None:
@@ -160,17 +164,7 @@ class _Sound:
         if stream is None:
             raise failures.corrupt(self._work.job.mime_type, "no sound")
         steady = Steady(self._work.job.mime_type, self._take)
-        clock, packets, jumps = Clock(source.format.name), source.demux(stream), 0
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except FFmpegError:
-                self._work.warnings.append(_DAMAGED)
-                break
-            jumps += clock.mend(packet)
-            self._last.hear(packet)
+        for packet in self._packets(source, stream):
             try:
                 decoded = packet.decode()
             except FFmpegError:
@@ -190,11 +184,37 @@ class _Sound:
         self._end()
         return steady
 
+    def _packets(self, source: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+        """What can be read, at times that go on."""
+        mime_type, warnings = self._work.job.mime_type, self._work.warnings
+        clock, packets, jumps = Clock(source.format.name), source.demux(stream), 0
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except FFmpegError:
+                warnings.append(_DAMAGED)
+                break
+            # Tags and remains of them.
+            if (
+                mime_type == "audio/mpeg"
+                and packet.size
+                and not audio_mp3.is_frame(bytes(memoryview(packet)[:4]))
+            ):
+                continue
+            jumps += clock.mend(packet)
+            self._last.hear(packet)
+            yield packet
+        if jumps:
+            warnings.append(f"The times in the file jump {jumps} times; the sound goes on without a gap.")
+
     def _take(self, frame: AudioFrame) -> None:
         if self._loudness is None:
             self._begin(frame.sample_rate, frame.layout.name)
         if self._peaks is not None:
-            self._peaks.take(cast("NDArray[Any]", frame.to_ndarray()))
+            samples = cast("NDArray[Any]", frame.to_ndarray())
+            self._peaks.take(samples.reshape(-1, frame.layout.nb_channels))
         for encoder in self._encoders:
             encoder.take(frame)
         if self._loudness is not None:

@@ -6,20 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from av.container import InputContainer
 
-from services.processor.audio_mp3 import frame_of
+from services.processor.audio_mp3 import frame_of, is_frame
+from services.processor.audio_steady import Steady
 from services.processor.video_source import sound_stream
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
 # Seconds by which a sound may be shorter than its file claims: a hundredth of it, within these.
-_LEAST_GAP, _ALLOWED_GAP = 0.05, 1.0
+_LEAST_GAP, _ALLOWED_GAP = 0.055, 1.0
 _LOOSE = 0.15  # ASF counts what it holds back in front, too
-# Of these FFmpeg guesses how long they are by their bytes, unless they begin with a count.
+# Of these FFmpeg guesses how long they are by their bytes.
 _GUESSED = frozenset({"audio/mpeg", "audio/aac"})
 _LAST = 128 * 1024  # bytes; an Ogg page has at most 65,307
 _END_OF_STREAM = 4
 _HEAD = 64 * 1024
+# Of MP3: from the head of a frame to the count in it, how often the rate is halved by version, and how many samples
+# encoders put in front and behind, as those of AAC do.
+_BEFORE_COUNT, _HALVINGS, _SILENT = (36, 21, 13), (2, 0, 1, 0), 2304
+_RATES = (44_100, 48_000, 32_000, 0)
 
 
 class End:
@@ -48,37 +53,50 @@ class End:
 
 
 def what_is_missing(
-    descriptor: int, mime_type: str, claimed: float | None, found: float, end: End
+    descriptor: int, mime_type: str, claimed: float | None, steady: Steady, end: End
 ) -> Iterator[str]:
-    """Warnings; all durations in seconds."""
-    counted = mime_type not in _GUESSED or _has_count(descriptor)
+    """Warnings. `claimed` in seconds."""
+    if mime_type in _GUESSED:
+        claimed = _counted(descriptor) if mime_type == "audio/mpeg" else None
+    found = steady.samples / steady.rate
     gap = (claimed or 0.0) - found
     least = _LOOSE if mime_type == "audio/x-ms-wma" else _LEAST_GAP
-    if counted and claimed and gap > max(least, min(_ALLOWED_GAP, claimed / 100)):
-        yield f"The file says that it lasts {claimed:g} seconds; only {found:g} could be read."
+    if claimed and gap > max(least, _SILENT / steady.rate, min(_ALLOWED_GAP, claimed / 100)):
+        yield f"The file says that it lasts {claimed:.6g} seconds; only {found:.6g} could be read."
     elif end.is_cut or (mime_type == "audio/ogg" and not _has_end(descriptor)):
         yield "The file breaks off; what could be read is there."
 
 
 def claimed_by(source: InputContainer, told: float | None) -> float | None:
-    """How long the sound is by its own stream, else by `told` of the whole file; None where nobody says."""
+    """How long the sound is by its own stream or by `told` of the whole file; None where nobody says. The lower one:
+    the file counts chapters and subtitles, the stream what an edit list leaves out."""
     stream = sound_stream(source)
     if stream is not None and stream.duration and stream.time_base and 0 < stream.duration < 2**60:
-        return round(float(stream.duration * stream.time_base), 3)
+        own = round(float(stream.duration * stream.time_base), 3)
+        return min(own, told) if told else own
     return told
 
 
-def _has_count(descriptor: int) -> bool:
-    """An MP3 whose first frame tells how many there are."""
+def _counted(descriptor: int) -> float | None:
+    """Seconds that are in an MP3 at least, by the number of frames that the first of them tells."""
     head = os.pread(descriptor, 10, 0)
     begin = 0
     if head[:3] == b"ID3":
         begin = 10 + sum(
             (byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
         )
-    frame = os.pread(descriptor, _HEAD, begin)
-    place = min((at for at in (frame.find(b"Xing"), frame.find(b"Info")) if at >= 0), default=-1)
-    return 0 <= place < _HEAD - 8 and bool(frame[place + 7] & 1)
+    first = os.pread(descriptor, _HEAD, begin)
+    place = min((at for at in (first.find(b"Xing"), first.find(b"Info")) if at >= 0), default=-1)
+    if not 0 <= place <= _HEAD - 12 or not first[place + 7] & 1:
+        return None
+    for back in _BEFORE_COUNT:
+        head = first[max(0, place - back) :][:4]
+        if len(head) == 4 and is_frame(head):
+            halvings = _HALVINGS[head[1] >> 3 & 3]
+            rate = _RATES[head[2] >> 2 & 3] >> halvings
+            count = int.from_bytes(first[place + 8 : place + 12])
+            return max(0, count * (1152 >> (halvings > 0)) - _SILENT) / rate if rate else None
+    return None
 
 
 def _has_end(descriptor: int) -> bool:

@@ -8,6 +8,8 @@ from av.error import BlockingIOError as Later
 from av.error import EOFError as Ended
 from av.filter import Graph
 
+from services.processor.audio_steady import FORMAT
+
 _SILENCE = -70.0  # LUFS: the gate below which nothing counts
 _LEAST_RATE = 16_000  # below, the filter's frequencies are not there
 _RATE = 48_000
@@ -15,12 +17,12 @@ _LEAST_SECONDS = 60  # EBU Tech 3342: the range of what is shorter says nothing
 
 
 class Loudness:
-    """Takes frames of 32-bit floats of one rate and layout. A meter reads ten times a second."""
+    """Takes steady frames of one rate and layout. A meter reads ten times a second."""
 
     def __init__(self, rate: int, layout: str) -> None:
         graph = Graph()
         nodes = [
-            graph.add_abuffer(sample_rate=rate, format="fltp", layout=layout, time_base=Fraction(1, rate))
+            graph.add_abuffer(sample_rate=rate, format=FORMAT, layout=layout, time_base=Fraction(1, rate))
         ]
         if rate < _LEAST_RATE:
             nodes.append(graph.add("aresample", str(_RATE)))

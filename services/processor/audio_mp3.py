@@ -15,6 +15,7 @@ from av.filter import Graph
 
 from services.processor import failures
 from services.processor.audio_source import opened
+from services.processor.audio_steady import FORMAT
 from services.processor.video_output import Writer
 from services.processor.video_source import sound_stream
 from shared.sound_recipes import SoundSpec
@@ -25,6 +26,7 @@ _BUFFER = 256 * 1024
 _KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _RATES = (44_100, 48_000, 32_000, 0)
 _SYNC = 0xFFFB  # MPEG-1, layer III, without a checksum; with one the last bit is 0
+_LEAST = 1152  # samples: one frame
 _MOST_INFO = 1441  # bytes of the longest frame
 
 
@@ -43,9 +45,10 @@ class Encoder:
         self._stream.codec_context.layout, self._stream.codec_context.format = layout_out, "fltp"
         graph = Graph()
         graph.link_nodes(
-            graph.add_abuffer(sample_rate=rate, format="fltp", layout=layout, time_base=Fraction(1, rate)),
+            graph.add_abuffer(sample_rate=rate, format=FORMAT, layout=layout, time_base=Fraction(1, rate)),
             graph.add("aresample", str(spec.rate)),
             graph.add("aformat", f"sample_fmts=fltp:channel_layouts={layout_out}:sample_rates={spec.rate}"),
+            graph.add("apad", f"whole_len={_LEAST}"),  # of less nothing may be left
             graph.add("abuffersink"),
         ).configure()
         self._graph, self._rate, self._written = graph, spec.rate, 0
@@ -86,9 +89,12 @@ def is_one(source: InputContainer, spec: SoundSpec, at: Callable[[float], None])
     count = 0
     try:
         for packet in source.demux(stream):
-            if packet.size and not _is_such(bytes(memoryview(packet)[:4]), packet.size, spec):
+            head = bytes(memoryview(packet)[:4]) if packet.size else b""
+            if not is_frame(head):
+                continue
+            if not _is_such(head, packet.size, spec):
                 return False
-            count += bool(packet.size)
+            count += 1
             if packet.pts is not None:
                 at(float(packet.pts * packet.time_base))
     except FFmpegError:
@@ -99,6 +105,11 @@ def is_one(source: InputContainer, spec: SoundSpec, at: Callable[[float], None])
 def _is_such(head: bytes, size: int, spec: SoundSpec) -> bool:
     found = frame_of(head)
     return found is not None and found[:2] == (spec.kbits, spec.rate) and found[2] == size
+
+
+def is_frame(head: bytes) -> bool:
+    """Whether a frame of any MPEG audio begins so. What else is between them is tags and remains of tags."""
+    return len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
 
 
 def frame_of(head: bytes) -> tuple[int, int, int] | None:
@@ -135,7 +146,7 @@ def keep(descriptor: int, mime_type: str, output: int, limit: int) -> None:
         if stream is None:
             raise failures.corrupt(mime_type, "no sound")
         for packet in source.demux(stream):
-            if not packet.size:
+            if not packet.size or not is_frame(bytes(memoryview(packet)[:4])):
                 continue
             try:
                 if is_first and packet.pos is not None:

@@ -10,12 +10,14 @@ from av.filter import Graph
 
 from services.processor import failures
 
+# All channels in one plane: of eight planes PyAV does not find the end.
+FORMAT = "flt"
 _RATES = range(1000, 768_001)
 _MOST_CHANNELS = 8
 
 
 class Steady:
-    """Passes on frames of 32-bit floats, one plane for each channel, at the rate and in the layout of the first. A gap
+    """Passes on frames of 32-bit floats, all channels in turn, at the rate and in the layout of the first. A gap
     becomes silence, though not one before the first."""
 
     def __init__(self, mime_type: str, take: Callable[[AudioFrame], None]) -> None:
@@ -78,7 +80,9 @@ class Steady:
             nodes.append(graph.add("pan", pan))
         nodes += [
             graph.add("aresample", f"{self.rate}:async=1:min_hard_comp=0.05:first_pts={self.samples}"),
-            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={self.layout}:sample_rates={self.rate}"),
+            graph.add(
+                "aformat", f"sample_fmts={FORMAT}:channel_layouts={self.layout}:sample_rates={self.rate}"
+            ),
             graph.add("abuffersink"),
         ]
         graph.link_nodes(*nodes).configure()

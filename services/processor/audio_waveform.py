@@ -31,9 +31,9 @@ class Peaks:
     def samples_per_pixel(self) -> int:
         return self._asked.samples_per_pixel * self._factor
 
-    def take(self, channels: NDArray[np.float32]) -> None:
-        """Of shape (channels, samples); they are mixed to one."""
-        mixed = np.concatenate([self._rest, channels.mean(axis=0)])
+    def take(self, samples: NDArray[np.float32]) -> None:
+        """Of shape (samples, channels); those are mixed to one."""
+        mixed = np.concatenate([self._rest, samples.mean(axis=1)])
         whole = len(mixed) // self._asked.samples_per_pixel * self._asked.samples_per_pixel
         self._rest = mixed[whole:]
         if whole:
