@@ -177,10 +177,6 @@ class _Sound:
         steady.end()
         if not steady.samples:
             raise failures.truncated("no sound could be decoded")
-        if jumps:
-            self._work.warnings.append(
-                f"The times in the file jump {jumps} times; the sound goes on without a gap."
-            )
         self._end()
         return steady
 
