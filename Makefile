@@ -47,7 +47,7 @@ images: ## build the images of `docker compose up`
 		$(DOCKER_BUILD) --quiet --file deploy/Dockerfile --target $$image --tag tripod-$$image . || exit 1; done
 
 test: $(READY) ## all tests but the long ones, on real servers (STACK=containers: a service's, on containers)
-	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not long" \
+	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) -m "not long" \
 		$(if $(filter containers,$(STACK)),$(CONTAINED)) $(ARGS)
 
 test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves
