@@ -1,0 +1,141 @@
+"""Videos that are damaged or none at all, and files that would like to open others."""
+
+import io
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from shared.events.messages import MediaFailed, MediaProcessed
+from tests.fixtures.videos import Video, play, video
+from tests.integration.processor.films import body, done, event_of
+from tests.integration.processor.test_handlers import Parts, process
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def parts(film_parts: Parts) -> Parts:
+    return film_parts
+
+
+@pytest.mark.parametrize("share", [0.7])
+@pytest.mark.parametrize(
+    "kind", ["mp4", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("webm", "avi"))]
+)
+async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str, share: float) -> None:
+    made = video(kind)
+    cut = Video(data=made.data[: int(len(made.data) * share)], mime_type=made.mime_type, mark=0)
+    await process(parts, await event_of(parts, cut))
+    (found,) = await parts.events()
+    if isinstance(found, MediaFailed):
+        assert found.code in {"corrupt", "truncated"}
+    else:
+        assert isinstance(found, MediaProcessed)
+        play(body(parts, found, "mp4"))
+
+
+async def test_a_recording_that_was_cut_and_joined_goes_on_without_a_gap(parts: Parts) -> None:
+    begins, later = video("ts", seed=1), video("ts", seed=2)
+    joined = Video(data=begins.data + later.data, mime_type=begins.mime_type, mark=0)
+    media = await done(parts, joined)
+    film = play(body(parts, media, "mp4"))
+    assert film.frames >= 49  # the last before the cut may be taken for the beginning of the next
+    assert film.video_end == pytest.approx(2, abs=0.1)
+    assert media.warnings
+
+
+async def test_sound_alone_under_the_name_of_a_video_is_ready_with_a_warning(parts: Parts) -> None:
+    made = video("mkv")
+    out = io.BytesIO()
+    with av.open(io.BytesIO(made.data), "r") as source, av.open(out, "w", format="matroska") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    media = await done(parts, Video(data=out.getvalue(), mime_type=made.mime_type, mark=0))
+    assert (media.variants, media.width, media.phash) == ((), None, None)
+    assert media.duration == pytest.approx(1, abs=0.1)
+    assert media.warnings
+
+
+class Canary:
+    """Listens, and counts who comes."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.visits = 0
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                visitor, _ = self.socket.accept()
+            except OSError:
+                return
+            self.visits += 1
+            visitor.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def hls(port: int, file: Path) -> bytes:
+    return f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:{port}/a.ts\n#EXTINF:1,\nfile://{file}\n".encode()
+
+
+def concat(port: int, file: Path) -> bytes:
+    return f"ffconcat version 1.0\nfile {file}\nfile http://127.0.0.1:{port}/a.mp4\n".encode()
+
+
+def dash(port: int, file: Path) -> bytes:
+    return (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+        f"<BaseURL>http://127.0.0.1:{port}/</BaseURL><AdaptationSet><Representation><BaseURL>file://{file}"
+        "</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    ).encode()
+
+
+def sdp(port: int, file: Path) -> bytes:  # noqa: ARG001 - it names no file
+    return f"v=0\nc=IN IP4 127.0.0.1\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n".encode()
+
+
+@pytest.mark.parametrize("playlist", [hls, concat, dash, sdp])
+async def test_a_playlist_that_calls_itself_a_video_opens_no_file_and_no_socket(
+    parts: Parts, tmp_path: Path, playlist: Callable[[int, Path], bytes]
+) -> None:
+    canary, bait = Canary(), tmp_path / "bait.mp4"
+    bait.write_bytes(video("mp4", sound=False).data)
+    read_before = bait.stat().st_atime_ns
+    data = playlist(canary.port, bait)
+    for mime_type in ("video/mp4", "video/mp2t", "video/mpeg", "video/x-matroska"):
+        await process(parts, await event_of(parts, Video(data=data, mime_type=mime_type, mark=0)))
+        found = (await parts.events())[-1]
+        assert isinstance(found, MediaFailed)
+        assert found.code in {"corrupt", "truncated"}
+    assert canary.visits == 0
+    assert bait.stat().st_atime_ns == read_before
+    canary.close()
+
+
+async def test_a_file_of_countless_streams_ends_at_once(parts: Parts) -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as file:
+        streams: list[Any] = [file.add_stream("mpeg4", rate=25) for _ in range(80)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        for stream in streams:
+            frame = av.VideoFrame(16, 16, "yuv420p")
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+    await process(parts, await event_of(parts, Video(data=out.getvalue(), mime_type="video/mp4", mark=0)))
+    (failed,) = await parts.events()
+    assert isinstance(failed, MediaFailed)
+    assert failed.code == "unsupported"
+    assert "64" in failed.detail
