@@ -1,8 +1,6 @@
 """Videos that are damaged or none at all, and files that would like to open others."""
 
 import io
-import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import av
 import pytest
 
 from shared.events.messages import MediaFailed, MediaProcessed
+from tests.fixtures.playlists import Canary, concat, dash, hls, sdp
 from tests.fixtures.videos import Video, play, video
 from tests.integration.processor.films import body, done, event_of
 from tests.integration.processor.test_handlers import Parts, process
@@ -62,49 +61,6 @@ async def test_sound_alone_under_the_name_of_a_video_is_ready_with_a_warning(par
     assert (media.variants, media.width, media.phash) == ((), None, None)
     assert media.duration == pytest.approx(1, abs=0.1)
     assert media.warnings
-
-
-class Canary:
-    """Listens, and counts who comes."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.visits = 0
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                visitor, _ = self.socket.accept()
-            except OSError:
-                return
-            self.visits += 1
-            visitor.close()
-
-    def close(self) -> None:
-        self.socket.close()
-
-
-def hls(port: int, file: Path) -> bytes:
-    return f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:{port}/a.ts\n#EXTINF:1,\nfile://{file}\n".encode()
-
-
-def concat(port: int, file: Path) -> bytes:
-    return f"ffconcat version 1.0\nfile {file}\nfile http://127.0.0.1:{port}/a.mp4\n".encode()
-
-
-def dash(port: int, file: Path) -> bytes:
-    return (
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
-        f"<BaseURL>http://127.0.0.1:{port}/</BaseURL><AdaptationSet><Representation><BaseURL>file://{file}"
-        "</BaseURL></Representation></AdaptationSet></Period></MPD>"
-    ).encode()
-
-
-def sdp(port: int, file: Path) -> bytes:  # noqa: ARG001 - it names no file
-    return f"v=0\nc=IN IP4 127.0.0.1\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n".encode()
 
 
 @pytest.mark.parametrize("playlist", [hls, concat, dash, sdp])
