@@ -62,7 +62,7 @@ def what_is_missing(
     gap = (claimed or 0.0) - found
     least = _LOOSE if mime_type == "audio/x-ms-wma" else _LEAST_GAP
     if claimed and gap > max(least, _SILENT / steady.rate, min(_ALLOWED_GAP, claimed / 100)):
-        yield f"The file says that it lasts {claimed:.6g} seconds; only {found:.6g} could be read."
+        yield f"The file says that it lasts {claimed:.6g} seconds; only {round(found, 3):g} could be read."
     elif end.is_cut or (mime_type == "audio/ogg" and not _has_end(descriptor)):
         yield "The file breaks off; what could be read is there."
 
