@@ -36,7 +36,7 @@ def loudness(wave: NDArray[np.float32], layout: str = "stereo") -> dict[str, flo
 def test_a_stereo_tone_is_as_loud_as_ebu_tech_3341_says(decibels: float) -> None:
     found = loudness(tone(3, RATE, decibels=decibels))
     assert found["loudness"] == pytest.approx(decibels, abs=0.1)
-    assert found["true_peak"] == pytest.approx(decibels, abs=0.2)
+    assert found["true_peak"] == pytest.approx(decibels, abs=0.25)  # told to a thousandth of full scale
     assert "loudness_range" not in found  # there is none of so short a sound
 
 
