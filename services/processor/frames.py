@@ -51,7 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One file for one child; its bytes come as a file descriptor beside this. `background`: others go first where
     processors are short. `rendering`: somebody asked for this one picture, which is all that is made.
     `there`: the codes of variants that are stored already and need not be made. `film`: a video or sound, for which
-    files to write come, too, one for each film or MP3 of the recipe; `threads` are how many it may use."""
+    files to write come, too, one for each film or MP3 of the recipe; `threads` are how many it may use.
+    `text_only`: of a document no picture, since a child broke down on it."""
 
     media_id: str
     trace_id: str
@@ -63,6 +64,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     there: tuple[str, ...] = ()
     film: bool = False
     threads: int = 1
+    text_only: bool = False
 
     @property
     def is_sound(self) -> bool:

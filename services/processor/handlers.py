@@ -10,7 +10,7 @@ import structlog
 
 from services.processor import announce, cancelling, failures, variant_store, videos
 from services.processor.cancelling import Running
-from services.processor.documents import kinds
+from services.processor.documents import kinds, second
 from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
 from services.processor.metrics import JobMetrics
@@ -158,7 +158,8 @@ def _since(started: float) -> float:
 
 
 async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
-    """The child's result. A crash, a timeout or a lack of memory that may have passed gets one more child at once.
+    """The child's result. A crash, a timeout or a lack of memory that may have passed gets one more child at once, as
+    does whatever drawing the page of a document has come to.
 
     Raises JobFailed with the last verdict, Interrupted when no child could say anything.
     """
@@ -175,9 +176,9 @@ async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
             await announce.progress(deps.bus, order, frame.step, 10 + frame.percent * 8 // 10, frame.eta)
 
     outcome = await deps.sandbox.run(job, original, on_step, on_film=on_ahead)
-    if isinstance(outcome.verdict, Failure) and outcome.verdict.retryable:
+    if isinstance(outcome.verdict, Failure) and (again := second.job(job, outcome.verdict)) is not None:
         _note(job, outcome, deps)
-        outcome = await deps.sandbox.run(job, original, on_step, on_film=on_ahead)
+        outcome = await deps.sandbox.run(again, original, on_step, on_film=on_ahead)
     _note(job, outcome, deps)
     if isinstance(outcome.verdict, Result):
         return outcome.verdict

@@ -18,7 +18,7 @@ class Enough(Exception):
 
 
 class Listener(Protocol):
-    """Hears of each element by its name without namespace; attributes as they stand, namespace and name."""
+    """Hears of each element by its name without prefix; attributes as they stand, prefix and name."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None: ...
     def end(self, name: str) -> None: ...
@@ -34,7 +34,8 @@ class Budget:
 
 def listen(chunks: Iterable[bytes], listener: Listener, budget: Budget) -> None:
     """Read to the end, or until the listener has Enough. Raises UnreadableXml; what was heard before was there."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    # Not told of namespaces: it would put each element's in front of its name, however long that is.
+    parser = expat.ParserCreate()
     parser.buffer_text = True
     depth = 0
 
@@ -68,5 +69,5 @@ def listen(chunks: Iterable[bytes], listener: Listener, budget: Budget) -> None:
 
 
 def local(name: str) -> str:
-    """A name without its namespace: strict and transitional Open XML differ in nothing else that matters here."""
-    return name.rpartition(" ")[2]
+    """A name without its prefix, which is the writer's choice."""
+    return name.rpartition(":")[2]

@@ -8,7 +8,7 @@ import numpy as np
 
 from services.processor import failures
 from services.processor.documents import kinds, open_document, open_xml, pdf, plain
-from services.processor.documents.found import CUT, Found
+from services.processor.documents.found import CUT, NO_PAGE, Found
 from services.processor.failures import JobFailed
 from services.processor.frames import Ahead, Result, StepDone, Variant
 from services.processor.ladder import Ladder
@@ -34,7 +34,7 @@ def run(work: Work, report: Callable[[StepDone | Ahead], None]) -> Result:
     course = Course(report)
     work.step, started = "document", time.monotonic()
     course.enter("document", 90)
-    spec = _thumbnail(work)
+    spec = None if work.job.text_only else _thumbnail(work)
     try:
         found = _read(work, course, spec)
     except JobFailed as error:
@@ -46,6 +46,8 @@ def run(work: Work, report: Callable[[StepDone | Ahead], None]) -> Result:
         variants.append(_text(text))
     if found.said.is_cut and CUT not in found.warnings:
         found.warnings.append(CUT)
+    if work.job.text_only:
+        found.warnings.append(NO_PAGE)
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     report(StepDone(step=work.step, percent=100, milliseconds=milliseconds, trace_id=work.job.trace_id))
     return Result(

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from services.processor.documents.found import CUT, CUT_OFF, DAMAGED, ENCRYPTED, MACROS
+from services.processor.documents.found import CUT, CUT_OFF, DAMAGED, ENCRYPTED, MACROS, NO_PAGE
 from services.processor.documents.parts import MOST_INFLATED
 from services.processor.frames import Limits
 from services.processor.sandbox import Sandbox
@@ -325,6 +325,36 @@ def image_bomb() -> bytes:
             ),
         }
     )
+
+
+def endless_pattern() -> bytes:
+    """A page with a word on it, and a pattern of a tile for every millionth of it."""
+    tile = "0 0 1 1 re f"
+    said = "BT /F1 9 Tf 1 1 Td (kingfisher) Tj ET /Pattern cs /P scn 0 0 595 842 re f"
+    return assembled(
+        {
+            1: "<</Type/Catalog/Pages 2 0 R>>",
+            2: "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            3: (
+                "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
+                "/Resources<</Font<</F1 5 0 R>>/Pattern<</P 6 0 R>>>>>>"
+            ),
+            4: f"<</Length {len(said)}>>stream\n{said}\nendstream",
+            5: "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+            6: (
+                "<</Type/Pattern/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 1 1]/XStep 0.001/YStep 0.001"
+                f"/Resources<<>>/Length {len(tile)}>>stream\n{tile}\nendstream"
+            ),
+        }
+    )
+
+
+async def test_a_page_that_takes_for_ever_to_draw_costs_its_picture_and_not_its_text(parts: Parts) -> None:
+    parts.deps = msgspec.structs.replace(parts.deps, limits=Limits(cpu_seconds=1))
+    media = await read(parts, endless_pattern(), PDF)
+    assert text(parts, media) == "kingfisher"
+    assert media.warnings == (NO_PAGE,)
+    assert [variant.name for variant in media.variants] == ["text"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 import pytest
 
-from services.processor.documents import elements, said
+from services.processor import failures
+from services.processor.documents import elements, said, second
 from services.processor.documents.elements import Budget, UnreadableXml, listen
 from services.processor.documents.listeners import Prose, Values
 from services.processor.documents.said import Said, cleaned
+from services.processor.frames import Job
+from tests.fixtures.documents import DOCX, PDF
+from tests.fixtures.recipes import STANDARD
 
 
 @pytest.mark.parametrize(
@@ -70,3 +74,37 @@ def test_what_is_skipped_says_nothing_and_neither_do_elements_outside() -> None:
 def test_an_encoding_that_nobody_knows_is_a_fault_of_the_file() -> None:
     with pytest.raises(UnreadableXml):
         listen([b'<?xml version="1.0" encoding="nonsense"?><a/>'], Values(), Budget())
+
+
+def test_a_name_is_as_long_as_it_is_written_however_long_its_namespace() -> None:
+    longest = 0
+
+    class Measuring(Values):
+        def start(self, name: str, attributes: dict[str, str]) -> None:
+            nonlocal longest
+            longest = max(longest, len(name))
+            super().start(name, attributes)
+
+    listen([b"<w:a xmlns:w='" + b"n" * 100_000 + b"'><w:bb/></w:a>"], Measuring(), Budget())
+    assert longest == 2
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "verdict", "expected"),
+    [
+        (PDF, failures.out_of_memory(1), "text"),
+        (PDF, failures.timed_out(1), "text"),
+        (PDF, failures.interrupted(""), "same"),
+        (DOCX, failures.crashed(""), "same"),
+        (DOCX, failures.out_of_memory(1), "none"),
+        ("image/jpeg", failures.timed_out(1), "same"),
+    ],
+)
+def test_a_second_child_is_asked_for_what_it_may_manage(
+    mime_type: str, verdict: failures.Failure, expected: str
+) -> None:
+    first = Job(media_id="m", trace_id="t", mime_type=mime_type, recipe=STANDARD)
+    again = second.job(first, verdict)
+    assert {"none": again is None, "same": again is first, "text": again is not None and again.text_only}[
+        expected
+    ]
