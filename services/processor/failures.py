@@ -70,6 +70,11 @@ def too_many_streams(limit: int) -> JobFailed:
     return JobFailed(Failure(code="unsupported", detail=detail))
 
 
+def encrypted() -> JobFailed:
+    detail = "The video is encrypted: without its key there is nothing to see in it."
+    return JobFailed(Failure(code="unsupported", detail=detail))
+
+
 def too_many_scans(limit: int) -> JobFailed:
     detail = f"The picture is a progressive JPEG of more than {limit} scans; at most that many are read."
     return JobFailed(Failure(code="unsupported", detail=detail))

@@ -1,6 +1,7 @@
 """Whether a film that was copied plays: nobody has decoded yet what it is made of."""
 
 from av.error import FFmpegError
+from av.frame import Frame
 
 from services.processor.video_source import opened, picture_stream, sound_stream
 
@@ -19,7 +20,8 @@ def plays(film: int, duration: float | None, *, threads: int) -> bool:
             return True
         try:
             for packet in container.demux(*tracks):
-                packet.decode()
+                if any(isinstance(frame, Frame) and frame.is_corrupt for frame in packet.decode()):
+                    return False
         except FFmpegError:
             return False
     return True

@@ -34,7 +34,12 @@ VTT = "text/vtt"
 def pictures(work: Work, look: Look, duration: float | None, course: Course) -> None:
     """Fill in `variants`, `fingerprint` and the sides of the poster's ladder. Raises JobFailed, FFmpegError."""
     board = work.job.recipe.films.storyboard
-    poster, samples, tiles = _collected(work, look, duration, board, course)
+    poster, samples, tiles, faults = _collected(work, look, duration, board, course, threads=work.job.threads)
+    if faults and work.job.threads > 1:
+        # Several threads guess what is missing in another way each time.
+        poster, samples, tiles, faults = _collected(work, look, duration, board, course, threads=1)
+    if faults:
+        work.warnings.append("Parts of the video are damaged.")
     work.ladder = Ladder(_image(poster), width=poster.shape[1], height=poster.shape[0])
     press = Press(work.ladder, _JPEG)
     made = [press.make(spec) for spec in work.job.recipe.posters]
@@ -45,10 +50,9 @@ def pictures(work: Work, look: Look, duration: float | None, course: Course) -> 
 
 
 def _collected(
-    work: Work, look: Look, duration: float | None, board: Storyboard | None, course: Course
-) -> tuple[Pixels, list[Pixels], list[Pixels]]:
-    """The poster, the samples and the storyboard's pictures, in one pass through the video."""
-    threads = work.job.threads
+    work: Work, look: Look, duration: float | None, board: Storyboard | None, course: Course, *, threads: int
+) -> tuple[Pixels, list[Pixels], list[Pixels], list[str]]:
+    """The poster, the samples, the storyboard's pictures and what was damaged, in one pass through the video."""
     largest = max(work.job.recipe.posters, key=lambda spec: spec.width * spec.height, default=None)
     box = (largest.width, largest.height) if largest else (SAMPLE_SIDE, SAMPLE_SIDE)
     whole = Still(look, width=max(box[0], _MIDDLE), height=max(box[1], _MIDDLE), threads=threads)
@@ -76,9 +80,7 @@ def _collected(
         course.at(number / len(wanted))
     if not found["poster"]:
         raise failures.truncated("no picture could be decoded")
-    if faults:
-        work.warnings.append("Parts of the video are damaged.")
-    return found["poster"][0], found["sample"] or found["poster"], found["tile"]
+    return found["poster"][0], found["sample"] or found["poster"], found["tile"], faults
 
 
 def _shrunk(pixels: Pixels, sides: tuple[int, int]) -> Pixels:

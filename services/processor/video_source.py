@@ -92,6 +92,7 @@ _OPTIONS = {
     "analyzeduration": str(_LONGEST_LOOK),
     "fflags": "+genpts+discardcorrupt",
 }
+GUESSED = "a picture was guessed in part"
 _ELEMENTARY = b"\x00\x00\x01\xb3"  # a sequence header where a pack of a program stream would be
 
 
@@ -168,7 +169,8 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 
 
 def frames(container: InputContainer, stream: VideoStream, faults: list[str]) -> Iterator[VideoFrame]:
-    """Every picture that can be decoded. What is damaged is left out and noted in `faults`."""
+    """Every picture that can be decoded. What is damaged is left out, or is as good as the decoder could guess, and is
+    noted in `faults`. Raises JobFailed for what is encrypted, which decoders take for damage."""
     packets = container.demux(stream)
     while True:
         try:
@@ -178,8 +180,13 @@ def frames(container: InputContainer, stream: VideoStream, faults: list[str]) ->
         except FFmpegError as error:
             faults.append(str(error))
             return
+        if packet.has_sidedata("encryption_info"):
+            raise failures.encrypted()
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    faults.append(GUESSED)
+                yield frame
         except FFmpegError as error:
             faults.append(str(error))
             if packet.dts is None and packet.size == 0:

@@ -38,6 +38,30 @@ async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str
         play(body(parts, found, "mp4"))
 
 
+async def test_damage_is_guessed_in_the_same_way_each_time_and_told(parts: Parts) -> None:
+    made = video("mp4", width=96, height=96, options={"preset": "ultrafast", "crf": "10"})
+    data = bytearray(made.data)
+    begin = data.index(b"mdat") + 2000
+    for place in range(begin, data.index(b"moov") - 2000, 97):
+        data[place] ^= 0x55
+    damaged = Video(data=bytes(data), mime_type=made.mime_type, mark=0)
+    first, second = await done(parts, damaged), await done(parts, damaged)
+    assert [one.sha256 for one in first.variants] == [one.sha256 for one in second.variants]
+    assert first.phash == second.phash
+    assert first.warnings == second.warnings
+    assert first.warnings
+    assert play(body(parts, first, "mp4")).frames
+
+
+async def test_a_video_that_is_encrypted_is_told_from_one_that_is_damaged(parts: Parts) -> None:
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "11" * 16, "encryption_kid": "22" * 16}
+    await process(parts, await event_of(parts, video("mp4", container_options=key)))
+    (failed,) = await parts.events()
+    assert isinstance(failed, MediaFailed)
+    assert failed.code == "unsupported"
+    assert "encrypted" in failed.detail
+
+
 async def test_a_recording_that_was_cut_and_joined_goes_on_without_a_gap(parts: Parts) -> None:
     begins, later = video("ts", seed=1), video("ts", seed=2)
     joined = Video(data=begins.data + later.data, mime_type=begins.mime_type, mark=0)
