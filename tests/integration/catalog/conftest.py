@@ -28,6 +28,7 @@ from tests.fixtures.servers import (
 )
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog.lasting import Lasting, LastingOnes, lasting
+from tests.integration.catalog.lasting_database import LastingDatabases
 from tests.integration.catalog.service import Service, serving
 
 SECRET = "a secret of tests that is long enough"
@@ -44,13 +45,35 @@ PARTS = {
 }
 """What a test may do with these it may not do to the catalog that others use after it."""
 
+WHOLE_DATABASE = {"settings", "database_url", "catalog", "own_catalog"}
+"""What makes the database of a test one of its own."""
+
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated, empty database."""
-    own = Database(DatabaseSettings(url=database_url, pool=5))
-    yield own
-    await own.close()
+async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    """A migrated, empty database: the one that lasts, or one of the test's own where something else is to share it."""
+    own = WHOLE_DATABASE & set(request.fixturenames)
+    url: str = request.getfixturevalue("database_url" if own else "emptied_database_url")
+    opened = Database(DatabaseSettings(url=url, pool=5))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def emptied_database_url(lasting_databases: LastingDatabases) -> Iterator[str]:
+    """The database of the test process, as one test after the other has it."""
+    yield lasting_databases.current()
+    lasting_databases.leave()
+
+
+@pytest.fixture(scope="session")
+def lasting_databases(servers: Servers, migrated_template: str) -> Iterator[LastingDatabases]:
+    """One database at a time."""
+    ones = LastingDatabases(
+        lambda: own_database(servers, unique_name("lasting_database", "_"), migrated_template)
+    )
+    yield ones
+    ones.discard()
 
 
 @pytest.fixture

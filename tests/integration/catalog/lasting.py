@@ -13,20 +13,18 @@ from litestar import Litestar
 
 from services.catalog.app import create_app
 from services.catalog.database import Database
-from services.catalog.models import metadata
 from services.catalog.settings import CatalogSettings
 from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.jetstream import connect
 from shared.storage.s3 import S3Blobs
 from tests.fixtures.waiting import eventually, eventually_async
+from tests.integration.catalog.lasting_database import EMPTY
 from tests.integration.catalog.service import Service, running
 
 STREAMS = [stream.name for stream in topology.TOPOLOGY.streams]
 BUCKETS = [f"KV_{bucket.name}" for bucket in topology.TOPOLOGY.buckets if bucket.name != topology.COUNTERS]
 DURABLES = [topology.TOPOLOGY.durable(name) for name in ("catalog-projector", "catalog-registry")]
-# Twice, because triggers of some tables write into others.
-_EMPTY = ";".join(f"DELETE FROM {table.name}" for table in [*metadata.sorted_tables[::-1]] * 2)
 
 
 class Lasting:
@@ -72,7 +70,7 @@ class Lasting:
         async def rows_are_gone() -> bool:
             try:
                 async with service.database.writing(tell=False) as connection:
-                    await connection.exec_driver_sql(_EMPTY)
+                    await connection.exec_driver_sql(EMPTY)
             except Unavailable:  # a duty of the catalog had locked the same rows the other way round
                 return False
             return True
