@@ -21,8 +21,8 @@ _EXIF = (
     "Numbers: loudness (LUFS), loudness_range (LU), true_peak (dBTP), "
     "exposure_time (s), exposure_bias (EV), f_number, iso, focal_length "
     "and focal_length_35mm (mm), orientation (1 to 8), rating (0 to 5, -1 is rejected), frame_rate, rotation (degrees "
-    "clockwise). Of documents pages, words, sheets, slides, encoding, and encrypted and macros: whether they are and have "
-    "them. flash: whether it fired. hdr: whether a video is. gps, for "
+    "clockwise). Of documents pages, words, sheets, slides, encoding, and encrypted and macros: whether they are and "
+    "have them. flash: whether it fired. hdr: whether a video is. gps, for "
     "those who may change the media: latitude and longitude in degrees, altitude in metres, time in UTC."
 )
 
