@@ -1,5 +1,6 @@
 """Sound through the handlers with a real sandbox: what is made of it plays, and is what was asked for."""
 
+import asyncio
 import io
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tests.fixtures.recipes import STANDARD
 from tests.fixtures.sounds import KINDS, Sound, hear, sound
 from tests.integration.processor.films import LIMITS, body, ref
 from tests.integration.processor.test_handlers import Parts, process, requested, uploaded
+from tests.integration.processor.test_videos_long import Site, chromium  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -230,6 +232,34 @@ async def test_a_cover_that_is_broken_costs_a_warning_and_nothing_else(parts: Pa
     media = await done(parts, Sound(data=broken, mime_type=made.mime_type))
     assert [variant.name for variant in media.variants] == ["mp3", "waveform", "waveform_png"]
     assert any("cover" in warning for warning in media.warnings)
+
+
+def page(source: str) -> bytes:
+    return (
+        "<audio id=a></audio><script>const a = document.getElementById('a');"
+        "const say = text => fetch('/say?' + encodeURIComponent(text));"
+        "a.onended = () => say('ended after ' + a.duration.toFixed(2) + ' ' + a.currentTime.toFixed(2));"
+        f"a.onerror = () => say('error ' + a.error.message); a.src = '{source}';"
+        "a.play().catch(error => say('refused ' + error));</script>"
+    ).encode()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["wav", "mp3"])
+async def test_a_browser_plays_the_mp3_to_the_end(
+    parts: Parts, request: pytest.FixtureRequest, kind: str
+) -> None:
+    opened = request.getfixturevalue("chromium")
+    media = await done(parts, sound(kind, rate=44_100, seconds=3, kbits=128 if kind == "mp3" else None))
+    site = Site({"/mp3": (body(parts, media, "mp3"), "audio/mpeg"), "/page": (page("/mp3"), "text/html")})
+    try:
+        opened(f"http://127.0.0.1:{site.server.server_port}/page")
+        assert await asyncio.to_thread(site.told.wait, 60)
+        words = site.said[-1].split()
+        assert words[:2] == ["ended", "after"]
+        assert [float(word) for word in words[2:]] == pytest.approx([3, 3], abs=0.05)
+    finally:
+        site.close()
 
 
 @pytest.mark.long
