@@ -14,7 +14,7 @@ from services.catalog.database import Database
 from services.catalog.listeners import Listener, Listeners, LiveMessage, LiveSettings
 from services.catalog.relay import SEQUENCE_HEADER
 from services.catalog.rows import OUTSIDE, without_place
-from services.catalog.sight import seen
+from services.catalog.sight import is_public, seen
 from shared.entities import Entity
 from shared.errors import Malformed, Unavailable
 from shared.events import topology
@@ -115,7 +115,7 @@ class Feed:
     async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
         """To those of whom it is known whom they see first; only then is an entity looked up, once for all."""
         media = shown.media or {}
-        public = bool(media.get("is_public")) and media.get("moderation") == "approved"
+        public = is_public(media)
         outside = as_outsiders_see(shown)
         told = {*self.listeners.staff(), *self.listeners.of([owner] if owner is not None else ())}
         for listener in told:
@@ -155,10 +155,11 @@ async def _is_theirs(database: Database, listener: Listener, shown: LiveMessage)
     if shown.media is None or shown.id is None:
         return False
     try:
-        return (await seen(database, listener.caller, [shown.id])).get(shown.id, False)
+        sights = await seen(database, listener.caller, [shown.id])
     except Unavailable:
         listener.resync()
         return False
+    return shown.id in sights and sights[shown.id].own
 
 
 async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:

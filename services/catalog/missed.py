@@ -2,14 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
 from services.catalog.database import Database
 from services.catalog.listeners import Listener, LiveMessage
 from services.catalog.live import as_outsiders_see, shown_as
-from services.catalog.sight import seen
+from services.catalog.sight import Sight, seen
 from shared.auth import Caller
 from shared.events import topology
 from shared.events.bus import Bus
@@ -62,11 +62,11 @@ async def missed(
     for first in range(since + 1, until + 1, AT_ONCE):
         places = range(first, min(first + AT_ONCE, until + 1))
         told = [found for found in await asyncio.gather(*(_at(bus, place) for place in places)) if found]
-        # What was public once may not be so any more: the rows of now decide, not the events of then.
+        # What was public once may not be so any more, and what is so now may not have been: row and event decide.
         ids = {found.message.id for found in told if found.message.id}
-        changeable = await seen(database, caller, ids, only)
+        sights = await seen(database, caller, ids, only)
         for found in told:
-            message = _for(caller, found, changeable)
+            message = _for(caller, found, sights)
             if message is not None:
                 yield message
 
@@ -82,11 +82,13 @@ async def _at(bus: Bus, place: int) -> _Told | None:
     return _Told(msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id), event.owner)
 
 
-def _for(caller: Caller, told: _Told, changeable: dict[uuid.UUID, bool]) -> LiveMessage | None:
+def _for(caller: Caller, told: _Told, sights: Mapping[uuid.UUID, Sight]) -> LiveMessage | None:
     """What the caller is told of it; None where that is nothing. Of what is deleted no row tells any more whose it
     was."""
-    if told.message.type == "media.deleted":
-        return told.message if caller.sees_all or caller.sub == told.owner is not None else None
-    if told.message.id not in changeable:
+    message = told.message
+    if message.type == "media.deleted":
+        return message if caller.sees_all or caller.sub == told.owner is not None else None
+    sight, shown = sights.get(message.id) if message.id else None, message.media or {}
+    if sight is None or not sight.covers(shown):
         return None
-    return told.message if changeable[told.message.id] else as_outsiders_see(told.message)
+    return message if sight.changes(shown) else as_outsiders_see(message)

@@ -34,6 +34,13 @@ def changeable(caller: Caller) -> ColumnElement[bool]:
     return or_(*_own(caller, caller.sub), _governs_entity(caller.sub))
 
 
+def own(caller: Caller) -> ColumnElement[bool]:
+    """Which rows the caller may see whatever they hang on and in whatever state they are: their own, or all."""
+    if caller.sees_all:
+        return true()
+    return false() if caller.sub is None else or_(*_own(caller, caller.sub))
+
+
 def _own(caller: Caller, sub: str) -> tuple[ColumnElement[bool], ...]:
     """Theirs by the `sub`; and, of a user who has their number in the `uid`, what was uploaded for that number. Such a
     row has the number as owner and as `owner_uid`: somebody else whose `sub` is that number by chance does not."""

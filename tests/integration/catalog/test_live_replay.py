@@ -8,12 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from websockets.asyncio.client import ClientConnection, connect
 
-from services.catalog import missed
+from services.catalog import commands, missed
 from services.catalog.app import create_app
+from services.catalog.models import media
+from services.catalog.registry import put_entity
 from services.catalog.routes import live as live_route
 from services.catalog.settings import CatalogSettings
+from shared.entities import Entity
+from shared.events.messages import MediaUploaded
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, running
 
@@ -94,6 +99,79 @@ async def test_invariant_10_what_was_public_then_and_is_private_now_is_not_told_
         created, updated = await hear(ann, 2)
     assert {created["id"], updated["id"]} == {str(open_.id)}
     assert updated["media"]["timings"] == {}
+
+
+async def behind(catalog: Service, upload: MediaUploaded, sub: str, *roles: str) -> list[str | None]:
+    """The captions of all that a caller is told of a media, up to the one that ends the story."""
+    heard: list[str | None] = []
+    async with stream(
+        catalog, sub, {"Authorization": f"Bearer {catalog.token(sub, *roles)}"}, since=0
+    ) as told:
+        async for event in told:
+            message = json.loads(event.get("data", "{}"))
+            if message.get("id") == str(upload.id) and "media" in message:
+                heard.append(message["media"]["caption"])
+                if heard[-1] == "the end":
+                    break
+    return heard
+
+
+async def say(catalog: Service, upload: MediaUploaded, **changes: Any) -> None:
+    async with catalog.caller("s", "service") as service:
+        assert (await service.patch(f"/v1/media/{upload.id}", json=changes)).status_code == 200
+
+
+async def test_invariant_10_the_private_past_of_what_is_public_now_is_told_to_whom_it_was_never_hidden_from(
+    catalog: Service,
+) -> None:
+    await put_entity(catalog.database, Entity(type="post", id="1", owners=("cleo",)))
+    upload = stories.uploaded("bob", entity=stories.link())
+    await catalog.have(upload)
+    await say(catalog, upload, caption="secret")
+    await say(catalog, upload, caption="open", is_public=True)
+    await say(catalog, upload, caption="secret again", is_public=False)
+    await say(catalog, upload, caption="the end", is_public=True)
+    await catalog.told()
+    everything = [None, "secret", "open", "secret again", "the end"]
+    assert await behind(catalog, upload, "ann") == ["open", "the end"]
+    for who in (("bob",), ("cleo",), ("s", "service"), ("m", "moderator")):
+        assert await behind(catalog, upload, *who) == everything, who
+
+
+async def test_invariant_10_what_was_rejected_then_and_is_approved_now_is_told_as_it_is_now(
+    catalog: Service,
+) -> None:
+    upload = stories.uploaded("bob", is_public=True, moderation="pending")
+    await catalog.have(upload)
+    await say(catalog, upload, caption="not to be seen")
+    async with catalog.caller("m", "moderator") as m:
+        for state in ("rejected", "flagged", "approved"):
+            body = {"state": state, "reason": "why"}
+            assert (await m.post(f"/v1/media/{upload.id}/moderation", json=body)).status_code == 200
+            await say(catalog, upload, caption=state)
+    await say(catalog, upload, caption="the end")
+    await catalog.told()
+    # The decision itself is told while the caption is still the one before it.
+    assert await behind(catalog, upload, "ann") == ["flagged", "approved", "the end"]
+    assert len(await behind(catalog, upload, "bob")) == 9
+
+
+async def test_invariant_10_whoever_governs_the_entity_of_now_is_not_told_what_hung_on_another(
+    catalog: Service,
+) -> None:
+    for entity_id, owner in (("1", "cleo"), ("2", "dora")):
+        await put_entity(catalog.database, Entity(type="post", id=entity_id, owners=(owner,)))
+    upload = stories.uploaded("bob", entity=stories.link("1"))
+    await catalog.have(upload)
+    await say(catalog, upload, caption="between bob and cleo")
+    async with catalog.database.writing() as connection:
+        await connection.execute(update(media).values(entity_id="2", caption="moved"))
+        await commands.tell_updated(connection, upload.id, "http://origin.test")
+    await say(catalog, upload, caption="the end", is_public=True)
+    await catalog.told()
+    assert await behind(catalog, upload, "dora") == ["moved", "the end"]
+    assert await behind(catalog, upload, "cleo") == ["the end"]
+    assert len(await behind(catalog, upload, "bob")) == 4
 
 
 @pytest.mark.parametrize("since", [10**9, 0])
