@@ -199,6 +199,8 @@ class _Sound:
                 and not audio_mp3.is_frame(bytes(memoryview(packet)[:4]))
             ):
                 continue
+            if packet.has_sidedata("encryption_info"):
+                raise failures.encrypted()
             jumps += clock.mend(packet)
             self._last.hear(packet)
             yield packet

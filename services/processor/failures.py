@@ -71,7 +71,7 @@ def too_many_streams(limit: int) -> JobFailed:
 
 
 def encrypted() -> JobFailed:
-    detail = "The video is encrypted: without its key there is nothing to see in it."
+    detail = "The file is encrypted: without its key there is nothing to see or hear in it."
     return JobFailed(Failure(code="unsupported", detail=detail))
 
 

@@ -224,6 +224,14 @@ async def test_what_a_stopped_worker_has_finished_is_not_made_again(parts: Parts
     assert (small.rate, small.bit_rate) == (32_000, 64_000)
 
 
+@pytest.mark.long
+async def test_a_sound_that_is_encrypted_is_told_from_one_that_is_damaged(parts: Parts) -> None:
+    key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "11" * 16, "encryption_kid": "22" * 16}
+    made = sound("mp4", options=key)
+    found = await failed(parts, made)
+    assert (found.code, "encrypted" in found.detail) == ("unsupported", True)
+
+
 async def test_a_cover_that_is_broken_costs_a_warning_and_nothing_else(parts: Parts) -> None:
     stored = encoded(picture(64, 64), "PNG")
     made = sound("flac", cover=stored)

@@ -312,10 +312,10 @@ async def test_every_lane_is_worked_on(bus: JetStreamBus, blobs: S3Blobs, proces
         ]
     ]
     found = await ended(bus, processor, *events)
-    # A photo is no video, and whoever works on videos says so.
-    of_videos = [MediaFailed] * 2
-    assert [type(done) for done in found] == [MediaProcessed] * 3 + of_videos + [MediaProcessed] * 6
-    assert [len(done.variants) for done in found if isinstance(done, MediaProcessed)] == [6] * 3 + [0] * 6
+    # A photo is no video and no sound, and whoever works on those says so.
+    of_films = [MediaFailed] * 4
+    assert [type(done) for done in found] == [MediaProcessed] * 3 + of_films + [MediaProcessed] * 4
+    assert [len(done.variants) for done in found if isinstance(done, MediaProcessed)] == [6] * 3 + [0] * 4
 
 
 async def test_a_bad_file_fails_and_the_next_one_does_not(
