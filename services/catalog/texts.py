@@ -57,9 +57,11 @@ class Word(msgspec.Struct, frozen=True):
 
 
 def words(text: str) -> Iterator[Word]:
-    """The words in their order: letters apart from digits, so that `IMG_0042` is found as `img0042` too."""
+    """The words in their order: letters apart from digits, so that `IMG_0042` is found as `img0042` too. Accents
+    alone are none."""
     for found in _WORD.finditer(text):
-        yield Word(folded(found[0]), found.start(), found.end())
+        if said := folded(found[0]):
+            yield Word(said, found.start(), found.end())
 
 
 @lru_cache(maxsize=50_000)

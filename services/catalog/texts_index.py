@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, exc, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -96,6 +96,8 @@ async def keep_making(database: Database, blobs: Blobs, stems: Stems, stop: asyn
                 dead = 0
         except Unavailable as error:
             log.info("texts.not_made", reason=error.detail)
+        except exc.DBAPIError as error:  # without words a catalog serves all but searches
+            log.error("texts.failed", reason=str(error.orig)[:200])  # noqa: TRY400 - the text is not for logs
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.01 if made == AT_ONCE else PAUSE_SECONDS)
 
@@ -138,9 +140,32 @@ async def make(
         left = set(claimed) - {row["id"] for row in rows}
         if left:  # gone, or about to go, which may come to nothing
             await connection.execute(_AGAIN, {"ids": list(left)})
-        if rows:
-            await connection.execute(_KEEP, await _with_words(connection, stems, rows))
+        if rows and not await _kept(connection, stems, rows):
+            for row in rows:
+                if not await _kept(connection, stems, [row]):
+                    log.error("texts.not_indexable", media_id=str(row["id"]))
+                    await connection.execute(_KEEP, {**_noted(row), "document": None, "words": ""})
     return len(claimed)
+
+
+async def _kept(connection: AsyncConnection, stems: Stems, rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether the database has taken the words of these; else nothing has happened. One that it never takes must not
+    keep the others out, nor come again and again."""
+    try:
+        async with connection.begin_nested():
+            await connection.execute(_KEEP, await _with_words(connection, stems, rows))
+    except (exc.DBAPIError, ValueError) as error:
+        if isinstance(error, exc.DBAPIError) and not _is_of_the_text(error):
+            raise
+        log.warning("texts.refused", media=len(rows), reason=str(getattr(error, "orig", error))[:200])
+        return False
+    return True
+
+
+def _is_of_the_text(error: exc.DBAPIError) -> bool:
+    """Rather than of the database: a wrong value, no tsvector, or a limit of one."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state[:2] in {"22", "54"} or state == "42601"
 
 
 async def _with_words(
@@ -151,16 +176,12 @@ async def _with_words(
     asked = {word for fields in said.values() for _, found in fields for word in found}
     known = {word: found.stems for word, found in (await stems.of(connection, asked)).items()}
     return await asyncio.to_thread(
-        lambda: [
-            {
-                "id": row["id"],
-                "words": vector(said[row["id"]], known),
-                "document": row["document"],
-                "document_of": row["document_of"],
-            }
-            for row in rows
-        ]
+        lambda: [{**_noted(row), "words": vector(said[row["id"]], known)} for row in rows]
     )
+
+
+def _noted(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("id", "document", "document_of")}
 
 
 def _with_document(row: dict[str, Any], read: tuple[str, str] | None) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Stems:
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         for word, *of_languages in (await connection.execute(self._question, {"words": unknown})).all():
-            stems = frozenset(stem for lexemes in of_languages for stem in lexemes or ())
+            stems = frozenset(stem for lexemes in of_languages for stem in lexemes or () if stem)
             known = Known(stems, stop=any(lexemes == [] for lexemes in of_languages))
             found[word] = self._known[word] = known
         return found

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -20,7 +20,7 @@ from services.catalog.migrate import migrate
 from services.catalog.models import media, media_texts, text_changes
 from services.catalog.schemas import SearchSort
 from services.catalog.search import SearchPageFound, search_media
-from services.catalog.texts import vector, words
+from services.catalog.texts import Weight, vector, words
 from services.catalog.texts_query import Question
 from services.catalog.texts_stems import DEFAULT, Stems
 from shared.auth import Caller
@@ -29,6 +29,7 @@ from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
 from tests.integration.catalog.test_lists import fill
 from tests.integration.catalog.test_migrations import upgrade
+from tests.unit.catalog.test_texts import HARD
 
 SERVICE = Caller(sub="back end", roles=frozenset({"service"}))
 
@@ -252,7 +253,10 @@ async def test_the_database_reads_whatever_was_typed_or_written(database: Databa
     typed: set[str] = set()
 
     @settings(max_examples=200, deadline=None, database=None)
-    @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40))
+    @given(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+        | st.text(alphabet=HARD, max_size=40)
+    )
     def collect(said: str) -> None:
         typed.add(said)
 
@@ -271,19 +275,49 @@ async def test_the_database_reads_whatever_was_typed_or_written(database: Databa
         "ß" * 99,
         "½ ¾ x²",
         "-a -b or -c",
+        "\u0301",
+        '"\u0301"',
+        "\u0670*",
+        "beach -\u0301",
     }
     async with database.reading() as connection:
         for said in typed:
             found = [word.folded for word in words(said)]
             stems = await Stems(("english", "russian")).of(connection, found)
-            written = vector([("A", found)], {word: known.stems for word, known in stems.items()})
+            made = vector([("A", found)], {word: known.stems for word, known in stems.items()})
             asked = texts_query.as_tsquery(texts_query.read(f'"{said}"'.replace('""', "")), stems)
-            fits = select(cast(written, TSVECTOR).op("@@")(candidates.as_query(asked)))
+            fits = select(cast(made, TSVECTOR).op("@@")(candidates.as_query(asked)))
             if '"' not in said and found:
                 assert await connection.scalar(fits), said
             freely = texts_query.read(said)
             question = texts_query.as_tsquery(freely, await Stems(("english",)).of(connection, freely.words))
             await connection.execute(select(candidates.as_query(question)))
+    await written(database, *sorted(typed), "\u0301" * 9_000, "x\u0301 " * 20_000, "words behind them")
+    assert await captions(database, "behind", Stems(())) == {"words behind them"}
+
+
+async def test_a_text_that_the_database_refuses_costs_its_own_words_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hard = {"no vector": "'':1B", "too long": "a" * 3000, "not of Unicode": "\ud800"}
+
+    def some(fields: Iterable[tuple[Weight, Sequence[str]]], stems: Mapping[str, frozenset[str]]) -> str:
+        said = list(fields)
+        return hard.get(" ".join(said[1][1]), "") or vector(said, stems)
+
+    monkeypatch.setattr(texts_index, "vector", some)
+    await written(database, "sea", *hard, "sea sand")
+    assert await captions(database, "sea", Stems(())) == {"sea", "sea sand"}
+    async with database.reading() as connection:
+        assert await connection.scalar(select(func.count()).select_from(text_changes)) == 0
+        assert await connection.scalar(select(func.count()).select_from(media_texts)) == 5
+
+
+async def test_accents_without_letters_are_words_of_no_text_and_no_question(catalog: Service) -> None:
+    await catalog.have(stories.uploaded("ann", caption="\u0301 beach \u0670", filename="\u0301.txt"))
+    async with catalog.caller("ann") as ann:
+        assert await names(ann, "beach -\u0301") == ["\u0301.txt"]
+        assert [await names(ann, q) for q in ("\u0301", '"\u0301"', "\u0670*")] == [[], [], []]
 
 
 async def all_pages(database: Database, said: str, *, limit: int) -> list[SearchPageFound]:
