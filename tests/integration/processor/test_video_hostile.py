@@ -38,11 +38,18 @@ async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str
         play(body(parts, found, "mp4"))
 
 
-async def test_damage_is_guessed_in_the_same_way_each_time_and_told(parts: Parts) -> None:
-    made = video("mp4", width=96, height=96, options={"preset": "ultrafast", "crf": "10"})
+@pytest.mark.parametrize(
+    ("width", "height", "seconds"),
+    [(160, 120, 1), pytest.param(2048, 1152, 0.3, marks=pytest.mark.long)],  # decoded by one, by several
+)
+async def test_damage_is_guessed_in_the_same_way_each_time_and_told(
+    parts: Parts, width: int, height: int, seconds: float
+) -> None:
+    options = {"preset": "ultrafast", "crf": "20"}
+    made = video("mp4", width=width, height=height, seconds=seconds, sound=False, options=options)
     data = bytearray(made.data)
-    begin = data.index(b"mdat") + 2000
-    for place in range(begin, data.index(b"moov") - 2000, 97):
+    begin, end = data.index(b"mdat") + 2000, data.index(b"moov") - 200
+    for place in range(begin, end, (end - begin) // 200):
         data[place] ^= 0x55
     damaged = Video(data=bytes(data), mime_type=made.mime_type, mark=0)
     first, second = await done(parts, damaged), await done(parts, damaged)
