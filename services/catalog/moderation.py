@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands, outbox, queries
@@ -68,21 +68,24 @@ async def decide(
     if_match: str | None,
     base_url: str,
 ) -> tuple[ModerationRecord, Media]:
-    """How the media stands afterwards, and the media itself. The same decision once more changes nothing. Raises
-    NotFound, Forbidden, Invalid, Conflict, PreconditionFailed."""
+    """How the media stands afterwards, and the media itself. The same decision once more changes nothing, but that
+    the caller looks at it no more. Raises NotFound, Forbidden, Invalid, Conflict, PreconditionFailed."""
     async with database.writing() as connection:
         await lock_media(connection, media_id)
         row = await queries.row_to_change(connection, caller, media_id)
         require_moderator(caller)
         verdict = _verdict(caller, asked)
         last = await last_decision(connection, media_id)
-        if not _repeats(verdict, row, last):
+        ended = moderation_claims.c.media_id == media_id
+        if _repeats(verdict, row, last):  # somebody else may look at it since
+            ended = and_(ended, moderation_claims.c.reviewer == caller.sub)
+        else:
             told = _matched(if_match, etag_of(show_to_caller(row, base_url)), media_id)
             claim = await _claim(connection, media_id)
             _require_seen(caller, asked, row, last=last, claim=claim, told=told)
             await record(connection, row, verdict, last=last)
             await commands.tell_updated(connection, media_id, base_url)
-        await connection.execute(delete(moderation_claims).where(moderation_claims.c.media_id == media_id))
+        await connection.execute(delete(moderation_claims).where(ended))
         row = await queries.readable_row(connection, caller, media_id)
         return await _record(connection, row, moderator=True), show_to_caller(row, base_url)
 

@@ -127,6 +127,21 @@ async def test_no_two_moderators_are_given_the_same(catalog: Service) -> None:
             assert (await admin.delete(f"/v1/moderation/claims/{taken[2][1]}")).json() == {"released": 1}
 
 
+async def test_a_repeated_decision_leaves_the_claim_of_whoever_looks_at_it_now(catalog: Service) -> None:
+    (there,) = await waiting(catalog, 1)
+    async with catalog.caller("m", "moderator") as m, catalog.caller("n", "moderator") as n:
+        assert await claim(m, 1) == [there]
+        assert (await m.post(f"/v1/media/{there}/moderation", json=FLAG)).status_code == 200
+        assert await claim(n, 1) == [there]  # flagged: a second person is to look
+        again = await m.post(f"/v1/media/{there}/moderation", json=FLAG)  # a retry that comes late
+        assert (again.status_code, again.json()["claim"]["reviewer"]) == (200, "n")
+        assert await ids(n, "claimed=mine") == [there]
+        approved = {"state": "approved"}
+        assert (await m.post(f"/v1/media/{there}/moderation", json=approved)).status_code == 409
+        assert (await n.post(f"/v1/media/{there}/moderation", json=approved)).json()["claim"] is None
+        assert await claim(m, 1) == []
+
+
 async def test_a_claim_ends_by_itself(catalog: Service) -> None:
     there = await waiting(catalog, 2)
     async with catalog.caller("m", "moderator") as m, catalog.caller("n", "moderator") as n:

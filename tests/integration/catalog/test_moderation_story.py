@@ -67,7 +67,8 @@ class Plain:
         if not same and holder != reviewer and (holder is not None or before not in {None, reviewer}):
             return False
         self.states[number], self.decided[number] = state, reviewer
-        self.held.pop(number, None)
+        if not same or holder == reviewer:  # a repetition ends nobody else's claim
+            self.held.pop(number, None)
         return True
 
 
