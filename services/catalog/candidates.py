@@ -159,9 +159,25 @@ async def _along_all(connection: AsyncConnection, search: Search, order: Order) 
     # Where looking ended must be known before, or what goes meanwhile would move it.
     bound = await bound_of(connection, places, (true(),), order, READ_AT_MOST)
     if bound is not None:
+        bound = await _last_seen(connection, search, places.where(order.up_to(bound)), order) or bound
         places = places.where(order.up_to(bound))
     rows = (await connection.execute(places.where(narrowed).limit(search.limit + 1))).all()
     return _page(search, order, rows, bound)
+
+
+async def _last_seen(
+    connection: AsyncConnection, search: Search, places: Select[Any], order: Order
+) -> Place | None:
+    """The last of these that the caller may see. A place tells where it lies among the caller's own, so it had better
+    not be of somebody else's."""
+    if search.caller.sees_all:
+        return None
+    back = msgspec.structs.replace(order, descending=not order.descending)
+    within = places.limit(READ_AT_MOST).subquery()
+    seen = select(within).join(media, media.c.id == within.c.id).where(rights.readable(search.caller))
+    last = seen.order_by(*back.along(within.c.value, within.c.id)).limit(1)
+    row = (await connection.execute(last)).first()
+    return None if row is None else order.place(*row)
 
 
 async def few_ids(

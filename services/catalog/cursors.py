@@ -1,17 +1,24 @@
-"""Cursors of lists: the place of the last row shown, signed, so that nobody builds on what is in them."""
+"""Cursors of lists: the place of the last row looked at, encrypted, because it may be of a row that nobody is shown.
+
+A cursor is the caller's own: whoever may see other rows has no use for the place.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.auth import Caller
 from shared.errors import Invalid
 
-_SIGNATURE = 16  # bytes
+_NONCE, _TAG = 12, 16  # bytes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,21 +60,22 @@ def moment(since: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since)
 
 
-def write(secret: str, where: Place) -> str:
-    """An opaque text of URL-safe characters."""
-    payload = msgspec.json.encode(where)
-    return base64.urlsafe_b64encode(_sign(secret, payload) + payload).decode().rstrip("=")
+def write(secret: str, where: Place, caller: Caller) -> str:
+    """An opaque text of URL-safe characters, for this caller alone."""
+    nonce = os.urandom(_NONCE)
+    sealed = _cipher(secret).encrypt(nonce, msgspec.json.encode(where), _whose(caller))
+    return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
 
 
-def read(secret: str, cursor: str, *, sort: str) -> Place:
-    """Raises Invalid for a text that `write` did not make, and for a cursor of another order."""
+def read(secret: str, cursor: str, caller: Caller, *, sort: str) -> Place:
+    """Raises Invalid for a text that `write` did not make for this caller, and for a cursor of another order."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
-    if not hmac.compare_digest(signature, _sign(secret, payload)):
-        raise Invalid("The cursor is not one that this service gave out.", field="cursor")
+        if len(raw) < _NONCE + _TAG:
+            raise _foreign()
+        payload = _cipher(secret).decrypt(raw[:_NONCE], raw[_NONCE:], _whose(caller))
+    except (binascii.Error, ValueError, InvalidTag):
+        raise _foreign() from None
     found = msgspec.json.decode(payload, type=Place)
     if found.sort != sort:
         raise Invalid(
@@ -76,5 +84,14 @@ def read(secret: str, cursor: str, *, sort: str) -> Place:
     return found
 
 
-def _sign(secret: str, payload: bytes) -> bytes:
-    return hmac.new(secret.encode(), b"cursor\n" + payload, hashlib.sha256).digest()[:_SIGNATURE]
+def _foreign() -> Invalid:
+    return Invalid("The cursor is not one that this service gave out to you.", field="cursor")
+
+
+def _cipher(secret: str) -> AESGCM:
+    """With a key of its own: the secret signs links, too."""
+    return AESGCM(hmac.new(secret.encode(), b"cursors, encrypted", hashlib.sha256).digest())
+
+
+def _whose(caller: Caller) -> bytes:
+    return b"" if caller.sub is None else b"of " + caller.sub.encode(errors="surrogatepass")

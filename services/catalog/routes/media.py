@@ -90,7 +90,7 @@ async def list_media(
         sha256=sha256,
     )
     secret, base_url = settings.links.secret, settings.http.base_url
-    after = cursors.read(secret, cursor, sort=sort) if cursor else None
+    after = cursors.read(secret, cursor, optional_caller, sort=sort) if cursor else None
     if by_time(sort):
         async with database.reading_for(optional_caller) as connection:
             page = await queries.list_media(
@@ -110,7 +110,7 @@ async def list_media(
         async with database.reading_for(optional_caller) as connection:
             counted = await queries.count_media(connection, optional_caller, filters, count)
     metrics.rows_served.labels("list").inc(len(page.items))
-    following = cursors.write(secret, page.end) if page.end else None
+    following = cursors.write(secret, page.end, optional_caller) if page.end else None
     return Response(
         MediaPage(items=page.items, next_cursor=following, count=counted),
         headers={**OWN_ANSWER, **_next_link(request, base_url, following)},

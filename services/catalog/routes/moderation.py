@@ -112,13 +112,13 @@ async def queue(
         claimed=claimed,
     )
     secret = settings.links.secret
-    after = cursors.read(secret, cursor, sort=moderation_queue.SORT) if cursor else None
+    after = cursors.read(secret, cursor, caller, sort=moderation_queue.SORT) if cursor else None
     async with database.reading_for(caller) as connection:
         page = await moderation_queue.page(
             connection, caller, wanted, limit=limit, after=after, base_url=settings.http.base_url
         )
         counts = await moderation_queue.counts(connection, caller, wanted) if count else None
-    following = cursors.write(secret, page.end) if page.end else None
+    following = cursors.write(secret, page.end, caller) if page.end else None
     return Response(Queue(items=page.items, next_cursor=following, counts=counts), headers=OWN_ANSWER)
 
 

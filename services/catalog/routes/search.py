@@ -53,14 +53,14 @@ async def search(
             asked=asked,
             sort=sort,
             limit=data.limit,
-            after=cursors.read(secret, data.cursor, sort=sort) if data.cursor else None,
+            after=cursors.read(secret, data.cursor, optional_caller, sort=sort) if data.cursor else None,
         ),
         question=None if data.q is None else texts_query.read(data.q),
         stems=stems,
         base_url=settings.http.base_url,
     )
     metrics.rows_served.labels("search").inc(len(page.items))
-    following = cursors.write(secret, page.end) if page.end else None
+    following = cursors.write(secret, page.end, optional_caller) if page.end else None
     return Response(
         SearchPage(items=page.items, next_cursor=following, matches=page.matches), headers=OWN_ANSWER
     )

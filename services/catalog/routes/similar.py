@@ -77,13 +77,15 @@ async def duplicates(
     whose = owner or caller.sub or ""
     no_nul(owner=whose)
     order = f"duplicates {kind} {max_distance} {whose}"
-    after = cursors.read(settings.links.secret, cursor, sort=order).id if cursor else None
+    after = cursors.read(settings.links.secret, cursor, caller, sort=order).id if cursor else None
     wanted = Wanted(owner=whose, kind=kind, max_distance=max_distance)
     async with database.reading_for(caller) as connection:
         found = await groups(
             connection, caller, wanted, limit=limit, after=after, base_url=settings.http.base_url
         )
-    following = cursors.write(settings.links.secret, Place(order, 0, found.end)) if found.end else None
+    following = (
+        cursors.write(settings.links.secret, Place(order, 0, found.end), caller) if found.end else None
+    )
     freed = sum(group.bytes_to_free for group in found.groups)
     return Response(
         Groups(items=found.groups, bytes_to_free=freed, next_cursor=following), headers=OWN_ANSWER

@@ -6,6 +6,7 @@ import random
 from datetime import timedelta
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -13,6 +14,7 @@ from services.catalog import candidates
 from services.catalog.candidates import Search
 from services.catalog.cursors import Place
 from services.catalog.database import Database
+from services.catalog.filters.language import Condition
 from services.catalog.models import media
 from services.catalog.orders import ORDERS
 from services.catalog.queries import Filters
@@ -99,6 +101,30 @@ async def test_the_pages_of_every_order_are_the_whole_list_each_media_once(
             expected.reverse()
         assert list(itertools.chain(*pages_of)) == expected, sort
         assert max(map(len, pages_of)) <= 4
+
+
+async def test_a_short_page_ends_at_a_media_that_the_caller_may_see(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "RARE", 1)
+    monkeypatch.setattr(candidates, "READ_AT_MOST", 9)
+    for number in range(4):
+        await fill(database, 1, "bob", filename=f"{number} bob's")
+        await fill(database, 6, "ann", filename=f"{number} of ann's illness")
+    async with database.reading() as connection:
+        bobs = set(await connection.scalars(select(media.c.id).where(media.c.owner == "bob")))
+    search = Search(
+        caller=Caller(sub="bob"),
+        asked=Condition(name="filename", operator="eq", value="nope"),
+        sort="filename",
+        limit=5,
+    )
+    ends: list[Place] = []
+    while (page := await sorted_page(database, search, "http://origin.test")).end is not None:
+        ends.append(page.end)
+        search = msgspec.structs.replace(search, after=page.end)
+    assert len(ends) > 2
+    assert {end.id for end in ends} <= bobs
 
 
 async def test_a_list_in_another_order_is_linked_page_by_page_and_its_cursor_is_of_that_order(
