@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 import structlog
 
-from services.catalog import registry, rights
+from services.catalog import registry
 from services.catalog.database import Database
 from services.catalog.listeners import Listener, Listeners, LiveMessage, LiveSettings
 from services.catalog.relay import SEQUENCE_HEADER
@@ -113,41 +113,41 @@ class Feed:
         await self._hand_out(database, shown, event.owner)
 
     async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
-        """To those of whom it is known whom they see first; only then is an entity looked up, once for all."""
-        media = shown.media or {}
-        public = is_public(media)
-        outside = as_outsiders_see(shown)
-        told = {*self.listeners.staff(), *self.listeners.of([owner] if owner is not None else ())}
+        """To those of whom it is known whom they see first; only then an entity is looked up, once for all."""
+        told = {*self.listeners.of([owner] if owner is not None else ())}
+        told |= {listener for listener in self.listeners.staff() if listener.caller.governs}
         for listener in told:
-            theirs = listener.caller.governs or listener.caller.sub == owner is not None
-            listener.put(shown if theirs else outside)
+            listener.put(shown)
         for listener in {*self.listeners.of_number(owner)} - told:
             if await _is_theirs(database, listener, shown):
                 listener.put(shown)
                 told.add(listener)
-        if public:
-            for listener in self.listeners:
-                if listener not in told and listener.hears_of(media.get("profile")):
-                    listener.put(outside)
-        elif media.get("entity") and len(told) < len(self.listeners):
-            await self._hand_to_those_of_the_entity(database, shown, owner, told)
+        for listener in await self._those_of_the_entity(database, shown, told):
+            listener.put(shown)
+            told.add(listener)
+        media, outside = shown.media or {}, as_outsiders_see(shown)
+        for listener in self.listeners if is_public(media) else self.listeners.staff():
+            if listener not in told and listener.hears_of(media.get("profile")):
+                listener.put(outside)
 
-    async def _hand_to_those_of_the_entity(
-        self, database: Database, shown: LiveMessage, owner: str | None, told: set[Listener]
-    ) -> None:
-        """All others are to ask anew where the database does not answer."""
+    async def _those_of_the_entity(
+        self, database: Database, shown: LiveMessage, told: set[Listener]
+    ) -> set[Listener]:
+        """Who governs what the media hangs on, of those who are not told yet. They are to ask anew where the database
+        does not answer."""
+        link = (shown.media or {}).get("entity")
+        if not link or len(told) == len(self.listeners):
+            return set()
         try:
-            entity = await _entity(database, (shown.media or {})["entity"])
+            entity = await _entity(database, link)
         except Unavailable:
             for listener in self.listeners:
                 if listener not in told and listener.caller.sub is not None:
                     listener.resync()
-            return
-        if entity is None:
-            return
-        for listener in {*self.listeners.of({*entity.owners, *entity.admins})} - told:
-            if rights.may_see(listener.caller, owner=owner, public=False, entity=entity):
-                listener.put(shown)
+            return set()
+        if entity is None or entity.deleted:
+            return set()
+        return {*self.listeners.of({*entity.owners, *entity.admins})} - told
 
 
 async def _is_theirs(database: Database, listener: Listener, shown: LiveMessage) -> bool:

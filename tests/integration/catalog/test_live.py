@@ -13,8 +13,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from services.catalog.registry import put_entity
 from services.catalog.routes import live as live_route
 from services.catalog.settings import CatalogSettings
+from shared.entities import Entity
 from shared.events import messages, topology
 from shared.events.messages import MediaUploaded, Progress
 from tests.fixtures.waiting import eventually_async
@@ -161,6 +163,28 @@ async def test_how_a_media_was_made_is_told_to_who_may_change_it(catalog: Servic
             _, updated = await hear(socket, 2)
             assert (updated["media"]["timings"] != {}) is told
             assert updated["media"]["owner"] == "bob"
+
+
+async def test_who_governs_the_entity_is_told_of_its_public_media_what_its_owner_is_told(
+    catalog: Service,
+) -> None:
+    await put_entity(catalog.database, Entity(type="post", id="1", owners=("cleo",), admins=("dora", "m")))
+    upload = stories.uploaded("bob", is_public=True, entity=stories.link())
+    result = stories.processed(upload)
+    async with (
+        live(catalog, "ann") as ann,
+        live(catalog, "bob") as bob,
+        live(catalog, "cleo") as cleo,
+        live(catalog, "dora") as dora,
+        live(catalog, "m", "moderator") as m,
+        live(catalog, "n", "moderator") as n,
+    ):
+        await catalog.have(upload, result)
+        for socket, whole in ((ann, False), (bob, True), (cleo, True), (dora, True), (m, True), (n, False)):
+            created, updated = await hear(socket, 2)
+            assert (created["type"], updated["type"]) == ("media.created", "media.updated")
+            assert ("gps" in updated["media"]["exif"]) is whole
+            assert (updated["media"]["timings"] != {}) is whole
 
 
 @pytest.mark.parametrize("query", ["", "?token=nonsense"])
