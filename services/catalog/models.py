@@ -353,7 +353,7 @@ entities = Table(
     Column("version", BigInteger, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=_FALSE),
     Column("updated_at", DateTime(timezone=True), nullable=False),
-    Column("told_at", DateTime(timezone=True)),  # of the newest event of its own system
+    Column("told_at", DateTime(timezone=True)),  # when the newest word of it was said, by event or request
     Index("ix_entities_owners", "owners", postgresql_using="gin"),
     Index("ix_entities_admins", "admins", postgresql_using="gin"),
     Index("ix_entities_deleted", "type", "id", postgresql_where=text("deleted")),

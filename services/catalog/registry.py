@@ -1,11 +1,11 @@
 """Entities: who owns and administers the things of other systems that media hang on."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Text, cast, or_, select, update
+from sqlalchemy import RowMapping, Text, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,13 +20,13 @@ BATCH = 100  # media in one transaction
 
 
 async def put_entity(database: Database, wanted: Entity, *, told_at: datetime | None = None) -> Entity:
-    """Make it so; the state with its version. Repeating the same changes nothing, and neither does an event that was
-    told before the newest one that has come (`told_at`: its time; none is now)."""
+    """Make it so; the state with its version. Repeating the same changes nothing, and neither does an event that is
+    older than the newest word there was (`told_at`: its time; without one it is a request, newer than all)."""
     async with database.writing(entity=True) as connection:
-        known = await _locked(connection, wanted.type, wanted.id)
-        if known is not None and await _is_late(connection, known, told_at):
+        known, newest = await _locked(connection, wanted.type, wanted.id)
+        if known is not None and _is_late(newest, told_at):
             return known
-        return await _store(connection, known, wanted, told_at)
+        return await _store(connection, known, wanted, told_at or _after(newest))
 
 
 async def delete_entity(
@@ -44,10 +44,11 @@ async def delete_entity(
     The deleted state is kept, so that a late upload for it is not hung on it again. `told_at`: as in `put_entity`.
     """
     async with database.writing(entity=True) as connection:
-        known = await _locked(connection, entity_type, entity_id)
-        if known is not None and await _is_late(connection, known, told_at):
+        known, newest = await _locked(connection, entity_type, entity_id)
+        if known is not None and _is_late(newest, told_at):
             return False
-        await _store(connection, known, Entity(type=entity_type, id=entity_id, deleted=True), told_at)
+        gone = Entity(type=entity_type, id=entity_id, deleted=True)
+        await _store(connection, known, gone, told_at or _after(newest))
     await release(database, entity_type, entity_id, cascading=cascading, base_url=base_url)
     return known is not None and not known.deleted
 
@@ -124,30 +125,39 @@ async def forget_user(database: Database, sub: str) -> int:
         found = (await connection.execute(named)).all()
     for entity_type, entity_id in found:
         async with database.writing(entity=True) as connection:
-            known = await _locked(connection, entity_type, entity_id)
-            if known is not None:
+            known, newest = await _locked(connection, entity_type, entity_id)
+            if known is not None and newest is not None:
                 rest = {
                     name: tuple(one for one in getattr(known, name) if one != sub)
                     for name in ("owners", "admins")
                 }
-                await _store(connection, known, msgspec.structs.replace(known, **rest), None)
+                await _store(connection, known, msgspec.structs.replace(known, **rest), newest)
     return len(found)
 
 
-async def _is_late(connection: AsyncConnection, known: Entity, told_at: datetime | None) -> bool:
-    newest = await connection.scalar(
-        select(entities.c.told_at).where(entities.c.type == known.type, entities.c.id == known.id)
-    )
+def _is_late(newest: datetime | None, told_at: datetime | None) -> bool:
     return told_at is not None and newest is not None and told_at < newest
 
 
-async def _locked(connection: AsyncConnection, entity_type: str, entity_id: str) -> Entity | None:
+def _after(newest: datetime | None) -> datetime:
+    """Now, yet behind whatever was told: nothing of that, told again, may undo what a request says."""
+    now = datetime.now(UTC)
+    return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+
+async def _locked(
+    connection: AsyncConnection, entity_type: str, entity_id: str
+) -> tuple[Entity | None, datetime | None]:
+    """The entity and when the newest word of it was said. Older catalogs did not note that for requests."""
     await lock_text(connection, f"entity {entity_type} {entity_id}")
-    return await find_entity(connection, entity_type, entity_id)
+    newest = select(func.coalesce(entities.c.told_at, entities.c.updated_at)).where(
+        entities.c.type == entity_type, entities.c.id == entity_id
+    )
+    return await find_entity(connection, entity_type, entity_id), await connection.scalar(newest)
 
 
 async def _store(
-    connection: AsyncConnection, known: Entity | None, wanted: Entity, told_at: datetime | None
+    connection: AsyncConnection, known: Entity | None, wanted: Entity, told_at: datetime
 ) -> Entity:
     new = Entity(
         type=wanted.type,
@@ -159,8 +169,7 @@ async def _store(
         version=known.version if known else 1,
     )
     if new == known:
-        if told_at is not None:
-            await _note_told(connection, new, told_at)
+        await _note_told(connection, new, told_at)
         return new
     values: dict[str, Any] = {
         "owners": list(new.owners),
@@ -169,7 +178,7 @@ async def _store(
         "deleted": new.deleted,
         "version": known.version + 1 if known else 1,
         "updated_at": datetime.now(UTC),
-        **({"told_at": told_at} if told_at is not None else {}),
+        "told_at": told_at,
     }
     stored = upsert(entities).values(type=new.type, id=new.id, **values)
     row = await connection.execute(

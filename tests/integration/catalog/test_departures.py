@@ -120,3 +120,26 @@ async def test_nonsense_about_an_entity_ends_as_a_dead_letter_and_holds_nobody_u
 
     await eventually_async(buried, "both to be dead letters")
     assert await entity(catalog, "1") is None
+
+
+async def test_an_event_from_before_a_request_does_not_undo_it_when_it_comes_again(catalog: Service) -> None:
+    upserted, deleted = "entity.v1.upserted.post", "entity.v1.deleted.post"
+    named = EntityUpserted(type="post", id="3", owners=("ann",), admins=("bob",))
+    past = datetime.now(UTC)
+    await tell_as_of(catalog, deleted, EntityDeleted(type="post", id="1"), past)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="2", owners=("ann",)), past)
+    await tell_as_of(catalog, upserted, named, past)
+    await settled(catalog)
+    async with catalog.caller("gateway", "service") as gateway:
+        for entity_id in "13":
+            answer = await gateway.put(f"/v1/entities/post/{entity_id}", json={"owners": ["ann"]})
+            assert answer.status_code == 200, answer.text
+        assert (await gateway.delete("/v1/entities/post/2")).status_code == 204
+    await tell_as_of(catalog, deleted, EntityDeleted(type="post", id="1"), past)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="2", owners=("ann",)), past)
+    await tell_as_of(catalog, upserted, named, past)
+    await settled(catalog)
+    rows = {
+        row["id"]: (row["deleted"], row["owners"], row["admins"]) for row in await catalog.rows("entities")
+    }
+    assert [rows[name] for name in "123"] == [(False, ["ann"], []), (True, [], []), (False, ["ann"], [])]
