@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 import msgspec
 
 MOST_FILMS = 8
+CODECS = "#codecs:"
+"""Begins the line of a film's playlist that is for whoever writes the one of all films; to players it is a comment."""
 
 
 class Hashed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

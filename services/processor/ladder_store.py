@@ -6,13 +6,14 @@ import uuid
 
 from services.processor.film_store import Rung, playlist_key_of
 from shared.events.messages import VariantRef
-from shared.film_recipes import FilmSpec
+from shared.film_recipes import CODECS, FilmSpec
 from shared.storage import keys
 from shared.storage.blobs import Blobs
 
 MIME_TYPE = "application/vnd.apple.mpegurl"
 NAME = "hls"
 MOST_BYTES = 1024 * 1024
+_CODECS = re.compile(rf"^{CODECS}(avc1\.[0-9a-f]{{6}}(?:,mp4a\.40\.2)?)$", re.MULTILINE)
 _SEGMENT = re.compile(r"#EXTINF:([\d.]+),\n#EXT-X-BYTERANGE:(\d+)@")
 
 
@@ -36,13 +37,19 @@ async def keep_master(blobs: Blobs, media_id: uuid.UUID, rungs: list[Rung]) -> V
         peak, average = _bits(rung.playlist)
         lines.append(
             f"#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},"
-            f"RESOLUTION={rung.film.width}x{rung.film.height}"
+            f"RESOLUTION={rung.film.width}x{rung.film.height}{_codecs(rung.playlist)}"
         )
         lines.append(f"{rung.spec.name}_playlist?v={rung.spec.hash}")
     text = ("\n".join(lines) + "\n").encode()
     made_of = hashlib.sha256(text).hexdigest()[:8]
     key = keys.variant(media_id, spec=made_of, name=NAME, extension="m3u8")
     return await _put(blobs, key, NAME, made_of, text)
+
+
+def _codecs(playlist: bytes) -> str:
+    """Nothing where the playlist is of before they were told: players then look into the film."""
+    found = _CODECS.search(playlist.decode("ascii", "replace"))
+    return f',CODECS="{found[1]}"' if found else ""
 
 
 def _bits(playlist: bytes) -> tuple[int, int]:

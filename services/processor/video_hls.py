@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from services.processor.video_probe import duration_of
 from services.processor.video_source import opened, picture_stream
-from shared.film_recipes import FilmSpec
+from shared.film_recipes import CODECS, FilmSpec
 
 _HEADER = 8
 _LARGE = 16  # of a box longer than 4 GiB
@@ -17,7 +17,8 @@ def playlist(descriptor: int, spec: FilmSpec) -> bytes:
     size = os.fstat(descriptor).st_size
     boxes = list(_top(descriptor, size))
     index = next((begin, end) for kind, begin, end in boxes if kind == b"moov")
-    scale = _timescale(os.pread(descriptor, index[1] - index[0], index[0]))
+    moov = os.pread(descriptor, index[1] - index[0], index[0])
+    scale = _timescale(moov)
     begins, places = [], []
     for kind, begin, end in boxes:
         if kind == b"moof" and end - begin <= _MOST_INDEX:
@@ -27,12 +28,14 @@ def playlist(descriptor: int, spec: FilmSpec) -> bytes:
         # The first picture is decoded some pictures before it is shown, which counts as part of the whole.
         stream = picture_stream(film)
         late = float((stream.start_time or 0) * (stream.time_base or 0)) if stream is not None else 0.0
+        codecs = _codecs(moov, has_sound=bool(film.streams.audio))
         last = begins[0] + (duration_of(film, None) or 0.0) - late
     lengths = [after - before for before, after in zip(begins, [*begins[1:], last], strict=True)]
     uri = f"{spec.name}?v={spec.hash}"
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
+        f"{CODECS}{codecs}",
         f"#EXT-X-TARGETDURATION:{max(1, *(-int(-length // 1) for length in lengths))}",
         "#EXT-X-PLAYLIST-TYPE:VOD",
         "#EXT-X-INDEPENDENT-SEGMENTS",
@@ -41,6 +44,13 @@ def playlist(descriptor: int, spec: FilmSpec) -> bytes:
     for place, after, length in zip(places, [*places[1:], _end(boxes)], lengths, strict=True):
         lines += [f"#EXTINF:{max(0.001, length):.3f},", f"#EXT-X-BYTERANGE:{after - place}@{place}", uri]
     return ("\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n").encode()
+
+
+def _codecs(moov: bytes, *, has_sound: bool) -> str:
+    """As RFC 6381 has it: profile, constraints and level of the pictures, and AAC-LC."""
+    place = moov.index(b"avcC") + len(b"avcC") + 1  # behind the version (ISO/IEC 14496-15, 5.3.3)
+    pictures = f"avc1.{moov[place : place + 3].hex()}"
+    return f"{pictures},mp4a.40.2" if has_sound else pictures
 
 
 def _end(boxes: list[tuple[bytes, int, int]]) -> int:

@@ -123,6 +123,7 @@ async def test_a_ladder_is_cut_at_the_same_moments_and_each_segment_plays(parts:
         f"{rung.name}_playlist?v={rung.hash}" for rung in rungs
     ]
     assert "RESOLUTION=128x72" in master[3]
+    assert re.search(r',CODECS="avc1\.64[0-9a-f]{4},mp4a\.40\.2"$', master[3])
     lengths = []
     for rung in rungs:
         film, text = body(parts, media, rung.name), body(parts, media, f"{rung.name}_playlist").decode()
