@@ -15,16 +15,18 @@ _PIXELS_A_WEIGHT = 4_000_000
 _BYTES_A_WEIGHT = 4 * 1024 * 1024
 _UNKNOWN_WEIGHT = 8  # of 32 megapixels: a compressed TIFF or a JPEG behind much metadata, honest ones mostly
 _MOST_WEIGHT = 25  # of 100 megapixels, which is the most that a processor takes unless it is told otherwise
+_MOST_MOVING_WEIGHT = 125  # of 500 megapixels, which is the most that a processor decodes of an animation
 
 
-def weight(media_type: str, sides: tuple[int, int] | None, size: int) -> int:
+def weight(media_type: str, sides: tuple[int, int] | None, size: int, *, moving: int = 0) -> int:
     """How many small uploads a file counts for: one for every started 4 megapixels of a picture, or for every 4 MiB
-    where that is more: a moving one has many frames. A picture whose sides are not known yet may be any. 1 for other
-    types: nothing is computed from them."""
+    where that is more. A picture whose sides are not known yet may be any. `moving`: the pixels of all pictures of an
+    animation, of which a megabyte may have hundreds of millions. 1 for other types: nothing is computed from them."""
     if media_type != "image":
         return 1
     by_pixels = _UNKNOWN_WEIGHT if sides is None else math.ceil(sides[0] * sides[1] / _PIXELS_A_WEIGHT)
-    return min(max(1, by_pixels, math.ceil(size / _BYTES_A_WEIGHT)), _MOST_WEIGHT)
+    still = min(max(1, by_pixels, math.ceil(size / _BYTES_A_WEIGHT)), _MOST_WEIGHT)
+    return max(still, min(math.ceil(moving / _PIXELS_A_WEIGHT), _MOST_MOVING_WEIGHT))
 
 
 @dataclass(slots=True)

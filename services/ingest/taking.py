@@ -135,7 +135,8 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             event = await _event(ingest, wish, attempt, file, options=options, key=lease.record.key)
             await duplicates.look(ingest, event, options.on_duplicate)
             decoded = rules.decoded_sides(file.found, file.head.data)
-            cost = lanes.weight(event.media_type, decoded, event.size)
+            moving = attempt.transfer.moving.pixels(decoded)
+            cost = lanes.weight(event.media_type, decoded, event.size, moving=moving)
             announcement = announce.prepare(event, ingest.lanes.of(event.owner, file.head.data, weight=cost))
             await lease.change(
                 state="stored",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from services.ingest.digest import Digest
+from services.ingest.moving import Moving
 from services.ingest.sniff import HEAD_BYTES
 from shared import failpoints
 from shared.errors import Invalid, TripodError
@@ -32,11 +33,12 @@ async def read_head(chunks: AsyncIterator[bytes]) -> Head:
 
 
 class Transfer:
-    """Counts and digests what flows."""
+    """Counts and digests what flows, and the pictures of what moves."""
 
     def __init__(self) -> None:
         self.received = 0
         self.digest = Digest()
+        self.moving = Moving()
 
     async def flow(
         self, head: Head, chunks: AsyncIterator[bytes], limit: int, too_much: Callable[[], TripodError]
@@ -56,5 +58,6 @@ class Transfer:
         self.received += len(piece)
         if self.received > limit:
             raise too_much()
+        self.moving.see(piece)
         await self.digest.update(piece)
         return piece
