@@ -95,7 +95,7 @@ def registering(
     """The handler of `catalog-registry`."""
 
     async def handle(context: EventContext) -> None:
-        event, told_at = context.event, context.envelope.time
+        event, told_at = context.event, registry.plausible(context.envelope.time)
         if isinstance(event, EntityUpserted):
             entities.check_name(event.type, event.id)
             wanted = entities.Entity(**msgspec.structs.asdict(event))

@@ -14,9 +14,11 @@ from services.catalog import commands, outbox, queries
 from services.catalog.database import Database, lock_media, lock_text
 from services.catalog.models import entities, media
 from shared.entities import Entity
-from shared.errors import NotFound
+from shared.errors import Malformed, NotFound
 
 BATCH = 100  # media in one transaction
+AHEAD = timedelta(minutes=5)
+"""By which the clock of another system may be before ours."""
 
 
 async def put_entity(database: Database, wanted: Entity, *, told_at: datetime | None = None) -> Entity:
@@ -24,7 +26,7 @@ async def put_entity(database: Database, wanted: Entity, *, told_at: datetime | 
     older than the newest word there was (`told_at`: its time; without one it is a request, newer than all)."""
     async with database.writing(entity=True) as connection:
         known, newest = await _locked(connection, wanted.type, wanted.id)
-        if known is not None and _is_late(newest, told_at):
+        if known is not None and _is_late(known, newest, wanted, told_at):
             return known
         return await _store(connection, known, wanted, told_at or _after(newest))
 
@@ -45,9 +47,9 @@ async def delete_entity(
     """
     async with database.writing(entity=True) as connection:
         known, newest = await _locked(connection, entity_type, entity_id)
-        if known is not None and _is_late(newest, told_at):
-            return False
         gone = Entity(type=entity_type, id=entity_id, deleted=True)
+        if known is not None and _is_late(known, newest, gone, told_at):
+            return False
         await _store(connection, known, gone, told_at or _after(newest))
     await release(database, entity_type, entity_id, cascading=cascading, base_url=base_url)
     return known is not None and not known.deleted
@@ -135,8 +137,26 @@ async def forget_user(database: Database, sub: str) -> int:
     return len(found)
 
 
-def _is_late(newest: datetime | None, told_at: datetime | None) -> bool:
-    return told_at is not None and newest is not None and told_at < newest
+def plausible(time: datetime) -> datetime:
+    """When an event of another system was told: what its clock has more than `AHEAD` before ours counts as told now, or
+    all that comes later on would be older. Raises Malformed for a time without a zone."""
+    if time.tzinfo is None:
+        raise Malformed(
+            f"The event's time {time.isoformat()} does not say its zone, as in {time.isoformat()}Z."
+        )
+    now = datetime.now(UTC)
+    return time if time <= now + AHEAD else now
+
+
+def _is_late(known: Entity, newest: datetime | None, wanted: Entity, told_at: datetime | None) -> bool:
+    if told_at is None or newest is None:
+        return False
+    return (told_at, *_rank(wanted)) < (newest, *_rank(known))
+
+
+def _rank(entity: Entity) -> tuple[bool, bytes]:
+    """Of two states told of one moment the greater holds, whichever comes first: a deletion, else the greater text."""
+    return entity.deleted, msgspec.json.encode((entity.owners, entity.admins, entity.display_id))
 
 
 def _after(newest: datetime | None) -> datetime:

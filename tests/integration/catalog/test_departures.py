@@ -8,6 +8,7 @@ from sqlalchemy import text
 from services.catalog import counters
 from services.catalog.departures import LEEWAY
 from services.catalog.models import metadata
+from services.catalog.registry import AHEAD
 from shared.events import messages, topology
 from shared.events.kv_token import kv_token
 from shared.events.messages import EntityDeleted, EntityUpserted, Event, UserDeleted
@@ -143,3 +144,33 @@ async def test_an_event_from_before_a_request_does_not_undo_it_when_it_comes_aga
         row["id"]: (row["deleted"], row["owners"], row["admins"]) for row in await catalog.rows("entities")
     }
     assert [rows[name] for name in "123"] == [(False, ["ann"], []), (True, [], []), (False, ["ann"], [])]
+
+
+async def test_an_event_of_a_clock_that_is_far_ahead_does_not_keep_out_what_is_told_later(
+    catalog: Service,
+) -> None:
+    upserted, far = "entity.v1.upserted.post", datetime.now(UTC) + timedelta(days=4000)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="1", owners=("ann",)), far)
+    await tell_as_of(catalog, "user.v1.deleted", UserDeleted(sub=LEAVER), far)
+    await settled(catalog)
+    assert await entity(catalog) == (False, ["ann"])
+    await catalog.tell(EntityUpserted(type="post", id="1", owners=("bob",)))
+    await settled(catalog)
+    assert await entity(catalog) == (False, ["bob"])
+    latest = max(row["left_at"] for row in await catalog.rows("departed_users"))
+    assert latest < datetime.now(UTC) + LEEWAY + AHEAD
+
+
+async def test_of_what_is_told_of_one_moment_the_same_holds_in_either_order(catalog: Service) -> None:
+    upserted, deleted = "entity.v1.upserted.post", "entity.v1.deleted.post"
+    for first, second, at_first in (("1", "2", "ann"), ("2", "1", "bob")):
+        for name in (at_first, {"ann": "bob", "bob": "ann"}[at_first]):
+            event = EntityUpserted(type="post", id=first, owners=(name,))
+            await tell_as_of(catalog, upserted, event, LONG_AGO)
+        gone, there = EntityDeleted(type="post", id=f"gone {second}"), f"gone {second}"
+        told = [(deleted, gone), (upserted, EntityUpserted(type="post", id=there, owners=("ann",)))]
+        for subject, event in told if first == "1" else reversed(told):
+            await tell_as_of(catalog, subject, event, LONG_AGO)
+    await settled(catalog)
+    assert await entity(catalog, "1") == await entity(catalog, "2") == (False, ["bob"])
+    assert await entity(catalog, "gone 1") == await entity(catalog, "gone 2") == (True, [])
