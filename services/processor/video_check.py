@@ -5,17 +5,18 @@ from av.frame import Frame
 
 from services.processor.video_source import opened, picture_stream, sound_stream
 
-LONGEST_WHOLE = 300.0  # seconds; of a longer film all sound is decoded, and the pictures that were sampled
+LONGEST_WHOLE = 300.0  # seconds; of a longer film all sound is decoded, and the pictures that need no other
 
 
 def plays(film: int, duration: float | None, *, threads: int) -> bool:
-    """Decodes the film in the file `film` to its end."""
+    """Decodes the film in the file `film`, which lasts `duration` seconds, to its end."""
     with opened(film, "video/mp4") as container:
         pictures, sound = picture_stream(container), sound_stream(container)
         if pictures is not None:
             pictures.thread_type, pictures.codec_context.thread_count = "AUTO", threads
-        is_short = duration is not None and duration <= LONGEST_WHOLE
-        tracks = [track for track in (pictures if is_short else None, sound) if track is not None]
+            if duration is None or duration > LONGEST_WHOLE:
+                pictures.codec_context.skip_frame = "NONKEY"
+        tracks = [track for track in (pictures, sound) if track is not None]
         if not tracks:
             return True
         try:

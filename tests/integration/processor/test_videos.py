@@ -2,12 +2,14 @@
 
 import io
 import re
+from pathlib import Path
 
 import av
 import msgspec
 import pytest
 from PIL import Image
 
+from services.processor.video_check import LONGEST_WHOLE, plays
 from shared.events.messages import MediaProcessed
 from shared.film_recipes import Films as FilmsAsked
 from shared.film_recipes import FilmSpec
@@ -96,6 +98,26 @@ async def test_matroska_is_copied_too_though_it_does_not_say_when_to_decode(part
     copied = body(parts, media, "mp4")
     assert _packets(made.data, "matroska") == _packets(copied, "mp4")
     assert play(copied).audio_codec == "aac"  # it was FLAC
+
+
+@pytest.mark.parametrize("open_group", [False, True])
+async def test_of_a_long_copied_film_every_picture_that_needs_no_other_is_decoded(
+    tmp_path: Path, *, open_group: bool
+) -> None:
+    told = f"open-gop={int(open_group)}:keyint=5:min-keyint=5:scenecut=0"
+    made = video("mp4", options={"preset": "veryfast", "crf": "10", "bf": "2", "x264-params": told})
+    with av.open(io.BytesIO(made.data), "r") as file:
+        stored = [packet for packet in file.demux(file.streams.video[0]) if packet.size]
+    last = [packet for packet in stored if packet.is_keyframe][-1]
+    damaged = bytearray(made.data)
+    assert last.pos is not None
+    for place in range(last.pos + 40, last.pos + last.size, 11):
+        damaged[place] ^= 0x55
+    for data, whole in ((made.data, True), (bytes(damaged), False)):
+        film = tmp_path / "film"
+        film.write_bytes(data)
+        with film.open("rb") as opened:
+            assert plays(opened.fileno(), LONGEST_WHOLE + 1, threads=2) is whole
 
 
 def _packets(data: bytes, container: str) -> list[int]:
