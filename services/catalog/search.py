@@ -18,14 +18,17 @@ from services.catalog.models import media, media_texts
 from services.catalog.queries import Filters, Page
 from services.catalog.rows import shaped_for, show_to_caller
 from services.catalog.schemas import Match
+from services.catalog.texts_highlights import Sought
 from services.catalog.texts_query import Question
-from services.catalog.texts_stems import Known, Stems
+from services.catalog.texts_stems import Stems
 from shared.auth import Caller
 from shared.media import Media
 
 _PARAMETERS = ("media_type", "status", "entity_type", "entity_id", "owner", "is_public", "sha256")
-DOCUMENT_CHARACTERS = 16_384
-"""Of a document, in which words are marked."""
+TEXT_CHARACTERS = 16_384
+"""Of a document or any other text, in which words are marked; on a page of many media fewer:"""
+PAGE_CHARACTERS = 400_000
+"""marking a million costs about a second."""
 
 
 class SearchPageFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,27 +104,29 @@ async def _matches(
 ) -> list[Match]:
     """Of media that the caller has been found to see."""
     ids = bindparam("ids", [one.id for one in items], ARRAY(Uuid))
-    beginning = func.left(media_texts.c.document, DOCUMENT_CHARACTERS)
+    long = min(TEXT_CHARACTERS, PAGE_CHARACTERS // max(len(items), 1))
+    beginning = func.left(media_texts.c.document, long)
     async with database.reading() as connection:
         asked = select(media_texts.c.media_id, beginning).where(
             media_texts.c.media_id == any_(ids), media_texts.c.document.is_not(None)
         )
         documents = {row[0]: row[1] for row in (await connection.execute(asked)).all()}
-        texts = {one.id: _texts(one, documents.get(one.id)) for one in items}
+        texts = {one.id: _texts(one, documents.get(one.id), long) for one in items}
         said = [text for fields in texts.values() for several in fields.values() for text in several]
         near = await asyncio.to_thread(texts_highlights.near, question, said)
         known = await stems.of(connection, near | question.words)
 
     def marked() -> list[Match]:
+        asked = texts_highlights.sought(question, known)
         return [
-            Match(id=one.id, rank=ranks.get(one.id), highlights=_highlights(texts[one.id], question, known))
+            Match(id=one.id, rank=ranks.get(one.id), highlights=_highlights(texts[one.id], asked))
             for one in items
         ]
 
     return await asyncio.to_thread(marked)  # what documents say is long
 
 
-def _texts(one: Media, document: str | None) -> dict[str, tuple[str, ...]]:
+def _texts(one: Media, document: str | None, long: int) -> dict[str, tuple[str, ...]]:
     said = {
         "filename": (one.filename,),
         "caption": (one.caption,),
@@ -130,14 +135,12 @@ def _texts(one: Media, document: str | None) -> dict[str, tuple[str, ...]]:
         "tags": one.tags,
         "document": (document,),
     }
-    return {name: tuple(text for text in texts if text) for name, texts in said.items()}
+    return {name: tuple(text[:long] for text in texts if text) for name, texts in said.items()}
 
 
-def _highlights(
-    texts: Mapping[str, tuple[str, ...]], question: Question, known: Mapping[str, Known]
-) -> dict[str, tuple[str, ...]]:
+def _highlights(texts: Mapping[str, tuple[str, ...]], asked: Sought) -> dict[str, tuple[str, ...]]:
     found = {
-        name: tuple(piece for text in several for piece in texts_highlights.fragments(text, question, known))[
+        name: tuple(piece for text in several for piece in texts_highlights.fragments(text, asked))[
             : texts_highlights.MOST_FRAGMENTS
         ]
         for name, several in texts.items()

@@ -5,7 +5,7 @@ beginning of one.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -13,6 +13,8 @@ from services.catalog.texts import quoted, stem_lexeme, words
 from services.catalog.texts_stems import Known
 
 MOST_CHARACTERS = 500
+MOST_WORDS = 32
+"""Of a question; those behind them are not asked for."""
 LEAST_BEGINNING = 2
 """Letters of a `word*`; with fewer it is a word."""
 _MOST_BEGINNINGS = 4  # in one question: each may stand for a hundred thousand words
@@ -45,19 +47,22 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(term for way in self.ways for term in way if not term.unwanted))
 
 
-def read(said: str) -> Question:
+def read(text: str) -> Question:
     """The question of a text; without a word in it, it has no alternative, and finds nothing."""
     ways: list[list[Term]] = [[]]
-    beginnings = 0
-    for piece in _PIECE.finditer(said):
+    beginnings, left = 0, MOST_WORDS
+    for piece in _PIECE.finditer(text):
         plain = piece["plain"]
         if plain is not None and not piece["no"] and plain.lower() in _OR:
             ways.append([])
             continue
-        found = tuple(word.folded for word in words(plain or piece["phrase"] or ""))
+        said = [word.folded for word in words(plain or piece["phrase"] or "")]
+        found = tuple(said[:left])
         if not found:
             continue
-        prefix = plain is not None and plain.endswith("*") and len(found[-1]) >= LEAST_BEGINNING
+        left -= len(found)
+        whole = len(found) == len(said)
+        prefix = plain is not None and whole and plain.endswith("*") and len(found[-1]) >= LEAST_BEGINNING
         beginnings += prefix
         ways[-1].append(
             Term(
@@ -102,22 +107,3 @@ def _forms(word: str, known: Mapping[str, Known]) -> list[str]:
     """The lexemes of which a text with this word in any form has one."""
     stems = sorted(known[word].stems)
     return list(dict.fromkeys([word, *stems, *map(stem_lexeme, stems)]))
-
-
-def matches(term: Term, known: Mapping[str, Known]) -> Callable[[int, str], bool]:
-    """Whether a folded word is the term's word of this number, as `as_tsquery` would have it."""
-    last = len(term.words) - 1
-    forms = term.exact or last > 0 or term.prefix
-
-    def one(number: int, word: str) -> bool:
-        asked = term.words[number]
-        if term.prefix and number == last:
-            return word.startswith(asked)
-        if word == asked:
-            return True
-        if forms:
-            return False
-        stems = known[asked].stems
-        return word in stems or not stems.isdisjoint(known[word].stems if word in known else ())
-
-    return one

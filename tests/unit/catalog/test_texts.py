@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.catalog import texts_highlights, texts_query
 from services.catalog.texts import MOST_LETTERS, folded, vector, words
-from services.catalog.texts_query import as_tsquery, read
+from services.catalog.texts_highlights import Sought
+from services.catalog.texts_query import MOST_WORDS, as_tsquery, read
 from services.catalog.texts_stems import Known
 
 STEMS = {"beaches": "beach", "beach": "beach", "running": "run", "run": "run"}
@@ -92,7 +93,7 @@ def test_a_vector_has_its_limits_whatever_the_text() -> None:
 def marked(text: str, said: str) -> tuple[str, ...]:
     asked = read(said)
     near = texts_highlights.near(asked, [text])
-    return texts_highlights.fragments(text, asked, known(*near, *asked.words))
+    return texts_highlights.fragments(text, texts_highlights.sought(asked, known(*near, *asked.words)))
 
 
 @pytest.mark.parametrize(
@@ -103,10 +104,35 @@ def marked(text: str, said: str) -> tuple[str, ...]:
         ("sea sand, sea", '"sea sand"', ("<mark>sea sand</mark>, sea",)),
         ("sunset at sea", "sun* -sea", ("<mark>sunset</mark> at sea",)),
         ("nothing of it", "sea", ()),
+        ("running to the beaches", "run beach", ("<mark>running</mark> to the <mark>beaches</mark>",)),
+        ("beaches, beach", '"beach"', ("beaches, <mark>beach</mark>",)),
+        ("img 0042 img 0100", "IMG_00*", ("<mark>img 0042</mark> img 0100",)),
+        ("sea, sea", '"sea sea sea" "sea sea" nothing', ("<mark>sea, sea</mark>",)),
+        ("a b c", '"b c" "a b"', ("<mark>a b c</mark>",)),
     ],
 )
 def test_what_was_asked_for_is_marked_as_it_is_written(text: str, said: str, found: tuple[str, ...]) -> None:
     assert marked(text, said) == found
+
+
+@pytest.mark.parametrize("apart", [" ", '" "', '" or "', "-"])
+def test_what_is_behind_the_words_of_a_question_is_not_asked_for(apart: str) -> None:
+    words_of = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(80)]
+    assert read(f'"{apart.join(words_of)}"').words == set(words_of[:MOST_WORDS])
+
+
+def test_marking_looks_once_at_each_word_however_many_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    has = Sought.has
+
+    def counted(asked: Sought, word: str) -> bool:
+        looked.append(word)
+        return has(asked, word)
+
+    monkeypatch.setattr(Sought, "has", counted)
+    text = "ab cd ef gh " * 1000
+    assert marked(text, " ".join(f"x{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")) == ()
+    assert sorted(looked) == ["ab", "cd", "ef", "gh"]
 
 
 @given(
