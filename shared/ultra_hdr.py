@@ -43,11 +43,12 @@ class Gains(msgspec.Struct, frozen=True, kw_only=True):
         )
         for name, value, lowest, highest in bounded:
             if not lowest <= value <= highest:
-                raise UnusableNumbers(f"a {name} is {value:g}, and not {lowest:g} to {highest:g}")
+                raise UnusableNumbers(f"the {name} is {value:g}, and not {lowest:g} to {highest:g}")
         if len({*map(len, self.channels)} | {1, 3}) > 2:
             raise UnusableNumbers("a number is neither for one channel nor for three")
-        pairs = zip(_spread(self.least), _spread(self.most), strict=True)
-        if any(low > high for low, high in pairs) or self.low >= self.high:
+        told = _rounded(self)  # what differs by less than can be written is the same for those who read it
+        pairs = zip(_spread(told.least), _spread(told.most), strict=True)
+        if any(low > high for low, high in pairs) or told.low >= told.high:
             raise UnusableNumbers("a highest value is below the lowest")
 
     @property

@@ -1,6 +1,7 @@
 """Renderings as the catalog sees them: who may ask for which, which object is meant, and one request for each."""
 
 import asyncio
+import math
 import mimetypes
 import re
 import time
@@ -186,16 +187,18 @@ class Renderings:
 
     async def _make(self, found: Deliverable, made: Rendering) -> BlobInfo:
         name = f"{found.id}.{made.hash}"
-        answer: wire.RenderAnswer | None = self._failures.find(name)
-        if answer is None:
+        answer: wire.RenderAnswer
+        remembered = self._failures.find(name)
+        if remembered is not None:
+            answer, kept = remembered
+        else:
             answer = await self._ask(
                 RenderRequest(id=found.id, key=found.key, mime_type=found.mime_type, rendering=made)
             )
-            if isinstance(answer, NotRendered):
-                self._failures.note(name, answer)
+            kept = self._failures.note(name, answer) if isinstance(answer, NotRendered) else 0.0
         if isinstance(answer, NotRendered):
-            if answer.retryable:
-                raise Unavailable(answer.detail, retry_after=2)
+            if answer.retryable:  # not before it is forgotten: until then the answer is the same
+                raise Unavailable(answer.detail, retry_after=max(2, math.ceil(kept)))
             await self._require_there(found.id)  # a media that was deleted meanwhile has no fault
             raise Invalid(answer.detail, reason=answer.code)
         await self._still_wanted(found.id, answer.key)

@@ -8,16 +8,86 @@ _SHORT, _LONG, _IFD = 3, 4, 13
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _GPS, _THUMBNAIL, _THUMBNAIL_BYTES = 0x8825, 0x0201, 0x0202
 _POINTERS = {0x014A, 0x8769, 0xA005}  # further pictures, the camera's directory, interoperability
-_LAST_GPS_TAG, _LAST_TAG = 0x1F, 0xA500  # above the standard's last tag everybody writes what he likes
-_BLOCKS = {  # whole blocks of other forms, in which a place may stand; and pixels that nobody could look into
-    0x02BC: "XMP",
-    0x83BB: "IPTC",
-    0x8649: "Photoshop",
-    0x927C: "maker note",
-    _GPS: "GPS",
-    **dict.fromkeys((0x830E, 0x8480, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480, 0xA481), "GeoTIFF"),
-    **dict.fromkeys((0x0111, 0x0117, 0x0144, 0x0145), "pixels"),
-}
+_LAST_GPS_TAG = 0x1F
+_KNOWN = frozenset(
+    {
+        *_POINTERS,
+        # Interoperability.
+        *(0x0001, 0x0002, 0x1000, 0x1001, 0x1002),
+        # TIFF 6.0: how the picture is stored, what it shows, who made it with what and when.
+        *(
+            0x00FE,
+            0x00FF,
+            0x0100,
+            0x0101,
+            0x0102,
+            0x0103,
+            0x0106,
+            0x0107,
+            0x010A,
+            0x010E,
+            0x010F,
+            0x0110,
+            0x0112,
+        ),
+        *(
+            0x0115,
+            0x0116,
+            0x0118,
+            0x0119,
+            0x011A,
+            0x011B,
+            0x011C,
+            0x0128,
+            0x0129,
+            0x012D,
+            0x0131,
+            0x0132,
+            0x013B,
+        ),
+        *(
+            0x013C,
+            0x013D,
+            0x013E,
+            0x013F,
+            _THUMBNAIL,
+            _THUMBNAIL_BYTES,
+            0x0211,
+            0x0212,
+            0x0213,
+            0x0214,
+            0x8298,
+        ),
+        # Windows: stars, title, comment, author, keywords, subject.
+        *(0x4746, 0x4749, *range(0x9C9B, 0x9CA0)),
+        # Exif 3.0: exposure, sensitivity, time, lens, scene, names of camera and photographer.
+        *(0x829A, 0x829D, 0x8822, 0x8827, 0x882A, 0x882B, *range(0x8830, 0x8836), 0x9000, 0x9003, 0x9004),
+        *(
+            *range(0x9010, 0x9013),
+            0x9101,
+            0x9102,
+            *range(0x9201, 0x920C),
+            0x9214,
+            0x9286,
+            *range(0x9290, 0x9293),
+        ),
+        *(
+            0x9400,
+            0x9401,
+            0x9404,
+            0x9405,
+            *range(0xA000, 0xA004),
+            0xA20B,
+            *range(0xA20E, 0xA211),
+            0xA214,
+            0xA215,
+        ),
+        *(0xA217, *range(0xA300, 0xA303), *range(0xA401, 0xA40B), 0xA40C, 0xA420, *range(0xA430, 0xA43D)),
+        *(*range(0xA460, 0xA463), 0xA500),
+    }
+)
+"""What is copied. Not here: XMP, IPTC, Photoshop, GeoTIFF, maker notes and GPS, in which a place may
+stand; air pressure and depth of water, which tell of one; and whatever nobody could look into."""
 _MOST_DIRECTORIES, _MOST_ENTRIES = 8, 200  # a stranger's block costs milliseconds at most
 
 
@@ -119,7 +189,7 @@ class _Block:
         return bool(places)
 
     def _stays(self, entry: _Entry) -> bool:
-        if entry.tag in _BLOCKS or entry.tag > _LAST_TAG or not entry.length:
+        if entry.tag not in _KNOWN or not entry.length:
             return False
         if entry.length > 4:
             start = self._offset(entry)

@@ -56,7 +56,7 @@ def variants(work: Work) -> None:
                 # Whatever is made from this one's size becomes what it was when this one was made.
                 scaled(work.ladder, spec, spec.written_as(work.job.mime_type))
             continue
-        made[spec.name] = _make_moving(work, spec) if spec.moving else press.make(spec)
+        made[spec.name] = _make_moving(work, spec) if spec.moving else press.make_resolved(spec)
         total += made[spec.name].size
         if total > work.job.limits.output_bytes:
             raise failures.JobFailed(failures.too_much_output(total, work.job.limits.output_bytes))
@@ -75,10 +75,12 @@ class Press:
         self._encoded: _Encoded = {}
 
     def make(self, asked: VariantSpec) -> Variant:
-        """One variant, never larger than the original."""
-        has_map = self._gains is not None
-        spec = asked.resolved(self._mime_type, gain_map=has_map)
-        format_ = asked.written_as(self._mime_type)
+        """One variant, never larger than the original, of a spec as recipes have it."""
+        return self.make_resolved(asked.resolved(self._mime_type, gain_map=self._gains is not None))
+
+    def make_resolved(self, spec: VariantSpec) -> Variant:
+        """The same of a resolved spec. To resolve it once more would give it the gain map that it was to leave out."""
+        format_ = spec.written_as(self._mime_type)
         image = scaled(self._ladder, spec, format_)
         box = spec.box(self._ladder.width, self._ladder.height)
         if box is not None:

@@ -114,6 +114,17 @@ def tiff(order: str, entries: list[tuple[int, int, int, bytes]]) -> bytes:
     return mark + struct.pack(order + "I", 8) + packed + bytes(4) + behind
 
 
+@pytest.mark.parametrize(
+    "tag", [0x4747, 0x7000, 0x8290, 0x8568, 0x8888, 0x9009, 0x935C, 0x9402, 0x9999, 0xC4A5]
+)
+def test_a_field_that_nobody_knows_goes(tag: int) -> None:
+    block = b"Exif\0\0" + tiff("<", [(tag, 7, len(PLACE), PLACE), (0x010F, 2, 8, b"Tripod W")])
+    cleared = without_place(block)
+    assert PLACE not in cleared
+    assert b"Tripod W" in cleared
+    assert len(cleared) == len(block)
+
+
 def short_pointer() -> bytes:
     """An MM block whose pointer to GPS is a SHORT; the place stands behind the directory at 40."""
     main = tiff(">", [(0x8825, 3, 1, struct.pack(">HH", 40, 0))]).ljust(40, b"\0")

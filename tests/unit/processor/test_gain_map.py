@@ -181,6 +181,15 @@ def test_a_recipe_may_leave_the_map_out_and_the_key_is_that_of_a_picture_without
     assert result.variants == derive(photo(1200, 900), recipe=ONE).variants
 
 
+def test_of_two_variants_one_may_leave_the_map_out(derive: Derive) -> None:
+    left_out = msgspec.structs.replace(HALF, name="plain", gain_map=False)
+    result = derive(ultra_hdr(), recipe=Recipe(name="t", variants=(HALF, left_out)))
+    with_map, plain = result.variants
+    assert writing.taken_apart(with_map.body) is not None
+    assert writing.taken_apart(plain.body) is None
+    assert plain.spec == left_out.resolved("image/jpeg").hash
+
+
 def test_where_the_picture_is_converted_the_map_stays(derive: Derive) -> None:
     first = encoded(picture(1200, 900), icc_profile=DISPLAY_P3.profile())
     result = derive(ultra_hdr(first), recipe=ONE)
@@ -221,6 +230,7 @@ HOSTILE = {
     "no gamma": changed(Gamma="0"),
     "upside down": changed(GainMapMin="4"),
     "no headroom": changed(HDRCapacityMax="0"),
+    "headroom that rounding takes": changed(HDRCapacityMin="0", HDRCapacityMax="1e-7"),
     "missing": ultra_hdr(second=gain_map(300, 225, hdrgm({"GainMapMax": "3"}))),
     "bright picture": changed(BaseRenditionIsHDR="True"),
     "no XML": ultra_hdr(second=gain_map(300, 225, hdrgm(NUMBERS, "<a>"))),
