@@ -19,7 +19,8 @@ _PRIMARIES = {
     12: ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
 }
 _SAME_AS_SRGB = frozenset({1, 2})
-_PQ, _HLG = 16, 18
+_LINEAR, _PQ, _HLG = 8, 16, 18
+_OTHER_CURVES = frozenset({_LINEAR, _PQ, _HLG})
 _WHITE = 203  # cd/m2 of a sheet of paper, in pictures for displays that show more (ITU-R BT.2408)
 _KNEE = 0.75  # of that white; from here on light is compressed instead of cut off
 _POINTS = 1024
@@ -35,11 +36,11 @@ def nclx_profile(view: mmap.mmap | bytes) -> bytes:
     if found is None:
         return b""
     primaries, transfer = found
-    if primaries not in _PRIMARIES and transfer in {_PQ, _HLG}:
-        primaries = 9
-    if primaries not in _PRIMARIES or (primaries in _SAME_AS_SRGB and transfer not in {_PQ, _HLG}):
+    if primaries not in _PRIMARIES:
+        primaries = {_PQ: 9, _HLG: 9, _LINEAR: 1}.get(transfer, primaries)
+    if primaries not in _PRIMARIES or (primaries in _SAME_AS_SRGB and transfer not in _OTHER_CURVES):
         return b""
-    return _profile(primaries, transfer if transfer in {_PQ, _HLG} else 0)
+    return _profile(primaries, transfer if transfer in _OTHER_CURVES else 0)
 
 
 def _nclx(view: mmap.mmap | bytes) -> tuple[int, int] | None:
@@ -145,6 +146,8 @@ def _light(level: float, transfer: int) -> float:
             level**2 / 3 if level <= 0.5 else (math.exp((level - 0.55991073) / 0.17883277) + 0.28466892) / 12
         )
         return _compressed(1000 / _WHITE * scene**1.2)
+    if transfer == _LINEAR:
+        return level
     return light_of_level(level)
 
 

@@ -269,6 +269,12 @@ def test_a_picture_for_bright_displays_is_neither_dull_nor_burnt_out(
     assert light > 0.99
 
 
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_levels_that_are_light_itself_are_shown_as_bright_as_they_are(derive: Derive, kind: str) -> None:
+    data = told_by_numbers(kind, 1, 8, np.full((32, 32, 3), 128, np.uint8))
+    assert shown(derive(data, NUMBERED[kind], recipe=AS_IT_IS)).mean() * 255 == pytest.approx(188, abs=1)
+
+
 def test_numbers_in_broken_boxes_are_nothing_and_break_nothing() -> None:
     whole = told_by_numbers("HEIF", 12, 13, patches())
     assert nclx_profile(whole)
