@@ -24,6 +24,7 @@ _LOCKS = int.from_bytes(b"trip")  # the first half of our advisory locks, apart 
 _NOT_MIGRATED = {"42P01", "42703"}  # undefined table, undefined column: a migration is still to run
 _DRIVERS = (psycopg.OperationalError, psycopg.InterfaceError)  # from below SQLAlchemy, see `row_security`
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_LOCK_SHARED = select(func.pg_advisory_xact_lock_shared(bindparam("key", type_=BigInteger)))
 _LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
 _TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCKS, bindparam("number", type_=Integer)))
 RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR, LINKER = range(1, 10)
@@ -135,9 +136,9 @@ async def lock_all_media(connection: AsyncConnection, media_ids: Iterable[uuid.U
     await connection.execute(_LOCK_ALL, {"keys": keys})
 
 
-async def lock_text(connection: AsyncConnection, name: str) -> None:
-    """As `lock_media`, for whatever else has a name."""
-    await connection.execute(_LOCK, {"key": _lock_key(name.encode())})
+async def lock_text(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:
+    """As `lock_media`, for whatever else has a name. Any number hold it `shared`, while nobody holds it alone."""
+    await connection.execute(_LOCK_SHARED if shared else _LOCK, {"key": _lock_key(name.encode())})
 
 
 async def try_lock(connection: AsyncConnection, number: int) -> bool:

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands, registry
-from services.catalog.database import Database, lock_media
+from services.catalog.database import Database, lock_media, lock_text
 from services.catalog.models import media, moderation_claims, moderation_decisions
 
 BATCH = 100  # media in one transaction
@@ -22,17 +22,19 @@ _NOTE = text(
 
 async def delete_user(database: Database, sub: str, *, until: datetime | None = None) -> int:
     """Delete all that a user has uploaded `until` then (now, where that is not said), as each DELETE would, and forget
-    them elsewhere; how many media. What somebody of the same id uploads later on stays. Raises Unavailable; to be
-    repeated then, which is harmless."""
+    them elsewhere; how many media. What somebody of the same id uploads or decides later on stays, and where entities
+    told of later on name them. Raises Unavailable; to be repeated then, which is harmless."""
     until = until or datetime.now(UTC)
     async with database.writing(tell=False) as connection:
+        # Who has asked before us whether they have left is waited for; who asks later on hears of it.
+        await lock_text(connection, registry.NAMING)
         await connection.execute(_NOTE, {"sub": sub, "until": until})
     count = 0
     while (buried := await _bury_some(database, sub, until)) is not None:
         count += buried
-    await registry.forget_user(database, sub)
+    await registry.forget_user(database, sub, until)
     async with database.writing(tell=False) as connection:
-        await _forget_reviewer(connection, sub)
+        await forget_reviewer(connection, sub, until)
     return count
 
 
@@ -51,8 +53,8 @@ async def _bury_some(database: Database, sub: str, until: datetime) -> int | Non
     return count if found else None
 
 
-async def _forget_reviewer(connection: AsyncConnection, sub: str) -> None:
+async def forget_reviewer(connection: AsyncConnection, sub: str, until: datetime) -> None:
+    """Let the decisions that they have made `until` then be somebody's, and nothing be kept for them to look at."""
     await connection.execute(delete(moderation_claims).where(moderation_claims.c.reviewer == sub))
-    await connection.execute(
-        update(moderation_decisions).where(moderation_decisions.c.reviewer == sub).values(reviewer=SOMEBODY)
-    )
+    theirs = (moderation_decisions.c.reviewer == sub, moderation_decisions.c.decided_at <= until)
+    await connection.execute(update(moderation_decisions).where(*theirs).values(reviewer=SOMEBODY))

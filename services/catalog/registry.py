@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Text, cast, func, or_, select, update
+from sqlalchemy import RowMapping, Text, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,13 +19,22 @@ from shared.errors import Malformed, NotFound
 BATCH = 100  # media in one transaction
 AHEAD = timedelta(minutes=5)
 """By which the clock of another system may be before ours."""
+NAMING = "users in entities"
+"""Locked by who writes names, shared, and by the leaving of a user."""
+_DEPARTED = text(
+    "SELECT name FROM unnest(CAST(:names AS text[])) AS name JOIN departed_users"
+    " ON digest = sha256(convert_to(name, 'UTF8')) AND left_at >= :at"
+)
+_told_at = func.coalesce(entities.c.told_at, entities.c.updated_at)  # older catalogs noted it for events only
 
 
 async def put_entity(database: Database, wanted: Entity, *, told_at: datetime | None = None) -> Entity:
     """Make it so; the state with its version. Repeating the same changes nothing, and neither does an event that is
-    older than the newest word there was (`told_at`: its time; without one it is a request, newer than all)."""
+    older than the newest word there was (`told_at`: its time; without one it is a request, newer than all). Users who
+    have left since it was told are left out: only what is told after that can mean somebody who has come back."""
     async with database.writing(entity=True) as connection:
         known, newest = await _locked(connection, wanted.type, wanted.id)
+        wanted = await _without_departed(connection, wanted, told_at or datetime.now(UTC))
         if known is not None and _is_late(known, newest, wanted, told_at):
             return known
         return await _store(connection, known, wanted, told_at or _after(newest))
@@ -117,24 +126,39 @@ async def _row(connection: AsyncConnection, media_id: uuid.UUID) -> RowMapping |
     return (await connection.execute(select(media).where(media.c.id == media_id))).mappings().first()
 
 
-async def forget_user(database: Database, sub: str) -> int:
-    """Take a user out of the owners and admins of every entity; how many named them."""
+async def forget_user(database: Database, sub: str, until: datetime) -> int:
+    """Take a user out of the owners and admins of every entity of which nothing was told after `until`; of how many.
+    When they were told of stays: what comes late is held against that, and is without the user by itself."""
     who = cast([sub], ARRAY(Text))
     named = select(entities.c.type, entities.c.id).where(
-        or_(entities.c.owners.contains(who), entities.c.admins.contains(who))
+        or_(entities.c.owners.contains(who), entities.c.admins.contains(who)), _told_at <= until
     )
     async with database.reading() as connection:
         found = (await connection.execute(named)).all()
     for entity_type, entity_id in found:
         async with database.writing(entity=True) as connection:
             known, newest = await _locked(connection, entity_type, entity_id)
-            if known is not None and newest is not None:
-                rest = {
-                    name: tuple(one for one in getattr(known, name) if one != sub)
-                    for name in ("owners", "admins")
-                }
-                await _store(connection, known, msgspec.structs.replace(known, **rest), newest)
+            if known is not None and newest is not None and newest <= until:
+                await _store(connection, known, _without(known, {sub}), newest)
     return len(found)
+
+
+async def _without_departed(connection: AsyncConnection, wanted: Entity, at: datetime) -> Entity:
+    """Without those who have left since. Whoever leaves meanwhile waits, and then finds what was stored here."""
+    names = sorted({*wanted.owners, *wanted.admins})
+    if not names:
+        return wanted
+    await lock_text(connection, NAMING, shared=True)
+    gone = (await connection.scalars(_DEPARTED, {"names": names, "at": at})).all()
+    return _without(wanted, set(gone)) if gone else wanted
+
+
+def _without(entity: Entity, gone: set[str]) -> Entity:
+    return msgspec.structs.replace(
+        entity,
+        owners=tuple(one for one in entity.owners if one not in gone),
+        admins=tuple(one for one in entity.admins if one not in gone),
+    )
 
 
 def plausible(time: datetime) -> datetime:
@@ -168,11 +192,9 @@ def _after(newest: datetime | None) -> datetime:
 async def _locked(
     connection: AsyncConnection, entity_type: str, entity_id: str
 ) -> tuple[Entity | None, datetime | None]:
-    """The entity and when the newest word of it was said. Older catalogs did not note that for requests."""
+    """The entity and when the newest word of it was said."""
     await lock_text(connection, f"entity {entity_type} {entity_id}")
-    newest = select(func.coalesce(entities.c.told_at, entities.c.updated_at)).where(
-        entities.c.type == entity_type, entities.c.id == entity_id
-    )
+    newest = select(_told_at).where(entities.c.type == entity_type, entities.c.id == entity_id)
     return await find_entity(connection, entity_type, entity_id), await connection.scalar(newest)
 
 

@@ -1,14 +1,16 @@
 """Entities and users as other systems tell of them: in any order, more than once, and with nonsense in between."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from services.catalog import counters
+from services.catalog import counters, departures, registry
 from services.catalog.departures import LEEWAY
 from services.catalog.models import metadata
 from services.catalog.registry import AHEAD
+from shared.entities import Entity
 from shared.events import messages, topology
 from shared.events.kv_token import kv_token
 from shared.events.messages import EntityDeleted, EntityUpserted, Event, UserDeleted
@@ -168,9 +170,65 @@ async def test_of_what_is_told_of_one_moment_the_same_holds_in_either_order(cata
             event = EntityUpserted(type="post", id=first, owners=(name,))
             await tell_as_of(catalog, upserted, event, LONG_AGO)
         gone, there = EntityDeleted(type="post", id=f"gone {second}"), f"gone {second}"
-        told = [(deleted, gone), (upserted, EntityUpserted(type="post", id=there, owners=("ann",)))]
-        for subject, event in told if first == "1" else reversed(told):
-            await tell_as_of(catalog, subject, event, LONG_AGO)
+        told: list[tuple[str, Event]] = [
+            (deleted, gone),
+            (upserted, EntityUpserted(type="post", id=there, owners=("ann",))),
+        ]
+        for subject, one in told if first == "1" else reversed(told):
+            await tell_as_of(catalog, subject, one, LONG_AGO)
     await settled(catalog)
     assert await entity(catalog, "1") == await entity(catalog, "2") == (False, ["bob"])
     assert await entity(catalog, "gone 1") == await entity(catalog, "gone 2") == (True, [])
+
+
+async def test_a_late_event_does_not_put_a_user_who_has_left_back_into_an_entity(catalog: Service) -> None:
+    upserted, now = "entity.v1.upserted.post", datetime.now(UTC)
+    left, late = now - timedelta(hours=1), now - timedelta(hours=2)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="1", owners=(LEAVER,)), LONG_AGO)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="back", owners=(LEAVER,)), now)
+    await tell_as_of(catalog, "user.v1.deleted", UserDeleted(sub=LEAVER), left)
+    for name in "12":
+        named = EntityUpserted(type="post", id=name, owners=("bob", LEAVER), admins=(LEAVER,))
+        await tell_as_of(catalog, upserted, named, late)
+    await settled(catalog)
+    async with catalog.caller("gateway", "service") as gateway:
+        answer = await gateway.put("/v1/entities/post/3", json={"owners": [LEAVER]})
+        assert answer.json()["owners"] == [LEAVER], "who comes back may own again"
+        await catalog.tell(UserDeleted(sub=LEAVER))
+        await settled(catalog)
+        answer = await gateway.put("/v1/entities/post/3", json={"owners": [LEAVER, "bob"]})
+        assert answer.json()["owners"] == ["bob"]
+    rows = [(row["id"], row["owners"], row["admins"]) for row in await catalog.rows("entities")]
+    assert sorted(row for row in rows if row[1]) == [(name, ["bob"], []) for name in "123"]
+
+
+async def test_who_came_back_before_their_leaving_was_told_stays_in_what_was_told_since(
+    catalog: Service,
+) -> None:
+    upserted, now = "entity.v1.upserted.post", datetime.now(UTC)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="1", owners=(LEAVER,)), now)
+    await tell_as_of(catalog, "user.v1.deleted", UserDeleted(sub=LEAVER), now - timedelta(hours=1))
+    await settled(catalog)
+    assert await entity(catalog) == (False, [LEAVER])
+
+
+async def test_an_entity_that_is_written_while_its_owner_leaves_ends_without_them(catalog: Service) -> None:
+    wanted = Entity(type="post", id="1", owners=(LEAVER, "bob"))
+    soon = datetime.now(UTC) + LEEWAY
+    async with catalog.database.writing(tell=False) as under_way:
+        await registry._without_departed(under_way, wanted, datetime.now(UTC))
+        leaving = asyncio.create_task(departures.delete_user(catalog.database, LEAVER, until=soon))
+        await waiting_for_a_lock(catalog, leaving)
+        await registry._store(under_way, None, wanted, datetime.now(UTC))
+    await leaving
+    assert await entity(catalog) == (False, ["bob"])
+
+
+async def waiting_for_a_lock(catalog: Service, working: asyncio.Task[int]) -> None:
+    asked = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+    async def look() -> bool:
+        async with catalog.database.reading() as connection:
+            return bool(working.done() or await connection.scalar(asked))
+
+    await eventually_async(look, "the other to be waited for")
