@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Report = Callable[[StepDone | Ahead | Finished], None]
 _PROBED, _SCANNED, _SOUNDED = 2.0, 10.0, 90.0  # percent of the whole job that are behind then
 _MOST_WARNINGS = 10
+_STRAY = 0.04  # seconds by which what is kept may be shorter or longer than what was decoded
+_LONGEST_GAP = 10.0  # seconds without sound; more is a mistake or a trap
 _DAMAGED = "The file breaks off or is damaged; what could be read is there."
 
 
@@ -112,11 +114,15 @@ class _Sound:
         missing = [spec for spec in asked.mp3 if spec.code not in there]
         self._outputs = dict(zip((spec.name for spec in missing), outputs, strict=True))
         self._missing, self._kept = missing, set[str]()
-        self._peaks = Peaks(asked.waveform) if asked.waveform is not None else None
+        self._behind = self.seconds = 0.0
+        self._start()
+
+    def _start(self) -> None:
+        asked = self._work.job.recipe.sounds.waveform
+        self._peaks = Peaks(asked) if asked is not None else None
         self._loudness: Loudness | None = None
         self._encoders: list[Encoder] = []
-        self._faults, self._last = 0, End(work.job.mime_type)
-        self.seconds = 0.0
+        self._faults, self._last = 0, End(self._work.job.mime_type)
 
     @property
     def films(self) -> tuple[Film, ...]:
@@ -131,15 +137,14 @@ class _Sound:
         work, job = self._work, self._work.job
         self._course.enter("scan", _SCANNED)
         self._kept = {spec.name for spec in self._missing if self._is_one(spec)}
+        self._behind = 0.0
         self._course.enter("sound", _SOUNDED)
-        with opened(work.descriptor, job.mime_type) as source:
-            steady = self._feed(source)
+        steady = self._feed()
+        if not self._are_kept(steady):
+            self._kept.clear()
+            self._start()
+            steady = self._feed()
         self.seconds = round(steady.samples / steady.rate, 3)
-        for spec in self._missing:
-            if spec.name in self._kept:
-                audio_mp3.keep(
-                    work.descriptor, job.mime_type, self._outputs[spec.name], job.limits.file_bytes
-                )
         if self._faults:
             work.warnings.append(f"{self._faults} parts of the sound are damaged and were left out.")
         work.warnings += what_is_missing(work.descriptor, job.mime_type, self._claimed, steady, self._last)
@@ -151,15 +156,31 @@ class _Sound:
             return ()
         return audio_waveform.written(job.recipe.sounds.waveform, self._peaks, steady.rate)
 
+    def _are_kept(self, steady: Steady) -> bool:
+        """Write what is kept, and play it: what is damaged is to be encoded from what could be decoded."""
+        job, seconds = self._work.job, steady.samples / steady.rate
+        for name in self._kept:
+            output = self._outputs[name]
+            audio_mp3.keep(self._work.descriptor, job.mime_type, output, job.limits.file_bytes)
+            lasts = audio_mp3.lasts(output)
+            if self._faults or lasts is None or abs(lasts - seconds) > _STRAY:
+                return False
+        return True
+
     def _is_one(self, spec: SoundSpec) -> bool:
         with opened(self._work.descriptor, self._work.job.mime_type) as source:
             return audio_mp3.is_one(source, spec, self._at)
 
     def _at(self, seconds: float) -> None:
         if self._claimed:
-            self._course.at(seconds / self._claimed)
+            self._behind = max(self._behind, seconds / self._claimed)
+            self._course.at(self._behind)
 
-    def _feed(self, source: InputContainer) -> Steady:
+    def _feed(self) -> Steady:
+        with opened(self._work.descriptor, self._work.job.mime_type) as source:
+            return self._pass(source)
+
+    def _pass(self, source: InputContainer) -> Steady:
         stream = sound_stream(source)
         if stream is None:
             raise failures.corrupt(self._work.job.mime_type, "no sound")
@@ -183,7 +204,7 @@ class _Sound:
     def _packets(self, source: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
         """What can be read, at times that go on."""
         mime_type, warnings = self._work.job.mime_type, self._work.warnings
-        clock, packets, jumps = Clock(source.format.name), source.demux(stream), 0
+        clock, packets, jumps = Clock(source.format.name, most=_LONGEST_GAP), source.demux(stream), 0
         while True:
             try:
                 packet = next(packets)

@@ -23,6 +23,7 @@ from shared.sound_recipes import SoundSpec
 # Nothing of the source's tags goes along; the first frame tells how much silence LAME has put in front and behind.
 _OPTIONS = {"id3v2_version": "0", "write_id3v1": "0", "write_xing": "1", "fflags": "+bitexact"}
 _BUFFER = 256 * 1024
+_FORMAT = "s32p"  # of floats that are beyond all bounds, or no numbers, LAME aborts
 _KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _RATES = (44_100, 48_000, 32_000, 0)
 _SYNC = 0xFFFB  # MPEG-1, layer III, without a checksum; with one the last bit is 0
@@ -42,12 +43,14 @@ class Encoder:
         layout_out = "mono" if layout == "mono" else "stereo"
         self._stream: Any = self._container.add_stream("libmp3lame", rate=spec.rate)
         self._stream.bit_rate = spec.kbits * 1000
-        self._stream.codec_context.layout, self._stream.codec_context.format = layout_out, "fltp"
+        self._stream.codec_context.layout, self._stream.codec_context.format = layout_out, _FORMAT
         graph = Graph()
         graph.link_nodes(
             graph.add_abuffer(sample_rate=rate, format=FORMAT, layout=layout, time_base=Fraction(1, rate)),
             graph.add("aresample", str(spec.rate)),
-            graph.add("aformat", f"sample_fmts=fltp:channel_layouts={layout_out}:sample_rates={spec.rate}"),
+            graph.add(
+                "aformat", f"sample_fmts={_FORMAT}:channel_layouts={layout_out}:sample_rates={spec.rate}"
+            ),
             graph.add("apad", f"whole_len={_LEAST}"),  # of less nothing may be left
             graph.add("abuffersink"),
         ).configure()
@@ -79,6 +82,19 @@ class Encoder:
         if self._writer.is_full:
             return failures.JobFailed(failures.too_much_output(self._writer.tell(), self._limit))
         return error
+
+
+def lasts(output: int) -> float | None:
+    """Seconds that an MP3 plays, None where part of it does not."""
+    samples, rate = 0, 0
+    try:
+        with opened(output, SoundSpec.mime_type) as made:
+            stream = sound_stream(made)
+            for frame in made.decode(stream) if stream is not None else ():
+                samples, rate = samples + frame.samples, frame.sample_rate
+    except FFmpegError:
+        return None
+    return samples / rate if rate else None
 
 
 def is_one(source: InputContainer, spec: SoundSpec, at: Callable[[float], None]) -> bool:

@@ -11,7 +11,7 @@ from shared.sound_recipes import Waveform
 JSON = "application/json"
 _PNG = "image/png"
 _Levels = NDArray[np.int8]
-_WHOLE, _STEPS = 32768, 256  # 16 bits, of which the upper 8 are kept
+_MOST, _STEPS = 32767 / 32768, 128
 
 
 class Peaks:
@@ -33,7 +33,9 @@ class Peaks:
 
     def take(self, samples: NDArray[np.float32]) -> None:
         """Of shape (samples, channels); those are mixed to one."""
-        mixed = np.concatenate([self._rest, samples.mean(axis=1)])
+        # Floats may be anything, and no numbers.
+        mixed = np.nan_to_num(np.clip(samples, -1, 1)).mean(axis=1)
+        mixed = np.concatenate([self._rest, mixed])
         whole = len(mixed) // self._asked.samples_per_pixel * self._asked.samples_per_pixel
         self._rest = mixed[whole:]
         if whole:
@@ -71,8 +73,7 @@ class Peaks:
 def _levels(samples: NDArray[np.float32]) -> _Levels:
     """Of shape (spans, 2) from (spans, samples), as 8 bits."""
     found = np.stack([samples.min(axis=1), samples.max(axis=1)], axis=1)
-    found = np.nan_to_num(found, posinf=1, neginf=-1)
-    levels: _Levels = np.trunc(np.clip(found * _WHOLE, -_WHOLE, _WHOLE - 1) / _STEPS).astype(np.int8)
+    levels: _Levels = np.trunc(np.clip(found, -1, _MOST) * _STEPS).astype(np.int8)
     return levels
 
 

@@ -14,8 +14,8 @@ JOINED = frozenset({"mpegts", "mpeg", "mpegvideo"})
 class Clock:
     """Of one track."""
 
-    def __init__(self, container: str) -> None:
-        self._ahead = _AHEAD if container in JOINED else _FAR_AHEAD
+    def __init__(self, container: str, *, most: float = _FAR_AHEAD) -> None:
+        self._ahead = _AHEAD if container in JOINED else most
         self._shift = 0.0
         self._last: float | None = None
 

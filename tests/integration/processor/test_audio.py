@@ -19,7 +19,7 @@ from shared.sound_recipes import Sounds, SoundSpec
 from tests.fixtures.pictures import encoded, picture
 from tests.fixtures.playlists import Canary, concat, dash, hls, sdp
 from tests.fixtures.recipes import STANDARD
-from tests.fixtures.sounds import KINDS, Sound, hear, sound
+from tests.fixtures.sounds import KINDS, Sound, beeping, hear, sound
 from tests.integration.processor.films import LIMITS, body, ref
 from tests.integration.processor.test_handlers import Parts, process, requested, uploaded
 from tests.integration.processor.test_videos_long import Site, chromium  # noqa: F401 - a fixture
@@ -222,6 +222,25 @@ async def test_what_a_stopped_worker_has_finished_is_not_made_again(parts: Parts
     assert again.variants == first.variants
     small = hear(body(parts, again, "small"))
     assert (small.rate, small.bit_rate) == (32_000, 64_000)
+
+
+@pytest.mark.long
+async def test_samples_beyond_all_bounds_and_no_numbers_become_sound(parts: Parts) -> None:
+    wave = beeping(1, 48_000)
+    wave[1000:2000:3], wave[5000:6000:7], wave[9000:9100] = np.nan, np.inf, 1e30
+    media = await done(parts, sound("wav-float", wave=wave))
+    assert hear(body(parts, media, "mp3")).seconds == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.long
+async def test_an_mp3_that_is_damaged_is_not_kept_but_made_again(parts: Parts) -> None:
+    made = sound("mp3", rate=44_100, kbits=128)
+    broken = bytearray(made.data)
+    for place in range(len(broken) // 2, len(broken) // 2 + 1000):
+        if broken[place] != 0xFF and broken[place - 1] != 0xFF and broken[place - 2] != 0xFF:
+            broken[place] ^= 0x55
+    media = await done(parts, Sound(data=bytes(broken), mime_type=made.mime_type))
+    assert hear(body(parts, media, "mp3")).seconds == pytest.approx(media.duration, abs=0.05)
 
 
 @pytest.mark.long

@@ -94,11 +94,11 @@ def test_of_a_long_sound_spans_become_longer_and_not_more(samples: int) -> None:
     assert levels.tolist() == [[int(span.min() * 128), int(span.max() * 128)] for span in spans]
 
 
-def test_what_is_no_number_is_not_drawn() -> None:
+def test_what_is_no_number_is_silence_and_what_is_too_loud_is_cut() -> None:
     peaks = Peaks(Waveform(samples_per_pixel=2))
     peaks.take(np.array([[np.nan], [np.inf], [-np.inf], [3.0]], np.float32))
     peaks.end()
-    assert peaks.levels().tolist() == [[0, 0], [-128, 127]]
+    assert peaks.levels().tolist() == [[0, 127], [-128, 127]]
 
 
 class _Told(msgspec.Struct):
