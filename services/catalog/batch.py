@@ -23,6 +23,7 @@ from services.catalog.queries import absent
 from services.catalog.row_security import restricted
 from services.catalog.rows import Record, shaped_for
 from services.catalog.schemas import MediaPatch
+from services.catalog.sight import is_public
 from services.catalog.slots import Slot
 from shared import problem
 from shared.attaching import check_attach, check_hung_on
@@ -241,7 +242,10 @@ async def _change(
         changed += ids
     if changed:
         shown = (await connection.execute(rows.shaped().where(_among(changed)))).mappings().all()
-        told = [outbox.updated_row(rows.show(row, base_url)) for row in shown]
+        told = [
+            outbox.updated_row(rows.show(row, base_url), was_public=is_public(found[row["id"]]))
+            for row in shown
+        ]
         await outbox.insert_many(connection, told)
     return refused
 

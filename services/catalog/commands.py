@@ -18,6 +18,7 @@ from services.catalog.delivery import VERSION_DIGITS
 from services.catalog.models import early_results, marks, media, tombstones, variants
 from services.catalog.rows import Record
 from services.catalog.schemas import MediaPatch, Reprocessing
+from services.catalog.sight import is_public
 from shared.auth import Caller
 from shared.errors import Forbidden, PreconditionFailed, TripodError
 from shared.events.messages import MediaDeleted, PictureLimits, ReprocessRequested
@@ -55,7 +56,7 @@ async def edit(
         await connection.execute(
             update(media).where(media.c.id == media_id).values(**changed, edited_at=datetime.now(UTC))
         )
-        return await tell_updated(connection, media_id, base_url)
+        return await tell_updated(connection, media_id, base_url, was_public=is_public(row))
 
 
 async def remove(database: Database, caller: Caller, media_id: uuid.UUID) -> None:
@@ -119,12 +120,15 @@ async def announce_again(connection: AsyncConnection, row: Record, now: datetime
     await outbox.reprocess_requested(connection, await _request(connection, row, row["generation"], now))
 
 
-async def tell_updated(connection: AsyncConnection, media_id: uuid.UUID, base_url: str) -> Media:
-    """The media as this transaction leaves it, which is told to others with it."""
+async def tell_updated(
+    connection: AsyncConnection, media_id: uuid.UUID, base_url: str, *, was_public: bool = False
+) -> Media:
+    """The media as this transaction leaves it, which is told to others with it. `was_public`: everybody could see it
+    before, which need not be said where nothing of that changes."""
     shown = await rows.load(connection, media_id, base_url)
     if shown is None:
         raise queries.absent(str(media_id))
-    await outbox.updated(connection, shown)
+    await outbox.updated(connection, shown, was_public=was_public)
     return shown
 
 

@@ -16,7 +16,9 @@ from shared.env import Env
 from shared.errors import TooMany, Unavailable
 
 QUEUE = 256  # messages that wait for one slow listener
-Kind: TypeAlias = Literal["media.created", "media.updated", "media.deleted", "progress", "resync"]
+Kind: TypeAlias = Literal[
+    "media.created", "media.updated", "media.hidden", "media.deleted", "progress", "resync"
+]
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     While a file is `receiving` there is no media yet; then its name and bytes are told. `eta`: seconds until a long
     job is done, if known.
+    `media.hidden`: everybody could see it until now, and whoever hears this may not any more.
     `resync`: messages were lost here, so what is shown should be asked for again.
     """
 

@@ -110,10 +110,14 @@ class Feed:
             sequence=int(sequence) if sequence.isdecimal() else None,
             trace_id=continue_from(envelope.traceparent).trace_id if envelope.traceparent else None,
         )
-        await self._hand_out(database, shown, event.owner)
+        hidden = isinstance(event, MediaUpdated) and event.hidden is True
+        await self._hand_out(database, shown, event.owner, hidden=hidden)
 
-    async def _hand_out(self, database: Database, shown: LiveMessage, owner: str | None) -> None:
-        """To those of whom it is known whom they see first; only then an entity is looked up, once for all."""
+    async def _hand_out(
+        self, database: Database, shown: LiveMessage, owner: str | None, *, hidden: bool
+    ) -> None:
+        """To those of whom it is known what they see first; only then an entity is looked up, once for all. `hidden`:
+        everybody could see the media until now."""
         told = {*self.listeners.of([owner] if owner is not None else ())}
         told |= {listener for listener in self.listeners.staff() if listener.caller.governs}
         for listener in told:
@@ -125,10 +129,11 @@ class Feed:
         for listener in await self._those_of_the_entity(database, shown, told):
             listener.put(shown)
             told.add(listener)
-        media, outside = shown.media or {}, as_outsiders_see(shown)
-        for listener in self.listeners if is_public(media) else self.listeners.staff():
+        media, outside, gone = shown.media or {}, as_outsiders_see(shown), as_hidden(shown)
+        public = is_public(media)
+        for listener in self.listeners if public or hidden else self.listeners.staff():
             if listener not in told and listener.hears_of(media.get("profile")):
-                listener.put(outside)
+                listener.put(outside if public or listener.caller.sees_all else gone)
 
     async def _those_of_the_entity(
         self, database: Database, shown: LiveMessage, told: set[Listener]
@@ -173,6 +178,11 @@ def as_outsiders_see(shown: LiveMessage) -> LiveMessage:
         return shown
     known = without_place(shown.media.get("exif", {}))
     return msgspec.structs.replace(shown, media={**shown.media, **OUTSIDE, "exif": known})
+
+
+def as_hidden(shown: LiveMessage) -> LiveMessage:
+    """The same for those who may not see the media any more: which one, and nothing of it."""
+    return LiveMessage(type="media.hidden", id=shown.id, sequence=shown.sequence, trace_id=shown.trace_id)
 
 
 def shown_as(event: Shown) -> LiveMessage:

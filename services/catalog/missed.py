@@ -8,7 +8,7 @@ import msgspec
 
 from services.catalog.database import Database
 from services.catalog.listeners import Listener, LiveMessage
-from services.catalog.live import as_outsiders_see, shown_as
+from services.catalog.live import as_hidden, as_outsiders_see, shown_as
 from services.catalog.sight import Sight, seen
 from shared.auth import Caller
 from shared.events import topology
@@ -43,6 +43,7 @@ class _Told(msgspec.Struct, frozen=True):
 
     message: LiveMessage
     owner: str | None
+    hidden: bool
 
 
 async def missed(
@@ -66,7 +67,7 @@ async def missed(
         ids = {found.message.id for found in told if found.message.id}
         sights = await seen(database, caller, ids, only)
         for found in told:
-            message = _for(caller, found, sights)
+            message = _for(caller, found, sights, only)
             if message is not None:
                 yield message
 
@@ -79,10 +80,13 @@ async def _at(bus: Bus, place: int) -> _Told | None:
     if not isinstance(event, MediaCreated | MediaUpdated | MediaDeleted):
         return None
     trace_id = continue_from(envelope.traceparent).trace_id if envelope.traceparent else None
-    return _Told(msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id), event.owner)
+    message = msgspec.structs.replace(shown_as(event), sequence=place, trace_id=trace_id)
+    return _Told(message, event.owner, isinstance(event, MediaUpdated) and event.hidden is True)
 
 
-def _for(caller: Caller, told: _Told, sights: Mapping[uuid.UUID, Sight]) -> LiveMessage | None:
+def _for(
+    caller: Caller, told: _Told, sights: Mapping[uuid.UUID, Sight], only: frozenset[str] | None
+) -> LiveMessage | None:
     """What the caller is told of it; None where that is nothing. Of what is deleted no row tells any more whose it
     was."""
     message = told.message
@@ -90,5 +94,6 @@ def _for(caller: Caller, told: _Told, sights: Mapping[uuid.UUID, Sight]) -> Live
         return message if caller.sees_all or caller.sub == told.owner is not None else None
     sight, shown = sights.get(message.id) if message.id else None, message.media or {}
     if sight is None or not sight.covers(shown):
-        return None
+        heard = told.hidden and (only is None or shown.get("profile") in only)
+        return as_hidden(message) if heard else None
     return message if sight.changes(shown) else as_outsiders_see(message)

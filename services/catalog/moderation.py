@@ -29,6 +29,7 @@ from services.catalog.moderation_schemas import (
     ModerationRequest,
 )
 from services.catalog.rows import Record, show_to_caller
+from services.catalog.sight import is_public
 from shared.auth import Caller
 from shared.errors import Conflict, Forbidden, Invalid, PreconditionFailed
 from shared.events.messages import MediaModerated
@@ -84,7 +85,7 @@ async def decide(
             claim = await _claim(connection, media_id)
             _require_seen(caller, asked, row, last=last, claim=claim, told=told)
             await record(connection, row, verdict, last=last)
-            await commands.tell_updated(connection, media_id, base_url)
+            await commands.tell_updated(connection, media_id, base_url, was_public=is_public(row))
         await connection.execute(delete(moderation_claims).where(ended))
         row = await queries.readable_row(connection, caller, media_id)
         return await _record(connection, row, moderator=True), show_to_caller(row, base_url)

@@ -31,6 +31,7 @@ from services.catalog import commands
 from services.catalog.database import Database, lock_media
 from services.catalog.models import media, moderation_decisions
 from services.catalog.moderation import Verdict, last_decision, record
+from services.catalog.sight import is_public
 from services.catalog.similar import near
 from shared.errors import Unavailable
 from shared.events.consumer import unless
@@ -65,13 +66,13 @@ class Match(msgspec.Struct, frozen=True):
 
 
 async def look(connection: AsyncConnection, media_id: uuid.UUID, distance: int) -> bool:
-    """Flag a locked media whose result has just been taken in, if it is like something rejected; whether it was.
-    Whoever calls tells the new state."""
+    """Flag a locked media whose result has just been taken in, if it is like something rejected; whether it was
+    and everybody could see it until now. Whoever calls tells the new state."""
     row = (await connection.execute(_ASKED, {"media_id": media_id})).mappings().first()
     if row is None:
         return False
     match = await _match(connection, row, distance)
-    return match is not None and await _flag(connection, row, match)
+    return match is not None and await _flag(connection, row, match) and is_public(row)
 
 
 async def _match(connection: AsyncConnection, row: Any, distance: int) -> Match | None:
@@ -182,7 +183,7 @@ class Spreading:
             open_still = select(media).where(media.c.id == media_id, media.c.moderation.in_(_OPEN))
             row = (await connection.execute(open_still)).mappings().first()
             if row is not None and await _flag(connection, row, match):
-                await commands.tell_updated(connection, media_id, self._base_url)
+                await commands.tell_updated(connection, media_id, self._base_url, was_public=is_public(row))
 
 
 _SNAPSHOT = select(

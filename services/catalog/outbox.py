@@ -1,7 +1,9 @@
 """What a transaction wants told to others: rows that are committed with it, and told by the relay afterwards."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -43,8 +45,8 @@ async def created(connection: AsyncConnection, media: Media) -> None:
     await connection.execute(_INSERT, created_row(media))
 
 
-async def updated(connection: AsyncConnection, media: Media) -> None:
-    await connection.execute(_INSERT, _state("updated", MediaUpdated, media))
+async def updated(connection: AsyncConnection, media: Media, *, was_public: bool) -> None:
+    await connection.execute(_INSERT, updated_row(media, was_public=was_public))
 
 
 def created_row(media: Media) -> Row:
@@ -52,9 +54,10 @@ def created_row(media: Media) -> Row:
     return _state("created", MediaCreated, media)
 
 
-def updated_row(media: Media) -> Row:
-    """The same for one that changed."""
-    return _state("updated", MediaUpdated, media)
+def updated_row(media: Media, *, was_public: bool) -> Row:
+    """The same for one that changed. `was_public`: everybody could see it until now."""
+    hidden = was_public and not (media.is_public and media.moderation == "approved")
+    return _state("updated", partial(MediaUpdated, hidden=True) if hidden else MediaUpdated, media)
 
 
 def deleted_row(event: MediaDeleted) -> Row:
@@ -86,7 +89,7 @@ async def registry(connection: AsyncConnection, entity: Entity) -> None:
     await connection.execute(_INSERT, _row(REGISTRY, line=key, subject=key, data=msgspec.json.encode(entity)))
 
 
-def _state(name: str, kind: type[MediaCreated | MediaUpdated], media: Media) -> Row:
+def _state(name: str, kind: Callable[..., MediaCreated | MediaUpdated], media: Media) -> Row:
     shown: dict[str, Any] = msgspec.to_builtins(media)
     left_out: list[str] = []
     while True:

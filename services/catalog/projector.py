@@ -86,8 +86,9 @@ async def project(
                 outcome = await take_in(connection, event, sequence, cascading)
                 if outcome in {"buried", "early"}:
                     return outcome, None
+                was_public = False
                 if outcome in {"created", "updated"}:
-                    await moderation_flags.look(connection, event.id, distance)
+                    was_public = await moderation_flags.look(connection, event.id, distance)
                 shown = await rows.load(connection, event.id, base_url)
                 if (found := slots.of_shown(shown, single)) is not None:
                     if found != slot:
@@ -95,7 +96,7 @@ async def project(
                     if event.id in await slots.keep_newest(connection, found):
                         return "replaced", shown
                 if shown is not None:
-                    await _tell(connection, outcome, shown)
+                    await _tell(connection, outcome, shown, was_public=was_public)
                 return outcome, shown
         except slots.Elsewhere as error:
             slot = (
@@ -104,11 +105,11 @@ async def project(
     raise Unavailable("The media moves from slot to slot; its event is taken in later.", retry_after=1)
 
 
-async def _tell(connection: AsyncConnection, outcome: Outcome, shown: Media) -> None:
+async def _tell(connection: AsyncConnection, outcome: Outcome, shown: Media, *, was_public: bool) -> None:
     if outcome == "created":
         await outbox.created(connection, shown)
     if outcome == "updated":
-        await outbox.updated(connection, shown)
+        await outbox.updated(connection, shown, was_public=was_public)
 
 
 async def take_in(

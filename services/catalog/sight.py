@@ -1,11 +1,11 @@
 """Which media a caller may see at this moment: what rows say, for those who are told of events."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Uuid, any_, bindparam, select
+from sqlalchemy import RowMapping, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.catalog import rights
@@ -34,8 +34,8 @@ class Sight(msgspec.Struct, frozen=True):
         return self.changeable and (self.own or _entity(shown) == self.entity)
 
 
-def is_public(shown: dict[str, Any]) -> bool:
-    """Whether everybody could see a media as an event tells it."""
+def is_public(shown: Mapping[str, Any] | RowMapping) -> bool:
+    """Whether everybody may see a media as an event or a row has it."""
     return shown.get("is_public") is True and shown.get("moderation") == "approved"
 
 

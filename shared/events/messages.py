@@ -181,11 +181,13 @@ class MediaCreated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MediaUpdated(msgspec.Struct, frozen=True, kw_only=True):
-    """The row changed; `media` is its full public state afterwards."""
+    """The row changed; `media` is its full public state afterwards. `hidden`: everybody could see it before, and cannot
+    any more."""
 
     id: uuid.UUID
     owner: str
     media: dict[str, Any]
+    hidden: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class MediaModerated(msgspec.Struct, frozen=True, kw_only=True):

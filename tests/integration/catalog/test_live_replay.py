@@ -174,6 +174,36 @@ async def test_invariant_10_whoever_governs_the_entity_of_now_is_not_told_what_h
     assert len(await behind(catalog, upload, "bob")) == 4
 
 
+async def test_who_saw_what_is_public_no_more_is_told_to_take_it_away_and_nothing_of_it(
+    catalog: Service,
+) -> None:
+    closed, rejected = stories.uploaded("bob", is_public=True), stories.uploaded("bob", is_public=True)
+    never = stories.uploaded("bob", is_public=True, moderation="pending")
+    async with socket(catalog, "ann", since=0) as ann:
+        await catalog.have(closed, rejected, never)
+        assert [m["type"] for m in await hear(ann, 2)] == ["media.created"] * 2
+        async with catalog.caller("m", "moderator") as m:
+            for upload in (never, rejected):
+                body = {"state": "rejected", "reason": "why"}
+                assert (await m.post(f"/v1/media/{upload.id}/moderation", json=body)).status_code == 200
+        await say(catalog, rejected, caption="secret")
+        async with catalog.caller("bob") as bob:
+            asked = {"refs": [str(closed.id)], "is_public": False}
+            answer = await bob.post("/v1/media/batch/publish", json=asked)
+            assert answer.status_code == 200, answer.text
+        await say(catalog, closed, is_public=True)
+        heard = await hear(ann, 3)
+    assert [(m["type"], m["id"]) for m in heard] == [
+        ("media.hidden", str(rejected.id)),
+        ("media.hidden", str(closed.id)),
+        ("media.updated", str(closed.id)),
+    ]
+    assert all(m.keys() <= {"type", "id", "sequence", "trace_id"} for m in heard[:2])
+    async with socket(catalog, "ann", since=0) as ann:
+        again = [m for m in await hear(ann, 4) if m["sequence"] >= heard[0]["sequence"]]
+    assert again == heard
+
+
 @pytest.mark.parametrize("since", [10**9, 0])
 async def test_who_was_away_for_too_long_is_told_to_ask_for_everything(
     catalog: Service, monkeypatch: pytest.MonkeyPatch, since: int
@@ -183,6 +213,14 @@ async def test_who_was_away_for_too_long_is_told_to_ask_for_everything(
     await catalog.told()
     async with socket(catalog, "ann", since=since) as ann:
         assert await hear(ann, 1) == [{"type": "resync"}]
+
+
+@pytest.mark.parametrize("since", ["9" * 4400, "9" * 19, "-1", "", "x"])
+async def test_a_place_that_can_be_none_is_refused_by_name(catalog: Service, since: str) -> None:
+    async with catalog.caller("ann") as ann:
+        headers = {"Last-Event-ID": since} if since else {}
+        answer = await ann.get("/v1/live", headers=headers, params={} if since else {"since": "9" * 4400})
+    assert (answer.status_code, answer.json()["field"]) == (422, "since")
 
 
 async def test_events_come_by_plain_http_too_and_a_browser_goes_on_where_it_was(

@@ -12,7 +12,7 @@ from services.catalog.moderation_flags import REASON, Spreading
 from services.catalog.moderation_schemas import ModerationRequest
 from services.catalog.projector import project, take_in
 from shared.auth import Caller
-from shared.events.messages import MediaUploaded
+from shared.events.messages import MediaUpdated, MediaUploaded, decode
 from shared.ids import new_id
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, all_rows
@@ -86,6 +86,19 @@ async def test_what_was_there_before_a_rejection_is_flagged_behind_it(database: 
         if row["state"] == "rejected"
     )
     assert not await Spreading(database, distance=5, base_url=BASE).look()
+
+
+async def test_that_it_is_flagged_hides_what_everybody_saw_and_nothing_else(database: Database) -> None:
+    early = await there(database, 4)
+    bad = await there(database)
+    await say(database, bad.id, "rejected")
+    await spread(database)
+    late, waited = [await there(database, 2, moderation=state) for state in ("approved", "pending")]
+    private = await there(database, 1, is_public=False)
+    told = [decode(bytes(row["data"]))[1] for row in await all_rows(database, "outbox")]
+    hidden = {event.id for event in told if isinstance(event, MediaUpdated) and event.hidden is True}
+    assert hidden == {bad.id, early.id, late.id}
+    assert {await state_of(database, each.id) for each in (early, late, waited, private)} == {"flagged"}
 
 
 async def test_what_a_person_has_said_outlives_further_results_and_repetitions(database: Database) -> None:
