@@ -46,7 +46,7 @@ async def live(
     settings: NamedDependency[CatalogSettings],
     metrics: NamedDependency[CatalogMetrics],
 ) -> None:
-    """JSON messages of type media.created, media.updated, media.deleted, progress and resync.
+    """JSON messages of type media.created, media.updated, media.hidden, media.deleted, progress and resync.
 
     The connection ends with the token, after a day at the latest. The token comes as `?token=` or in the Authorization
     header; a browser's Origin must be an allowed one. `?since=` tells first what came behind that `sequence`. Without a
@@ -92,8 +92,9 @@ async def events(
     since: Annotated[int | None, QueryParameter(ge=0, le=MOST_PLACE, description=_SINCE)] = None,
     last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
 ) -> ServerSentEvent:
-    """Of type media.created, media.updated, media.deleted, progress and resync; the `id` of an event is its place in
-    the stream, so that a browser that reconnects misses nothing. Ends with the token, after a day at the latest."""
+    """Of type media.created, media.updated, media.hidden, media.deleted, progress and resync; the `id` of an event
+    is its place in the stream, so that a browser that reconnects misses nothing. Ends with the token, after a day at
+    the latest."""
     caller = await _caller(request, settings, feed, token)
     place = _place(last_event_id) if last_event_id else since
     bus: Bus = request.app.state.bus
