@@ -120,7 +120,10 @@ def _moment(said: Any) -> datetime:
         found = None
     if found is None or found.tzinfo is None:
         raise ValueError("takes a time with its zone, as 2026-01-31T12:00:00Z")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("takes a time of the years 1 to 9999 in UTC") from None
 
 
 def _local_time(said: Any) -> str:
@@ -132,10 +135,18 @@ def _local_time(said: Any) -> str:
 def _object(said: Any) -> dict[str, Any]:
     if not isinstance(said, dict) or not said:
         raise ValueError("takes an object with the members that must be there")
-    encoded = msgspec.json.encode(said).decode(errors="replace")
-    if len(encoded) > MOST_CHARACTERS or "\\u0000" in encoded:
+    if len(msgspec.json.encode(said).decode(errors="replace")) > MOST_CHARACTERS or _has_nul(said):
         raise ValueError(f"takes an object of at most {MOST_CHARACTERS} characters as JSON, without NUL")
     return said
+
+
+def _has_nul(said: Any) -> bool:
+    """Whether a name or a text within is one that no database keeps."""
+    if isinstance(said, Mapping):
+        return any(_has_nul(part) for pair in said.items() for part in pair)
+    if isinstance(said, list):
+        return any(map(_has_nul, said))
+    return isinstance(said, str) and "\0" in said
 
 
 def _place(said: Any) -> Box | Circle:
