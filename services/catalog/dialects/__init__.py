@@ -15,6 +15,7 @@ from services.catalog.database import Database
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.dialects.settings import Name
+from shared.dialects.whole import whole
 
 BUILT: tuple[Name, ...] = ("personas", "content", "library", "entities", "mediafiles")
 """The dialects that have a module of their name here: one line each."""
@@ -36,7 +37,7 @@ def mounted(settings: CatalogSettings) -> list[Router]:
 def numbered(settings: CatalogSettings, what: Literal["show", "remove"], ref: str) -> Numbered | None:
     """Who answers for this reference; None for those that are our own API's."""
     name, function = NUMBERED.get(what, (None, ""))
-    if name not in settings.dialects.enabled or not (ref.isascii() and ref.isdigit()):
+    if name not in settings.dialects.enabled or whole(ref) is None:
         return None
     found: Numbered = getattr(_module(name), function)
     return found

@@ -35,6 +35,7 @@ PING_SECONDS = (
 STALL_SECONDS = 60.0
 MOST_SAID = 60  # messages of a client, and one more for each second
 MOST_PLACE = 2**63 - 1
+_DIGITS = len(str(MOST_PLACE))  # Python refuses to read some thousand
 _SINCE = "The `sequence` of the last message that was heard: what came behind it is told first."
 
 
@@ -159,7 +160,7 @@ def _place(said: str | None) -> int | None:
     """Raises Invalid."""
     if said is None:
         return None
-    if not (said.isascii() and said.isdecimal() and int(said) <= MOST_PLACE):
+    if not (said.isascii() and said.isdecimal() and len(said) <= _DIGITS and int(said) <= MOST_PLACE):
         raise Invalid(f"since is {said[:80]!r}; it must be the sequence of a message.", field="since")
     return int(said)
 

@@ -20,6 +20,9 @@ DELETE, STORAGE = "/v1/media/batch/delete", "/v1/media/analytics/storage"
 CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", OURS, "/v1/media/NUMBER", {}, 200),
     ("GET", OURS, "/v1/media/999999", {}, 404),
+    ("GET", OURS, "/v1/media/" + "9" * 19, {}, 404),
+    ("GET", OURS, "/v1/media/" + "9" * 4400, {}, 404),
+    ("DELETE", OURS, "/v1/media/" + "9" * 4400, {}, 404),
     ("GET", PUBLIC, "/v1/media/public/PUBLIC", {}, 200),
     ("GET", PUBLIC, "/v1/media/public/MED-0", {}, 404),
     ("GET", LIST, "/v1/media/entity/community/5", {}, 200),

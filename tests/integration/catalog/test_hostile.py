@@ -105,7 +105,7 @@ async def test_no_address_breaks_a_read(catalog: Service) -> None:
                 assert answer.json()["detail"], path
 
 
-WORST = ("a%00b", "x" * 5000)
+WORST = ("a%00b", "x" * 5000, "9" * 4400)
 BAD = ("%00", "%ED%A0%80", "%ff", "%F0%9F%98%80", "-1", "9" * 40, "%0D%0A")
 _METHODS = {"get", "delete", "post", "put", "patch"}
 
