@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from litestar import Request
+from litestar.params import ParameterKwarg
 
 
 def words(request: Request[Any, Any, Any], key: str) -> tuple[str, ...]:
@@ -15,6 +16,15 @@ def words(request: Request[Any, Any, Any], key: str) -> tuple[str, ...]:
         return tuple(_words(signature[key].raw))
     members = _members(body.raw) if body is not None else {}
     return tuple(_words(members.get(key)))
+
+
+def name(request: Request[Any, Any, Any], key: str) -> str:
+    """What who asks calls the parameter that the route's function calls `key`."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    told = parameter.kwarg_definition if parameter is not None else None
+    if not isinstance(told, ParameterKwarg):
+        return key
+    return told.name or told.query or told.header or told.cookie or key
 
 
 def _members(annotation: Any) -> dict[str, Any]:

@@ -110,6 +110,9 @@ def _answer_invalid(request: Request[Any, Any, Any], error: ValidationException)
     if not faults:  # its own text repeats the query, which may hold a signature
         return answer(request, Invalid("A parameter that is needed is missing."))
     detail = "; ".join(_field_fault(request, fault) for fault in faults) + "."
+    faults = [
+        {**fault, "key": allowed.name(request, fault["key"])} if "key" in fault else fault for fault in faults
+    ]
     keys = [key for fault in faults if (key := fault.get("key", "")) not in {"", "data"}]
     return answer(request, Invalid(detail, errors=faults, **({"field": keys[0]} if keys else {})))
 
@@ -120,7 +123,11 @@ def _field_fault(request: Request[Any, Any, Any], fault: dict[str, Any]) -> str:
     key, message = fault.get("key", ""), fault.get("message", "not valid")
     if message.startswith(_NO_WORD) and (known := allowed.words(request, key)):
         message = f"{message}; it is one of {', '.join(known)}"
-    return f"{place}: {message}" if key in {"", "data"} else f"{place} field {key!r}: {message}"
+    return (
+        f"{place}: {message}"
+        if key in {"", "data"}
+        else f"{place} field {allowed.name(request, key)!r}: {message}"
+    )
 
 
 def _answer_too_deep(request: Request[Any, Any, Any], _error: RecursionError) -> Response[bytes]:

@@ -96,6 +96,9 @@ async def test_the_queue_is_walked_once_whatever_comes_or_is_decided_meanwhile(c
                 came = await waiting(catalog, 1)
         assert walked == [media_id for media_id in there if media_id != there[4]] + came
         assert (await m.get("/v1/moderation?cursor=xx")).status_code == 422
+        refused = (await m.get("/v1/moderation?state=lost")).json()
+        assert (refused["field"], refused["errors"][0]["key"]) == ("state", "state")
+        assert "'state': " in refused["detail"]
 
 
 async def test_no_two_moderators_are_given_the_same(catalog: Service) -> None:
