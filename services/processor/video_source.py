@@ -171,6 +171,8 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 def frames(container: InputContainer, stream: VideoStream, faults: list[str]) -> Iterator[VideoFrame]:
     """Every picture that can be decoded. What is damaged is left out, or is as good as the decoder could guess, and is
     noted in `faults`. Raises JobFailed for what is encrypted, which decoders take for damage."""
+    if "enc_key_id" in stream.metadata:  # which is how Matroska tells it
+        raise failures.encrypted()
     packets = container.demux(stream)
     while True:
         try:
