@@ -26,6 +26,10 @@ _DRIVERS = (psycopg.OperationalError, psycopg.InterfaceError)  # from below SQLA
 _LOCK = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _LOCK_SHARED = select(func.pg_advisory_xact_lock_shared(bindparam("key", type_=BigInteger)))
 _LOCK_ALL = text("SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key")
+_LOCK_UPLOADS = text(  # in this order: who waits for the leaving of an owner keeps nobody from a media
+    "SELECT (SELECT count(pg_advisory_xact_lock_shared(key)) FROM unnest(CAST(:owners AS bigint[])) AS key),"
+    " (SELECT count(pg_advisory_xact_lock(key)) FROM unnest(CAST(:keys AS bigint[])) AS key)"
+)
 _TRY_LOCK = select(func.pg_try_advisory_xact_lock(_LOCKS, bindparam("number", type_=Integer)))
 RELAY, ERASER, RECONCILER, JANITOR, ANNOUNCER, CLEANER, COUNTER, REGISTRAR, LINKER = range(1, 10)
 """The jobs of `try_lock`."""
@@ -134,6 +138,20 @@ async def lock_all_media(connection: AsyncConnection, media_ids: Iterable[uuid.U
     """`lock_media` of each, in the order that all keep who lock several."""
     keys = [_lock_key(media_id.bytes) for media_id in sorted(media_ids)]
     await connection.execute(_LOCK_ALL, {"keys": keys})
+
+
+async def lock_uploads(
+    connection: AsyncConnection, media_ids: Iterable[uuid.UUID], owners: Iterable[str]
+) -> None:
+    """`lock_all_media`, and until the end of the transaction none of the owners leaves."""
+    keys = [_lock_key(media_id.bytes) for media_id in sorted(media_ids)]
+    theirs = [_lock_key(f"user {owner}".encode()) for owner in sorted(set(owners))]
+    await connection.execute(_LOCK_UPLOADS, {"owners": theirs, "keys": keys})
+
+
+async def lock_owner(connection: AsyncConnection, owner: str) -> None:
+    """Return when no upload of this owner is being taken in; until the end of the transaction none is."""
+    await lock_text(connection, f"user {owner}")
 
 
 async def lock_text(connection: AsyncConnection, name: str, *, shared: bool = False) -> None:

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands, registry
-from services.catalog.database import Database, lock_media, lock_text
+from services.catalog.database import Database, lock_media, lock_owner, lock_text
 from services.catalog.models import media, moderation_claims, moderation_decisions
 
 BATCH = 100  # media in one transaction
@@ -19,6 +19,14 @@ _NOTE = text(
     " ON CONFLICT (digest) DO UPDATE SET left_at = greatest(departed_users.left_at, excluded.left_at)"
 )
 
+# Digests cannot be looked up in the rows; the tallies have every owner, and far fewer lines than there are media.
+_REMAINING = text(
+    "SELECT told.owner, gone.left_at"
+    " FROM (SELECT owner FROM tallies UNION SELECT owner FROM tally_changes) AS told"
+    " JOIN departed_users AS gone ON gone.digest = sha256(convert_to(told.owner, 'UTF8'))"
+    " WHERE EXISTS (SELECT FROM media WHERE media.owner = told.owner AND media.created_at <= gone.left_at)"
+)
+
 
 async def delete_user(database: Database, sub: str, *, until: datetime | None = None) -> int:
     """Delete all that a user has uploaded `until` then (now, where that is not said), as each DELETE would, and forget
@@ -28,6 +36,7 @@ async def delete_user(database: Database, sub: str, *, until: datetime | None = 
     async with database.writing(tell=False) as connection:
         # Who has asked before us whether they have left is waited for; who asks later on hears of it.
         await lock_text(connection, registry.NAMING)
+        await lock_owner(connection, sub)
         await connection.execute(_NOTE, {"sub": sub, "until": until})
     count = 0
     while (buried := await _bury_some(database, sub, until)) is not None:
@@ -36,6 +45,28 @@ async def delete_user(database: Database, sub: str, *, until: datetime | None = 
     async with database.writing(tell=False) as connection:
         await forget_reviewer(connection, sub, until)
     return count
+
+
+async def delete_remaining(database: Database) -> int:
+    """Delete what is there of users who have left before it; how many media. Raises Unavailable."""
+    async with database.reading() as connection:
+        found = (await connection.execute(_REMAINING)).all()
+    count = 0
+    for owner, left_at in found:
+        while (buried := await _bury_some(database, owner, left_at)) is not None:
+            count += buried
+    return count
+
+
+async def count_remaining(connection: AsyncConnection) -> int:
+    """How many media `delete_remaining` would delete."""
+    counts = [
+        await connection.scalar(
+            select(func.count()).where(media.c.owner == owner, media.c.created_at <= left_at)
+        )
+        for owner, left_at in (await connection.execute(_REMAINING)).all()
+    ]
+    return sum(count or 0 for count in counts)
 
 
 async def _bury_some(database: Database, sub: str, until: datetime) -> int | None:

@@ -38,6 +38,7 @@ class Tidied(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     announced: int
     detached: int
+    departed: int
     erased: list[str]
     aborted: list[str]
     restored: list[uuid.UUID]
@@ -77,6 +78,7 @@ async def tidy(
             dry_run=dry_run,
             announced=waiting.announced,
             detached=waiting.detached,
+            departed=waiting.departed,
             erased=old,
             aborted=broken_off,
             restored=list(lost_rows),
@@ -99,6 +101,7 @@ async def tidy(
             done,
             announced=found.announced,
             detached=found.detached,
+            departed=found.departed,
             erased=sorted(await erase(bus, old)),
             aborted=sorted(await abort(bus, broken_off)),
             restored=restored,

@@ -88,6 +88,7 @@ def show(done: Tidied) -> None:
     table.add_row("media handed to the processor again, variants missing", str(len(done.reprocessed)))
     table.add_row("media handed to the processor again, no result", str(done.announced))
     table.add_row("media taken off deleted entities", str(done.detached))
+    table.add_row("media of users who have left", str(done.departed))
     table.add_row("media that failed long ago, deleted", str(len(done.failed)))
     table.add_row("uploads begun and not ended, left to ingest", str(done.begun))
     table.add_row("of these begun before --stale: does ingest run?", str(len(done.stuck)))

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import commands, moderation_flags, outbox, rows, slots
-from services.catalog.database import Database, lock_media
+from services.catalog.database import Database, lock_media, lock_uploads
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
 from services.catalog.rows import Record
@@ -122,7 +122,9 @@ async def take_in(
 ) -> Outcome:
     """The rows alone: nobody is told of them. `alone`: nobody else writes to these tables, so nothing is locked."""
     event = without_nul(event)
-    if not alone:
+    if not alone and isinstance(event, MediaUploaded):
+        await lock_uploads(connection, [event.id], [event.owner])
+    elif not alone:
         await lock_media(connection, event.id)
     await note_stored(connection, event.id, sequence)
     row = None

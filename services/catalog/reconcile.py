@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import commands, registry
+from services.catalog import commands, departures, registry
 from services.catalog.database import RECONCILER, Database, lock_media, try_lock
 from services.catalog.models import entities, media
 
@@ -22,6 +22,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
 
     announced: int = 0
     detached: int = 0
+    departed: int = 0
 
 
 async def reconcile(
@@ -32,8 +33,8 @@ async def reconcile(
     cascading: frozenset[str] = frozenset(),
     now: datetime | None = None,
 ) -> Reconciled:
-    """Announce again what has waited for a result for longer than `stale`, and take media off deleted entities, or
-    delete them with these where their profile is among the `cascading`.
+    """Announce again what has waited for a result for longer than `stale`, take media off deleted entities, or delete
+    them with these where their profile is among the `cascading`, and delete those of users who have left.
 
     Does nothing while another process is at it. Raises Unavailable.
     """
@@ -48,9 +49,10 @@ async def reconcile(
         detached += await registry.release(
             database, entity_type, entity_id, cascading=cascading, base_url=base_url
         )
-    if announced or detached:
-        log.info("reconcile.done", announced=announced, detached=detached)
-    return Reconciled(announced=announced, detached=detached)
+    departed = await departures.delete_remaining(database)
+    if announced or detached or departed:
+        log.info("reconcile.done", announced=announced, detached=detached, departed=departed)
+    return Reconciled(announced=announced, detached=detached, departed=departed)
 
 
 async def due(database: Database, *, stale: timedelta, now: datetime | None = None) -> Reconciled:
@@ -62,7 +64,8 @@ async def due(database: Database, *, stale: timedelta, now: datetime | None = No
     async with database.reading() as connection:
         waiting = await connection.scalar(select(func.count()).select_from(overdue.subquery())) or 0
         hanging = await connection.scalar(select(func.count()).select_from(media).where(gone)) or 0
-    return Reconciled(announced=waiting, detached=hanging)
+        departed = await departures.count_remaining(connection)
+    return Reconciled(announced=waiting, detached=hanging, departed=departed)
 
 
 def _overdue(now: datetime, stale: timedelta) -> tuple[ColumnElement[bool], ...]:

@@ -11,7 +11,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.catalog import outbox
-from services.catalog.database import Database, lock_all_media
+from services.catalog.database import Database, lock_uploads
 from services.catalog.projector import row_of, without_nul
 from shared.errors import Unavailable
 from shared.events import topology
@@ -103,8 +103,8 @@ async def _create(
 ) -> list[tuple[_Upload, Media]]:
     """Those that were created. What is deleted, of a user who has left, has a result already or was told before is left
     out."""
-    await lock_all_media(connection, uploads)
     events = [upload.event for upload in uploads.values()]
+    await lock_uploads(connection, uploads, [event.owner for event in events])
     told_of = {
         "ids": list(uploads),
         "owners": [event.owner for event in events],
