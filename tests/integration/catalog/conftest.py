@@ -126,7 +126,9 @@ def settings_for(database_url: str, nats_url: str, store: ObjectStore) -> Catalo
 def catalog(request: pytest.FixtureRequest) -> Service:
     """A running catalog that is ready and empty: the one that lasts, or one of the test's own where the test asks for
     any of its parts besides, or its module has settings for it."""
-    own = PARTS & set(request.fixturenames) or hasattr(request.module, "settings")
+    # A fixture of the module's own; what modules import from hypothesis by that name is a class.
+    changed = not isinstance(getattr(request.module, "settings", object), type)
+    own = PARTS & set(request.fixturenames) or changed
     found: Service = request.getfixturevalue("own_catalog" if own else "emptied_catalog")
     return found
 
