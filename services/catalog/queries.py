@@ -276,6 +276,7 @@ class Deliverable(msgspec.Struct, frozen=True, kw_only=True):
     may see it, so caches may keep it for everybody."""
 
     id: uuid.UUID
+    owner: str
     key: str
     filename: str
     mime_type: str
@@ -300,6 +301,7 @@ async def deliverable(connection: AsyncConnection, caller: Caller | None, media_
         raise absent(str(media_id))
     return Deliverable(
         id=row["id"],
+        owner=row["owner"],
         key=row["key"],
         filename=row["filename"],
         mime_type=row["mime_type"],

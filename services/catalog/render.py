@@ -6,6 +6,7 @@ import mimetypes
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -40,7 +41,7 @@ ASK_SECONDS = 25.0
 ASKS = 5
 """So often one picture is asked for: a processor that died does not say so, and where one works on it, whoever is asked
 next waits for that one. Callers are not kept as long."""
-MOST_UNDER_WAY = 64
+MOST_UNDER_WAY = 64  # half of them of one owner's media
 _LOOK_SECONDS = 1.0
 _PAUSE = 0.2  # seconds in which a processor that is stopping has left
 _ZERO = re.compile(r"q\s*=\s*0(?:\.0*)?")
@@ -139,6 +140,7 @@ class Renderings:
         self._bus = bus
         self._blobs = blobs
         self._under_way: dict[str, asyncio.Task[BlobInfo]] = {}
+        self._owners: Counter[str] = Counter()
         self._failures = Failures()
 
     async def get(self, found: Deliverable, made: Rendering, *, wait: float) -> BlobInfo:
@@ -150,11 +152,12 @@ class Renderings:
         name = f"{found.id}.{made.hash}"
         task = self._under_way.get(name)
         if task is None:
-            if len(self._under_way) >= MOST_UNDER_WAY:
+            if len(self._under_way) >= MOST_UNDER_WAY or self._owners[found.owner] >= MOST_UNDER_WAY // 2:
                 raise Unavailable("Too many pictures are being made just now; try again soon.", retry_after=2)
             task = asyncio.create_task(self._make(found, made), name=f"rendering {name}")
             self._under_way[name] = task
-            task.add_done_callback(self._forgetting(name))
+            self._owners[found.owner] += 1
+            task.add_done_callback(self._forgetting(name, found.owner))
         try:
             return await asyncio.wait_for(asyncio.shield(task), wait)
         except TimeoutError:
@@ -167,9 +170,12 @@ class Renderings:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _forgetting(self, name: str) -> Callable[["asyncio.Task[BlobInfo]"], None]:
+    def _forgetting(self, name: str, owner: str) -> Callable[["asyncio.Task[BlobInfo]"], None]:
         def forget(task: "asyncio.Task[BlobInfo]") -> None:
             del self._under_way[name]
+            self._owners[owner] -= 1
+            if not self._owners[owner]:
+                del self._owners[owner]
             # Nobody may be waiting any more, who would look at it.
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.info("rendering.not_made", rendering=name, reason=str(error))
@@ -193,7 +199,13 @@ class Renderings:
             answer, kept = remembered
         else:
             answer = await self._ask(
-                RenderRequest(id=found.id, key=found.key, mime_type=found.mime_type, rendering=made)
+                RenderRequest(
+                    id=found.id,
+                    key=found.key,
+                    mime_type=found.mime_type,
+                    rendering=made,
+                    owner=found.owner,
+                )
             )
             kept = self._failures.note(name, answer) if isinstance(answer, NotRendered) else 0.0
         if isinstance(answer, NotRendered):

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -15,6 +15,7 @@ from shared.events.bus import Bus, Message
 
 log = structlog.get_logger()
 
+_T = TypeVar("_T")
 ALL = 2**31
 """Every generation there can be: of a media that is deleted."""
 
@@ -31,10 +32,10 @@ class Running:
             if running <= generation:
                 stopped.set()
 
-    async def stoppable(self, order: Order, work: Coroutine[Any, Any, None]) -> None:
+    async def stoppable(self, media_id: uuid.UUID, generation: int, work: Coroutine[Any, Any, _T]) -> _T:
         """Do the work, or as much of it as there is until somebody stops it. Raises JobFailed then."""
-        job = (order.generation, asyncio.Event())
-        self._jobs.setdefault(order.id, set()).add(job)
+        job = (generation, asyncio.Event())
+        self._jobs.setdefault(media_id, set()).add(job)
         task = asyncio.create_task(work, name="job")
         stopped = asyncio.create_task(job[1].wait(), name="job-stopped")
         try:
@@ -46,10 +47,10 @@ class Running:
             stopped.cancel()
             task.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
-            self._jobs[order.id].discard(job)
-            if not self._jobs[order.id]:
-                del self._jobs[order.id]
-        log.info("job.cancelled", media_id=str(order.id), generation=order.generation)
+            self._jobs[media_id].discard(job)
+            if not self._jobs[media_id]:
+                del self._jobs[media_id]
+        log.info("job.cancelled", media_id=str(media_id), generation=generation)
         raise JobFailed(failures.cancelled())
 
 

@@ -88,9 +88,8 @@ async def process(context: EventContext, deps: Deps) -> None:
     derive = videos.derive if order.media_type in {"video", "audio"} else _derive
     try:
         await cancelling.check(deps.bus, order)
-        await deps.running.stoppable(
-            order, derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
-        )
+        work = derive(order, recipe, deps, job_trace=context.trace.trace_id, again=again)
+        await deps.running.stoppable(order.id, order.generation, work)
     except JobFailed as error:
         await _fail(order, error.failure, deps)
 

@@ -15,6 +15,7 @@ MOST_KEPT = 300
 MOST_KEPT_PIXELS = 60_000_000
 MOST_READ = 10_000
 MOST_READ_PIXELS = 500_000_000
+MOST_READ_PIXELS_ON_REQUEST = 100_000_000  # some 2 s of work, for somebody who waits before others who do
 MOST_LINES = 50_000_000  # all pictures are one below the other for libvips, and its coordinates end
 LARGEST = 16_000_000  # pixels of one picture: several copies of it are in memory at a time
 _HUNDREDTH = 10  # milliseconds
@@ -28,11 +29,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     step: int
 
 
-def budget(pictures: int, *, pixels: int, kept_pixels: int) -> Budget:
+def budget(pictures: int, *, pixels: int, kept_pixels: int, most_pixels: int = MOST_READ_PIXELS) -> Budget:
     """What is affordable of an animation whose pictures have so many pixels, and so many in the variant."""
     if pixels > LARGEST:
         return Budget(read=1, step=1)
-    read = max(1, min(pictures, MOST_READ, MOST_READ_PIXELS // pixels))
+    read = max(1, min(pictures, MOST_READ, most_pixels // pixels))
     keep = max(1, min(MOST_KEPT, MOST_KEPT_PIXELS // kept_pixels))
     return Budget(read=read, step=-(-read // keep))
 
@@ -48,7 +49,12 @@ def moving(work: Work, spec: VariantSpec) -> Image:
     header = _load(work, pictures=1)
     pictures, height = header.get("n-pages"), header.height
     kept = fit_inside(work.width, work.height, scale)
-    allowed = budget(pictures, pixels=header.width * height, kept_pixels=kept[0] * kept[1])
+    allowed = budget(
+        pictures,
+        pixels=header.width * height,
+        kept_pixels=kept[0] * kept[1],
+        most_pixels=MOST_READ_PIXELS_ON_REQUEST if work.job.rendering else MOST_READ_PIXELS,
+    )
     read = max(1, min(allowed.read, MOST_LINES // height))
     if read < pictures:
         work.warnings.append(_cut(pictures, read, pixels=header.width * height))

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from services.processor import failures
+from services.processor import cancelling, failures
 from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Job, Variant
 from services.processor.handlers import Deps, place
 from services.processor.leases import held
 from services.processor.originals import LOOKS, fetched
+from services.processor.places import Places
 from shared import trace
 from shared.errors import Unavailable
 from shared.events import topology
@@ -31,7 +33,7 @@ from shared.storage import keys
 
 log = structlog.get_logger()
 
-MOST_IN_HAND = 32  # requests; the others hear at once that there are too many
+MOST_IN_HAND = 32  # requests, half of them of one owner; the others hear at once that there are too many
 MOST_KEPT = 100  # renderings of one media; the oldest go first
 _BUSY = NotRendered(
     code="busy", detail="Too many pictures are being made just now; try again soon.", retryable=True
@@ -42,8 +44,9 @@ _EXTENSION_OF = {mime_type_of(format_): EXTENSIONS[format_] for format_ in ("jpe
 
 
 async def keep_rendering(deps: Deps, stop: asyncio.Event, *, at_once: int) -> None:
-    """Answer requests for renderings until `stop` is set; instances share them. `at_once`: jobs, so that uploads always
-    find places beside them. What is in hand then is handed on, so that nobody waits for an answer that never comes."""
+    """Answer requests for renderings until `stop` is set; instances share them. `at_once`: jobs, and one more for an
+    owner of whom none is made, so that uploads find places beside them. What is in hand at the end is handed on, so
+    that nobody waits for an answer that never comes."""
     in_hand: set[asyncio.Task[RenderAnswer]] = set()
     answer = answering(deps, at_once=at_once, stop=stop, in_hand=in_hand)
     async with deps.bus.serve(topology.PROCESSOR_RENDER, "processor", answer):
@@ -60,17 +63,28 @@ def answering(
     in_hand: set[asyncio.Task[RenderAnswer]],
 ) -> Callable[[Message], Awaitable[bytes]]:
     """The handler of such requests; `in_hand` holds what it is at."""
-    turns = asyncio.Semaphore(at_once)
+    turns = Places(at_once, spare=1)
+    owners: Counter[str] = Counter()
 
     async def answer(message: Message) -> bytes:
         if stop.is_set():
             return encode(_STOPPING)
-        if len(in_hand) >= MOST_IN_HAND:
+        asked = read_request(message.data)
+        owner = _owner(asked)
+        if len(in_hand) >= MOST_IN_HAND or owners[owner] >= max(1, MOST_IN_HAND // 2):
             return encode(_BUSY)
         with trace.use(message.headers.get(trace.HEADER)):
-            making = asyncio.create_task(_render(read_request(message.data), deps, turns), name="rendering")
+            making = asyncio.create_task(_render(asked, deps, turns), name="rendering")
         in_hand.add(making)
-        making.add_done_callback(in_hand.discard)
+        owners[owner] += 1
+
+        def forget(task: asyncio.Task[RenderAnswer]) -> None:
+            in_hand.discard(task)
+            owners[owner] -= 1
+            if not owners[owner]:
+                del owners[owner]
+
+        making.add_done_callback(forget)
         stopped = asyncio.create_task(stop.wait(), name="rendering-stop")
         try:
             await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -82,14 +96,21 @@ def answering(
     return answer
 
 
-async def _render(asked: RenderRequest, deps: Deps, turns: asyncio.Semaphore) -> RenderAnswer:
+def _owner(asked: RenderRequest) -> str:
+    return f"{NAME} {asked.owner or asked.id}"
+
+
+async def _render(asked: RenderRequest, deps: Deps, turns: Places) -> RenderAnswer:
     try:
         async with held(deps.bus.kv(topology.RENDERS), f"{asked.id}.{asked.rendering.hash}"):
             # Whoever held it before has made it.
             key = await _there(asked, deps)
             if key is None:
-                async with turns:
-                    key = await _keep(asked, await _made(asked, deps), deps)
+                async with turns.take(_owner(asked), urgent=True):
+                    # Of a media that is deleted meanwhile nothing is made any more.
+                    making = _made(asked, deps)
+                    variant = await deps.running.stoppable(asked.id, cancelling.ALL, making)
+                    key = await _keep(asked, variant, deps)
     except JobFailed as error:
         failure = error.failure
         log.warning("rendering.failed", media_id=str(asked.id), code=failure.code, said=failure.log)
@@ -124,7 +145,7 @@ async def _made(asked: RenderRequest, deps: Deps) -> Variant:
     )
     async with (
         fetched(deps.blobs, asked.key, limit=deps.original_bytes) as original,
-        place(original, deps, mime_type=asked.mime_type, owner=f"{NAME} {asked.id}", urgent=True),
+        place(original, deps, mime_type=asked.mime_type, owner=_owner(asked), urgent=True),
     ):
         outcome = await deps.sandbox.run(job, original)
         deps.metrics.note_child(outcome)

@@ -9,12 +9,14 @@ from shared.rendering import Rendering
 
 
 class RenderRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Make this of the original of `mime_type` under `key`, unless it is there."""
+    """Make this of the original of `mime_type` under `key`, unless it is there. `owner` of the media: owners take
+    turns; empty from a catalog that does not tell it yet."""
 
     id: uuid.UUID
     key: str
     mime_type: str
     rendering: Rendering
+    owner: str = ""
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True, tag="rendered"):

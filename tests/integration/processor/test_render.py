@@ -13,7 +13,7 @@ import pytest_asyncio
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from services.processor import leases, render
+from services.processor import cancelling, leases, render
 from services.processor.frames import Limits
 from services.processor.handlers import Deps
 from services.processor.metrics import JobMetrics
@@ -55,11 +55,11 @@ class Processors:
         return media_id, key, mime_type
 
     async def ask(
-        self, of: tuple[uuid.UUID, str, str], *, accepts_webp: bool = False, **options: Any
+        self, of: tuple[uuid.UUID, str, str], *, accepts_webp: bool = False, owner: str = "", **options: Any
     ) -> RenderAnswer:
         media_id, key, mime_type = of
         made = rendering(Options(**options), mime_type=mime_type, accepts_webp=accepts_webp)
-        asked = RenderRequest(id=media_id, key=key, mime_type=mime_type, rendering=made)
+        asked = RenderRequest(id=media_id, key=key, mime_type=mime_type, rendering=made, owner=owner)
         return read_answer(await self.bus.request(topology.PROCESSOR_RENDER, encode(asked), timeout=30))
 
     def picture(self, answer: RenderAnswer) -> Image.Image:
@@ -248,3 +248,66 @@ async def test_the_lease_of_a_dead_processor_is_taken_over(processors: Processor
         assert 0.3 <= time.monotonic() - started < 5
         assert await bucket.keys() == ["a.b"]
     assert await bucket.keys() == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def busy(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Processors, set[str]]]:
+    """One that never finishes what the crowd owns, and the ids of what it is at."""
+    bus, blobs = MemoryBus(), MemoryBlobs()
+    await bus.ensure(topology.TOPOLOGY)
+    await blobs.ensure_bucket()
+    found, begun = Processors(bus, blobs, sandbox), set[str]()
+    made = render._made
+
+    async def long(asked: RenderRequest, deps: Deps) -> Any:
+        if asked.owner == "crowd":
+            begun.add(str(asked.id))
+            await asyncio.Event().wait()
+        return await made(asked, deps)
+
+    monkeypatch.setattr(render, "_made", long)
+    answer = render.answering(found.deps, at_once=1, stop=asyncio.Event(), in_hand=set())
+    async with bus.serve(topology.PROCESSOR_RENDER, "processor", answer):
+        yield found, begun
+
+
+async def test_one_owners_renderings_leave_a_place_for_anothers(
+    busy: tuple[Processors, set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "MOST_IN_HAND", 8)
+    processors, begun = busy
+    mine = await processors.store(photo(300, 200))
+    crowd = [
+        asyncio.create_task(processors.ask(await processors.store(b"long"), owner="crowd", w=50))
+        for _ in range(6)
+    ]
+
+    async def refused() -> bool:
+        return sum(task.done() for task in crowd) == 2
+
+    await eventually_async(refused, "half of what can be in hand is one owner's")
+    processors.picture(await asyncio.wait_for(processors.ask(mine, owner="ann", w=50), 10)).close()
+    assert len(begun) == 1
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+async def test_a_rendering_ends_when_its_media_is_deleted(busy: tuple[Processors, set[str]]) -> None:
+    processors, begun = busy
+    of = await processors.store(b"long")
+    asking = asyncio.create_task(processors.ask(of, owner="crowd", w=50))
+
+    async def is_begun() -> bool:
+        return bool(begun)
+
+    await eventually_async(is_begun, "it is made")
+    processors.deps.running.stop(of[0], 1000)  # a job that is cancelled says nothing of renderings
+    assert not asking.done()
+    processors.deps.running.stop(of[0], cancelling.ALL)
+    answer = await asyncio.wait_for(asking, 5)
+    assert isinstance(answer, NotRendered)
+    assert answer.code == "cancelled"
+    assert await processors.bus.kv(topology.RENDERS).keys() == []

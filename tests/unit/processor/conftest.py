@@ -11,6 +11,7 @@ from services.processor import pipeline, vips
 from services.processor.frames import Job, Limits, Result, StepDone
 from services.processor.work import Work
 from shared.recipes import Recipe
+from shared.rendering import Rendering
 from tests.fixtures.recipes import STANDARD
 
 Derive = Callable[..., Result]
@@ -30,12 +31,23 @@ def steps() -> list[StepDone]:
 
 @pytest.fixture
 def derive(steps: list[StepDone]) -> Derive:
-    """`derive(data, mime_type, recipe=, limits=)` is all that the pipeline makes of a file."""
+    """`derive(data, mime_type, recipe=, limits=, rendering=)` is all that the pipeline makes of a file."""
 
     def run(
-        data: bytes, mime_type: str = "image/jpeg", recipe: Recipe = STANDARD, limits: Limits | None = None
+        data: bytes,
+        mime_type: str = "image/jpeg",
+        recipe: Recipe = STANDARD,
+        limits: Limits | None = None,
+        rendering: Rendering | None = None,
     ) -> Result:
-        job = Job(media_id="m", trace_id="t", mime_type=mime_type, recipe=recipe, limits=limits or Limits())
+        job = Job(
+            media_id="m",
+            trace_id="t",
+            mime_type=mime_type,
+            recipe=recipe,
+            limits=limits or Limits(),
+            rendering=rendering,
+        )
         descriptor = os.memfd_create("original")
         try:
             os.write(descriptor, data)

@@ -12,6 +12,7 @@ from services.processor import moving
 from services.processor.frames import Result
 from services.processor.moving import Budget, budget, thinned
 from shared.recipes import Recipe, VariantSpec
+from shared.rendering import Options, rendering
 from tests.fixtures.colours import ADOBE_RGB, in_srgb
 from tests.fixtures.pictures import encoded, picture
 from tests.fixtures.recipes import STANDARD
@@ -211,3 +212,14 @@ def test_a_moving_variant_tells_nothing_of_its_file(derive: Derive) -> None:
     assert not {"exif", "xmp", "icc_profile"} & set(Image.open(io.BytesIO(body)).info)
     assert b"Tripod Works" not in body
     assert b"SECRET" not in body
+
+
+def test_of_an_animation_made_on_request_fewer_pixels_are_read(
+    derive: Derive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "MOST_READ_PIXELS_ON_REQUEST", 4 * 128 * 96)
+    data = animation(wave(6), "GIF", duration=100)
+    asked = rendering(Options(w=64), mime_type="image/gif", accepts_webp=True)
+    made = derive(data, "image/gif", Recipe(name="r", variants=(asked.spec,)), rendering=asked)
+    assert len(pictures(made)) == 4
+    assert len(pictures(derive(data, "image/gif", recipe()))) == 6
