@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ from services.catalog.listeners import Listener, Listeners, LiveMessage, LiveSet
 from services.catalog.relay import SEQUENCE_HEADER
 from services.catalog.rows import OUTSIDE, without_place
 from services.catalog.sight import is_public, seen
+from shared.auth import ANONYMOUS
 from shared.entities import Entity
 from shared.errors import Malformed, Unavailable
 from shared.events import topology
@@ -29,6 +31,9 @@ from shared.events.messages import (
 from shared.trace import continue_from
 
 log = structlog.get_logger()
+
+LATE = timedelta(seconds=5)
+"""Behind which an event is not told to strangers without a look at the row: the broker was away, or nobody told."""
 
 Shown: TypeAlias = MediaCreated | MediaUpdated | MediaDeleted | Progress
 
@@ -111,13 +116,15 @@ class Feed:
             trace_id=continue_from(envelope.traceparent).trace_id if envelope.traceparent else None,
         )
         hidden = isinstance(event, MediaUpdated) and event.hidden is True
-        await self._hand_out(database, shown, event.owner, hidden=hidden)
+        at = envelope.time
+        late = at.tzinfo is None or datetime.now(UTC) - at > LATE
+        await self._hand_out(database, shown, event.owner, hidden=hidden, late=late)
 
     async def _hand_out(
-        self, database: Database, shown: LiveMessage, owner: str | None, *, hidden: bool
+        self, database: Database, shown: LiveMessage, owner: str | None, *, hidden: bool, late: bool
     ) -> None:
         """To those of whom it is known what they see first; only then an entity is looked up, once for all. `hidden`:
-        everybody could see the media until now."""
+        everybody could see the media until now. `late`: what was public may not be so any more."""
         told = {*self.listeners.of([owner] if owner is not None else ())}
         told |= {listener for listener in self.listeners.staff() if listener.caller.governs}
         for listener in told:
@@ -130,7 +137,7 @@ class Feed:
             listener.put(shown)
             told.add(listener)
         media, outside, gone = shown.media or {}, as_outsiders_see(shown), as_hidden(shown)
-        public = is_public(media)
+        public = is_public(media) and not (late and await _is_private_now(database, shown.id))
         for listener in self.listeners if public or hidden else self.listeners.staff():
             if listener not in told and listener.hears_of(media.get("profile")):
                 listener.put(outside if public or listener.caller.sees_all else gone)
@@ -165,6 +172,14 @@ async def _is_theirs(database: Database, listener: Listener, shown: LiveMessage)
         listener.resync()
         return False
     return shown.id in sights and sights[shown.id].own
+
+
+async def _is_private_now(database: Database, media_id: uuid.UUID | None) -> bool:
+    """Whether not everybody may see it, or nobody knows."""
+    try:
+        return media_id is None or media_id not in await seen(database, ANONYMOUS, [media_id])
+    except Unavailable:
+        return True
 
 
 async def _entity(database: Database, link: dict[str, Any]) -> Entity | None:

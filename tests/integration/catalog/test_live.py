@@ -18,7 +18,7 @@ from services.catalog.routes import live as live_route
 from services.catalog.settings import CatalogSettings
 from shared.entities import Entity
 from shared.events import messages, topology
-from shared.events.messages import MediaUploaded, Progress
+from shared.events.messages import MediaUpdated, MediaUploaded, Progress
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, serving
@@ -185,6 +185,25 @@ async def test_who_governs_the_entity_is_told_of_its_public_media_what_its_owner
             assert (created["type"], updated["type"]) == ("media.created", "media.updated")
             assert ("gps" in updated["media"]["exif"]) is whole
             assert (updated["media"]["timings"] != {}) is whole
+
+
+async def test_invariant_10_what_was_public_and_is_told_late_is_not_told_when_it_is_private_by_now(
+    catalog: Service,
+) -> None:
+    closed, still = stories.uploaded("bob"), stories.uploaded("bob", is_public=True)
+    await catalog.have(closed, still)
+    await catalog.told()
+    async with live(catalog, "ann") as ann, live(catalog, "bob") as bob:
+        for upload in (closed, still):  # as a relay tells them to which the broker was away for an hour
+            shown = {"is_public": True, "moderation": "approved", "caption": "as it was then"}
+            event = MediaUpdated(id=upload.id, owner="bob", media=shown)
+            then = stories.now() - timedelta(hours=1)
+            data = messages.encode(
+                event, source="catalog", event_id="x", subject="x", time=then, traceparent=None
+            )
+            await catalog.bus.broadcast(topology.live(str(upload.id)), data)
+        assert [m["id"] for m in await hear(bob, 2)] == [str(closed.id), str(still.id)]
+        assert [m["id"] for m in await hear(ann, 1)] == [str(still.id)]
 
 
 @pytest.mark.parametrize("query", ["", "?token=nonsense"])
