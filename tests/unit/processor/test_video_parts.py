@@ -57,6 +57,16 @@ def test_the_time_left_is_told_once_there_is_something_to_go_by(monkeypatch: pyt
     ]
 
 
+def test_what_is_begun_again_does_not_go_back_in_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.processor.video_progress.EVERY", 0)
+    told: list[Ahead] = []
+    course = Course(told.append)
+    course.enter("film mp4", 100)
+    for share in (0.5, 0.1, 0.6):
+        course.at(share)
+    assert [one.percent for one in told] == [0, 50, 50, 60]
+
+
 def test_the_poster_is_of_the_first_second_or_of_the_middle() -> None:
     assert poster_at(10) == 1
     assert poster_at(1.2) == 0.6
