@@ -14,16 +14,23 @@ OPEN, CLOSE = "<mark>", "</mark>"
 CUT = "…"
 MOST_FRAGMENTS = 3
 """Of one field."""
+MOST_FORMS = 5_000
+"""Beyond which no more texts of a page are looked through for other forms of what was asked: a dictionary is asked of
+each."""
 _BEFORE, _LONG = 60, 180  # characters
 _SAME_BEGINNING = 2  # letters: stems change how words end
 
 
 def near(question: Question, texts: Iterable[str]) -> set[str]:
-    """Folded words of these texts that may be other forms of what is asked: their stems must be known."""
+    """Folded words of these texts that may be other forms of what is asked: their stems must be known.
+    Of countless ones not all."""
     beginnings = {word[:_SAME_BEGINNING] for term in question.wanted for word in term.words}
-    return {
-        word.folded for text in texts for word in words(text) if word.folded[:_SAME_BEGINNING] in beginnings
-    }
+    found: set[str] = set()
+    for text in texts:
+        found |= {word.folded for word in words(text) if word.folded[:_SAME_BEGINNING] in beginnings}
+        if len(found) > MOST_FORMS:
+            break
+    return found
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ STEMS = {"beaches": "beach", "beach": "beach", "running": "run", "run": "run"}
 HARD = "\u0300\u0301\u05b0\u064b\u0670\u093f'\\\"*-~:&|!()<> ab1_½東ﷺ"
 """Marks without letters, and what means something to PostgreSQL."""
 
+DIGITS = str.maketrans("0123456789", "hijklmnopq")
+
 
 def known(*asked: str) -> dict[str, Known]:
     return {word: Known(frozenset({STEMS.get(word, word)}), stop=word in {"the", "of"}) for word in asked}
@@ -113,6 +115,14 @@ def marked(text: str, said: str) -> tuple[str, ...]:
 )
 def test_what_was_asked_for_is_marked_as_it_is_written(text: str, said: str, found: tuple[str, ...]) -> None:
     assert marked(text, said) == found
+
+
+def test_a_page_of_countless_words_asks_for_the_stems_of_some_thousand() -> None:
+    texts = [
+        " ".join(f"se{chr(97 + text)}{number:x}g".translate(DIGITS) for number in range(2000))
+        for text in range(9)
+    ]
+    assert 5000 <= len(texts_highlights.near(read("sea"), texts)) <= 7000
 
 
 @pytest.mark.parametrize("apart", [" ", '" "', '" or "', "-"])
