@@ -103,6 +103,11 @@ class KeyValue(Protocol):
         """Remove; absent is success. With a revision only exactly that one: raises KeyConflict otherwise."""
         ...
 
+    async def wipe(self, key: str) -> None:
+        """Remove without the mark that a delete leaves, which has the key in it; absent is success. Raises
+        Unavailable."""
+        ...
+
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys that start with `prefix`, sorted. Raises Unavailable."""
         ...

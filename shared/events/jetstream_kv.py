@@ -73,6 +73,13 @@ class JetStreamKeyValue:
             if entry is not None and not deleted:
                 raise
 
+    async def wipe(self, key: str) -> None:
+        check_key(key)
+        try:
+            await ask(self._connection, f"STREAM.PURGE.{self._stream}", filter=self._prefix + key)
+        except ApiError as error:
+            raise Unavailable(f"{key} in bucket {self._bucket} cannot be wiped: {error}.") from error
+
     async def keys(self, prefix: str = "") -> list[str]:
         # Whole tokens of the prefix narrow what the broker sends.
         tokens = prefix.rpartition(".")[0]

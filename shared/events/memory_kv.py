@@ -41,6 +41,9 @@ class MemoryKeyValue:
         bucket.revision += 1
         del bucket.values[key]
 
+    async def wipe(self, key: str) -> None:
+        await self.delete(key)
+
     async def keys(self, prefix: str = "") -> list[str]:
         bucket = self._bucket()
         return sorted(

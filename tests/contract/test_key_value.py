@@ -189,3 +189,16 @@ async def test_all_keys_are_told_also_by_a_broker_that_pauses_between_them(
         await asyncio.gather(*(words.put(name, b"") for name in names[start : start + 100]))
     monkeypatch.setattr(jetstream_pull, "QUIET_SECONDS", 0)  # each wait for the next one is too long
     assert await words.keys() == names
+
+
+async def test_what_is_wiped_is_gone_with_the_mark_of_its_delete_and_may_come_again(words: KeyValue) -> None:
+    await words.wipe("a")
+    revision = await words.put("a", b"one")
+    await words.wipe("a")
+    assert (await words.get("a"), await words.keys()) == (None, [])
+    with pytest.raises(KeyConflict):
+        await words.update("a", b"two", revision)
+    await words.delete("a")
+    await words.wipe("a")
+    await words.create("a", b"three")
+    assert await words.keys() == ["a"]
