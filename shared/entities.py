@@ -42,6 +42,14 @@ def check_name(entity_type: str, entity_id: str) -> None:
         )
 
 
+def check_people(*names: str | None) -> None:
+    """Raises Invalid where an owner, admin, display id or user contains what the catalog cannot keep."""
+    if any("\0" in (name or "") for name in names):
+        raise Invalid(
+            "An owner, admin or display id contains a NUL character, which is not allowed.", field="owners"
+        )
+
+
 def key(entity_type: str, entity_id: str) -> str:
     """Where the registry bucket keeps an entity."""
     return f"{entity_type}.{kv_token(entity_id)}"

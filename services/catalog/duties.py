@@ -98,6 +98,7 @@ def registering(
         event, told_at = context.event, registry.plausible(context.envelope.time)
         if isinstance(event, EntityUpserted):
             entities.check_name(event.type, event.id)
+            entities.check_people(*event.owners, *event.admins, event.display_id)
             wanted = entities.Entity(**msgspec.structs.asdict(event))
             await registry.put_entity(database, wanted, told_at=told_at)
         elif isinstance(event, EntityDeleted):
@@ -106,8 +107,9 @@ def registering(
                 database, event.type, event.id, cascading=cascading, base_url=base_url, told_at=told_at
             )
         elif isinstance(event, UserDeleted):
+            entities.check_people(event.sub)
             count = await departures.delete_user(database, event.sub, until=told_at + departures.LEEWAY)
-            await bus.kv(topology.QUOTAS).delete(kv_token(event.sub))
+            await bus.kv(topology.QUOTAS).wipe(kv_token(event.sub))
             log.info("user.deleted", media=count)
         else:
             raise Malformed(f"The registry has no use for {context.envelope.type}.")

@@ -10,8 +10,8 @@ from services.catalog.routes.common import TAG_ENTITIES, problems
 from services.catalog.schemas import EntityBody
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
-from shared.entities import Entity, check_name
-from shared.errors import Forbidden, Invalid
+from shared.entities import Entity, check_name, check_people
+from shared.errors import Forbidden
 
 _PATH = "/entities/{entity_type:str}/{entity_id:str}"
 
@@ -27,10 +27,7 @@ async def put_entity(
     """Create it or replace what is known of it. Needs the role service or admin."""
     _only_services(caller)
     check_name(entity_type, entity_id)
-    if any("\0" in text for text in (*data.owners, *data.admins, data.display_id or "")):
-        raise Invalid(
-            "An owner, admin or display id contains a NUL character, which is not allowed.", field="owners"
-        )
+    check_people(*data.owners, *data.admins, data.display_id)
     wanted = Entity(
         type=entity_type, id=entity_id, owners=data.owners, admins=data.admins, display_id=data.display_id
     )

@@ -58,6 +58,7 @@ async def test_nothing_in_the_catalog_names_a_user_who_has_left(catalog: Service
     assert await tables_that_name(catalog, LEAVER) >= {"media", "entities", "moderation_decisions"}
     await catalog.tell(UserDeleted(sub=LEAVER))
     await catalog.tell(UserDeleted(sub=LEAVER))
+    await catalog.tell(UserDeleted(sub="bob's neighbour, who had no quota"))
     await settled(catalog)
     await catalog.told()
 
@@ -69,6 +70,9 @@ async def test_nothing_in_the_catalog_names_a_user_who_has_left(catalog: Service
     assert [row["id"] for row in await catalog.rows("media")] == [other.id]
     assert await entity(catalog) == (False, ["bob"])
     assert await quota.get(kv_token(LEAVER)) is None
+    stored = await catalog.bus.last_sequence(f"KV_{topology.QUOTAS}")
+    assert stored == 1, "no mark of a delete has come"
+    assert await catalog.bus.read(f"KV_{topology.QUOTAS}", stored) is None
 
 
 async def tables_that_name(catalog: Service, sub: str) -> set[str]:
@@ -116,12 +120,17 @@ async def test_nonsense_about_an_entity_ends_as_a_dead_letter_and_holds_nobody_u
     before = await catalog.bus.last_sequence(topology.DEAD)
     await tell_as_of(catalog, "entity.v1.upserted.x", EntityUpserted(type="No Type", id="1"), LONG_AGO)
     await catalog.bus.publish("user.v1.deleted", b"not json", message_id=uuid.uuid4().hex)
+    nul = EntityUpserted(type="post", id="1", owners=("ann", "a\0nn"))
+    await tell_as_of(catalog, "entity.v1.upserted.post", nul, LONG_AGO)
+    await tell_as_of(catalog, "user.v1.deleted", UserDeleted(sub="a\0nn"), LONG_AGO)
+    unzoned = LONG_AGO.replace(tzinfo=None)
+    await tell_as_of(catalog, "user.v1.deleted", UserDeleted(sub="ann"), unzoned)
     await settled(catalog)
 
     async def buried() -> bool:
-        return await catalog.bus.last_sequence(topology.DEAD) >= before + 2
+        return await catalog.bus.last_sequence(topology.DEAD) >= before + 5
 
-    await eventually_async(buried, "both to be dead letters")
+    await eventually_async(buried, "all to be dead letters at once")
     assert await entity(catalog, "1") is None
 
 
