@@ -21,19 +21,21 @@ from shared.ids import public_id
 from shared.profiles import load
 from shared.storage.blobs import Blobs
 
+LONGEST_SECONDS = 10 * 366 * 86_400
+
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option(
     "--grace",
-    type=click.IntRange(0),
+    type=click.IntRange(0, LONGEST_SECONDS),
     default=86_400,
     show_default=True,
     help="Seconds for which an object that no row names is left alone: work under way may still name it.",
 )
 @click.option(
     "--stale",
-    type=click.IntRange(0),
+    type=click.IntRange(0, LONGEST_SECONDS),
     default=900,
     show_default=True,
     help="Seconds without a result after which a media is handed to the processor again.",

@@ -11,6 +11,7 @@ from services.catalog.database import Database, DatabaseSettings
 from shared.cli.frame import as_json, print_json, print_table
 from shared.cli.frame import command as asynchronous
 from shared.env import Env
+from shared.errors import Conflict
 
 
 @click.command()
@@ -30,7 +31,7 @@ async def command(*, dry_run: bool, json_: bool) -> None:
     try:
         found = await counters.recount(database, repair=not dry_run)
     except counters.Busy:
-        raise click.ClickException("Another process counts at this moment; try again.") from None
+        raise Conflict("Another process counts at this moment; try again.") from None
     finally:
         await database.close()
     if json_:
