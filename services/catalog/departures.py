@@ -37,7 +37,7 @@ async def delete_user(database: Database, sub: str, *, until: datetime | None = 
         # Who has asked before us whether they have left is waited for; who asks later on hears of it.
         await lock_text(connection, registry.NAMING)
         await lock_owner(connection, sub)
-        await connection.execute(_NOTE, {"sub": sub, "until": until})
+        await note(connection, sub, until)
     count = 0
     while (buried := await _bury_some(database, sub, until)) is not None:
         count += buried
@@ -82,6 +82,11 @@ async def _bury_some(database: Database, sub: str, until: datetime) -> int | Non
                 await commands.bury(connection, row)
                 count += 1
     return count if found else None
+
+
+async def note(connection: AsyncConnection, sub: str, until: datetime) -> None:
+    """Keep a digest of who has left `until` then."""
+    await connection.execute(_NOTE, {"sub": sub, "until": until})
 
 
 async def forget_reviewer(connection: AsyncConnection, sub: str, until: datetime) -> None:

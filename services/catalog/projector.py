@@ -134,18 +134,22 @@ async def take_in(
         await _bury_again(connection, event)
         return "buried"
     if isinstance(event, MediaUploaded):
-        return await _insert(connection, event, cascading)
+        return await _insert(connection, event, cascading, alone=alone)
     if row is None:
         return await _keep_early(connection, event, sequence)
     return "updated" if await _apply(connection, row, event) else "behind"
 
 
-async def _insert(connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str]) -> Outcome:
+async def _insert(
+    connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str], *, alone: bool
+) -> Outcome:
     entity = await _living(connection, event.entity)
     if (await connection.execute(_INSERT, row_of(event, entity))).first() is None:
         return "repeated"
     orphaned = event.entity is not None and entity is None and event.profile in cascading
-    if orphaned or await connection.scalar(_HAS_LEFT, {"owner": event.owner, "at": event.created_at}):
+    # A replay hears of the deletions later on.
+    asked = {"owner": event.owner, "at": event.created_at}
+    if orphaned or (not alone and await connection.scalar(_HAS_LEFT, asked)):
         await commands.bury(
             connection, (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
         )

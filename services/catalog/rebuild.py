@@ -2,8 +2,8 @@
 
 Each row is the greatest of all that was told, so replaying the whole history ends in the same rows: uploads and results
 as the projector takes them in, people's edits from the states that `media.updated` tells, deletions as tombstones, and
-entities from the registry. Nothing is published. The durable consumers need no reset: they stand where they stood,
-and what comes to them again changes nothing.
+entities from the registry, and who has left from the events of users. Nothing is published. The durable consumers need
+no reset: they stand where they stood, and what comes to them again changes nothing.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import announcing, letters, slots
+from services.catalog import announcing, departures, letters, slots
 from services.catalog.census import Stored, Tell, events
 from services.catalog.commands import raise_mark
 from services.catalog.database import RELAY, Database, try_lock
@@ -31,6 +31,7 @@ from services.catalog.models import (
 )
 from services.catalog.moderation import row_of
 from services.catalog.projector import note_stored, take_in
+from services.catalog.registry_replay import RegistryStory, forget_departed, keep_entity, read_story
 from services.catalog.retold import remember
 from shared.entities import Entity
 from shared.errors import Conflict
@@ -78,6 +79,7 @@ async def rebuild(database: Database, bus: Bus, tell: Tell, single: frozenset[st
         count, known = await replay_all(database, bus, tell)
         await letters.note(database, bus)
         await slots.settle(database, single)
+        await departures.delete_remaining(database)
         async with database.reading() as connection:
             made = await connection.scalar(select(func.count()).select_from(media)) or 0
             gone = await connection.scalar(select(func.count()).select_from(tombstones)) or 0
@@ -87,7 +89,8 @@ async def rebuild(database: Database, bus: Bus, tell: Tell, single: frozenset[st
 async def replay_all(database: Database, bus: Bus, tell: Tell) -> tuple[int, int]:
     """Make the rows of all that the broker has kept in an empty database where nobody else is at work; of how many
     events and entities. Nothing is published. Raises Unavailable."""
-    known = await _entities(database, bus)
+    story = await read_story(bus, tell)
+    known = await _entities(database, bus, story)
     replay, batch, count = Replay(), list[Stored](), 0
     async for sequence, found in events(bus, topology.MEDIA, tell):
         if found is None:
@@ -98,6 +101,7 @@ async def replay_all(database: Database, bus: Bus, tell: Tell) -> tuple[int, int
         if len(batch) == IN_ONE_COMMIT:
             await _take(database, replay, batch)
     await _take(database, replay, batch)
+    await forget_departed(database, story)
     return count, known
 
 
@@ -238,7 +242,7 @@ async def _bury(connection: AsyncConnection, event: MediaDeleted, sequence: int)
         await raise_mark(connection, event.number)
 
 
-async def _entities(database: Database, bus: Bus) -> int:
+async def _entities(database: Database, bus: Bus, story: RegistryStory) -> int:
     """All that the registry knows; how many."""
     bucket = bus.kv(topology.ENTITIES)
     names = await bucket.keys()
@@ -250,11 +254,5 @@ async def _entities(database: Database, bus: Bus) -> int:
         if entry is None:
             continue
         entity = msgspec.json.decode(entry.value, type=Entity)
-        values = msgspec.structs.asdict(entity) | {
-            "owners": list(entity.owners),
-            "admins": list(entity.admins),
-            "updated_at": entry.created,
-        }
-        async with database.writing(tell=False) as connection:
-            await connection.execute(insert(entities).values(values))
+        await keep_entity(database, story, entity, entry.created)
     return len(names)

@@ -139,7 +139,7 @@ async def forget_user(database: Database, sub: str, until: datetime) -> int:
         async with database.writing(entity=True) as connection:
             known, newest = await _locked(connection, entity_type, entity_id)
             if known is not None and newest is not None and newest <= until:
-                await _store(connection, known, _without(known, {sub}), newest)
+                await _store(connection, known, without(known, {sub}), newest)
     return len(found)
 
 
@@ -150,10 +150,11 @@ async def _without_departed(connection: AsyncConnection, wanted: Entity, at: dat
         return wanted
     await lock_text(connection, NAMING, shared=True)
     gone = (await connection.scalars(_DEPARTED, {"names": names, "at": at})).all()
-    return _without(wanted, set(gone)) if gone else wanted
+    return without(wanted, set(gone)) if gone else wanted
 
 
-def _without(entity: Entity, gone: set[str]) -> Entity:
+def without(entity: Entity, gone: set[str]) -> Entity:
+    """The entity without these as owners and admins."""
     return msgspec.structs.replace(
         entity,
         owners=tuple(one for one in entity.owners if one not in gone),
@@ -175,10 +176,10 @@ def plausible(time: datetime) -> datetime:
 def _is_late(known: Entity, newest: datetime | None, wanted: Entity, told_at: datetime | None) -> bool:
     if told_at is None or newest is None:
         return False
-    return (told_at, *_rank(wanted)) < (newest, *_rank(known))
+    return (told_at, *rank(wanted)) < (newest, *rank(known))
 
 
-def _rank(entity: Entity) -> tuple[bool, bytes]:
+def rank(entity: Entity) -> tuple[bool, bytes]:
     """Of two states told of one moment the greater holds, whichever comes first: a deletion, else the greater text."""
     return entity.deleted, msgspec.json.encode((entity.owners, entity.admins, entity.display_id))
 

@@ -46,16 +46,16 @@ async def replayed(database: Database, bus: Bus, tell: Tell) -> AsyncIterator[Fi
     """Every row that is not what all that was told makes of it. Raises Unavailable."""
     async with database.reading() as connection:
         schema: str = await connection.scalar(select(func.current_schema())) or "public"
-    async with _scratch(database) as scratch:
-        await replay_all(scratch, bus, tell)
-        async with scratch.reading() as connection:
+    async with scratch(database) as made:
+        await replay_all(made, bus, tell)
+        async with made.reading() as connection:
             for table in COMPARED:
                 async for finding in _compare(connection, table, schema):
                     yield finding
 
 
 @asynccontextmanager
-async def _scratch(database: Database) -> AsyncIterator[Database]:
+async def scratch(database: Database) -> AsyncIterator[Database]:
     """The same database with empty tables before its own. They belong to the one session that there is; a second one
     would find none, and never the true ones."""
     url = database.engine.url.render_as_string(hide_password=False)

@@ -29,7 +29,7 @@ TABLES = {
     "outbox": "position",
 }
 # The registry keeps when the broker learnt of an entity, not when the catalog did.
-NOT_COMPARED = {"entities": {"updated_at"}}
+NOT_COMPARED = {"entities": {"updated_at", "told_at"}}
 NOT_REBUILT = {"swept_at", "texts_read_with"}  # marks: when the janitor made its round, how texts were read
 
 

@@ -9,14 +9,16 @@ from sqlalchemy import text
 from services.catalog import counters, departures, registry
 from services.catalog.departures import LEEWAY
 from services.catalog.models import metadata
+from services.catalog.rebuild import replay_all
 from services.catalog.registry import AHEAD
+from services.catalog.replayed import replayed, scratch
 from shared.entities import Entity
 from shared.events import messages, topology
 from shared.events.kv_token import kv_token
 from shared.events.messages import EntityDeleted, EntityUpserted, Event, UserDeleted
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
-from tests.integration.catalog.service import Service
+from tests.integration.catalog.service import Service, all_rows
 
 LEAVER = "leaver 4711"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -241,3 +243,35 @@ async def waiting_for_a_lock(catalog: Service, working: asyncio.Task[int]) -> No
             return bool(working.done() or await connection.scalar(asked))
 
     await eventually_async(look, "the other to be waited for")
+
+
+async def test_the_whole_history_replayed_names_nobody_who_has_left_and_knows_when_all_was_told(
+    catalog: Service,
+) -> None:
+    upserted, now = "entity.v1.upserted.post", datetime.now(UTC)
+    named = EntityUpserted(type="post", id="1", owners=(LEAVER, "bob"))
+    await tell_as_of(catalog, upserted, named, LONG_AGO)
+    await tell_as_of(catalog, upserted, EntityUpserted(type="post", id="2", owners=("bob",)), now)
+    theirs, other = await catalog.ready(LEAVER), await catalog.ready("bob")
+    async with catalog.caller(LEAVER, "moderator") as leaver:
+        decision = {"state": "rejected", "reason": "not nice"}
+        assert (await leaver.post(f"/v1/media/{other.id}/moderation", json=decision)).status_code == 200
+    await catalog.tell(UserDeleted(sub=LEAVER))
+    await settled(catalog)
+    await catalog.have(stories.uploaded(LEAVER))
+    async with catalog.caller("gateway", "service") as gateway:
+        assert (await gateway.put("/v1/entities/post/3", json={"owners": ["ann"]})).status_code == 200
+    await catalog.told()
+    assert [found async for found in replayed(catalog.database, catalog.bus, silent)] == []
+    async with scratch(catalog.database) as made:
+        await replay_all(made, catalog.bus, silent)
+        assert await all_rows(made, "departed_users") == await catalog.rows("departed_users")
+        told = {row["id"]: row for row in await all_rows(made, "entities")}
+    held = {row["id"]: row for row in await catalog.rows("entities")}
+    assert [(told[n]["told_at"], told[n]["owners"]) for n in "12"] == [(LONG_AGO, ["bob"]), (now, ["bob"])]
+    assert timedelta(0) <= told["3"]["told_at"] - held["3"]["told_at"] < timedelta(seconds=30)
+    assert theirs.id not in {row["id"] for row in await catalog.rows("media")}
+
+
+def silent(_what: str, _count: int) -> None:
+    pass
