@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> Litestar:
                 blobs=blobs,
                 sandbox=sandbox,
                 places=Places(settings.jobs, spare=1),  # for fresh uploads beside bulk work
+                in_hand=Places(settings.jobs + 2, spare=settings.jobs + 2),
                 metrics=JobMetrics(registry),
                 limits=settings.limits,
                 recipes=settings.recipes,

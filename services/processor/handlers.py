@@ -49,6 +49,8 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     original_bytes: int
     heavy: Places = msgspec.field(default_factory=lambda: Places(1))
     """Beside a place, the one for files that take so much memory that a second must not run with them."""
+    in_hand: Places = msgspec.field(default_factory=lambda: Places(4, spare=4))
+    """For fresh pictures that are fetched and wait for a place, so that one owner's do not keep another's away."""
     films: Films = msgspec.field(default_factory=Films)
     running: Running = msgspec.field(default_factory=Running)
 
@@ -121,11 +123,14 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
         background=not order.urgent,
         there=tuple(there),
     )
-    async with fetched(deps.blobs, order.key, limit=deps.original_bytes) as original:
-        timings = {"fetch": _since(started)}
+    async with (
+        _in_hand(order, deps) as waited,
+        fetched(deps.blobs, order.key, limit=deps.original_bytes) as original,
+    ):
+        timings = {"fetch": round(_since(started) - waited, 1)}
         started = time.monotonic()
         async with place(original, deps, mime_type=order.mime_type, owner=order.owner, urgent=order.urgent):
-            timings["wait"] = _since(started)
+            timings["wait"] = round(_since(started) + waited, 1)
             result = await _run(job, original, order, deps)
     timings |= result.timings
     started = time.monotonic()
@@ -138,6 +143,18 @@ async def _derive(order: Order, recipe: Recipe, deps: Deps, *, job_trace: str, a
     await announce.processed(deps.bus, order, result, variants, timings)
     deps.metrics.note_job(order.media_type, "ready", timings)
     log.info("media.processed", media_id=job.media_id, generation=order.generation, timings=timings)
+
+
+@contextlib.asynccontextmanager
+async def _in_hand(order: Order, deps: Deps) -> AsyncIterator[float]:
+    """Until it is this owner's turn to have a file fetched; how many milliseconds that took. Other lanes have no more
+    messages than files."""
+    started = time.monotonic()
+    if order.media_type != "image" or not order.urgent:
+        yield 0.0
+        return
+    async with deps.in_hand.take(order.owner, urgent=True):
+        yield _since(started)
 
 
 @contextlib.asynccontextmanager

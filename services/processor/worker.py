@@ -12,6 +12,9 @@ from shared.runtime import Background
 
 _ERASERS = 8
 _OTHERS = 4
+# As many as may be pending: who is no flood has at most 60 fresh ones a minute (services/ingest/lanes.py), and what
+# others bring meanwhile is to be seen behind them. Most of these wait, with nothing fetched.
+_FRESH_PICTURES = 64
 
 
 def start(
@@ -29,6 +32,7 @@ def start(
     metrics = ConsumerMetrics(registry)
     names = {f"processor-{media_type}-{lane}": media_type for media_type in MEDIA_TYPES for lane in LANES}
     places = {name: jobs + 2 if media_type == "image" else _OTHERS for name, media_type in names.items()}
+    places["processor-image-fresh"] = _FRESH_PICTURES
     places |= {f"processor-image-{SLOW}": 1, "processor-reprocess": jobs + 2}
     # What waits here no other worker can take, and a video keeps its place for long.
     of_videos = [f"processor-video-{lane}" for lane in LANES]
