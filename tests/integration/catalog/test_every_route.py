@@ -42,6 +42,8 @@ def _told() -> dict[str, MediaUploaded]:
     found = {}
     for kind, more in kinds.items():
         upload = stories.uploaded(OWNER, profile=kind, filename="hush.jpg", **{**said, **more})
+        # Answers are compared without it, so it must be nothing that they say by themselves, as 404 would be.
+        upload = msgspec.structs.replace(upload, number=700_000 + upload.number)
         key = upload.key.replace("NUMBER", str(upload.number))
         if kind == "content":
             key = f"2026/11/hush_{upload.id.hex}.jpg"
