@@ -177,8 +177,9 @@ async def test_invariant_10_whoever_governs_the_entity_of_now_is_not_told_what_h
 async def test_who_saw_what_is_public_no_more_is_told_to_take_it_away_and_nothing_of_it(
     catalog: Service,
 ) -> None:
-    closed, rejected = stories.uploaded("bob", is_public=True), stories.uploaded("bob", is_public=True)
-    never = stories.uploaded("bob", is_public=True, moderation="pending")
+    # Of other bytes each: a copy of what is rejected is flagged.
+    closed, rejected = (stories.uploaded("bob", body, is_public=True) for body in (b"closed", b"rejected"))
+    never = stories.uploaded("bob", b"never", is_public=True, moderation="pending")
     async with socket(catalog, "ann", since=0) as ann:
         await catalog.have(closed, rejected, never)
         assert [m["type"] for m in await hear(ann, 2)] == ["media.created"] * 2
