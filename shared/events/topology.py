@@ -147,6 +147,12 @@ PROCESSOR_RENDER = "processor.v1.render"
 PROCESSOR_FINGERPRINT = "processor.v1.fingerprint"
 
 
+_ACK_WAIT = timedelta(seconds=60)
+# A worker holds all the fresh pictures that it may, so that owners can take turns: those of a dead one wait no longer
+# than people do who look at a page.
+_ACK_WAITS = {("image", "fresh"): timedelta(seconds=20)}
+
+
 def _lane(media_type: str, lane: str, *, ack_wait: timedelta, pending: int) -> Durable:
     return Durable(
         name=f"processor-{media_type}-{lane}",
@@ -227,7 +233,7 @@ TOPOLOGY = Topology(
             for media_type in ("video", "audio")
         ),
         *(
-            _lane(media_type, lane, ack_wait=timedelta(seconds=60), pending=64)
+            _lane(media_type, lane, ack_wait=_ACK_WAITS.get((media_type, lane), _ACK_WAIT), pending=64)
             for media_type in MEDIA_TYPES
             for lane in LANES
         ),
