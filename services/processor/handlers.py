@@ -13,11 +13,12 @@ from services.processor.cancelling import Running
 from services.processor.documents import kinds, second
 from services.processor.failures import Failure, JobFailed
 from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
+from services.processor.job_costs import note
 from services.processor.metrics import JobMetrics
 from services.processor.order import Order, order_of
 from services.processor.originals import fetched, is_heavy
 from services.processor.places import Places
-from services.processor.sandbox import Outcome, Sandbox
+from services.processor.sandbox import Sandbox
 from services.processor.videos import Films
 from shared import failpoints, recipes
 from shared.errors import TripodError
@@ -193,28 +194,14 @@ async def _run(job: Job, original: int, order: Order, deps: Deps) -> Result:
 
     outcome = await deps.sandbox.run(job, original, on_step, on_film=on_ahead)
     if isinstance(outcome.verdict, Failure) and (again := second.job(job, outcome.verdict)) is not None:
-        _note(job, outcome, deps)
+        note(job, outcome, deps.metrics)
         outcome = await deps.sandbox.run(again, original, on_step, on_film=on_ahead)
-    _note(job, outcome, deps)
+    note(job, outcome, deps.metrics)
     if isinstance(outcome.verdict, Result):
         return outcome.verdict
     if outcome.verdict.code == "interrupted":
         raise Interrupted(outcome.verdict.detail)
     raise JobFailed(outcome.verdict)
-
-
-def _note(job: Job, outcome: Outcome, deps: Deps) -> None:
-    deps.metrics.note_child(outcome)
-    cost = {
-        "cpu_ms": outcome.cpu_milliseconds,
-        "wall_ms": outcome.wall_milliseconds,
-        "peak_kib": outcome.peak_kib,
-    }
-    if isinstance(outcome.verdict, Failure):
-        verdict = outcome.verdict
-        log.warning("job.failed", media_id=job.media_id, code=verdict.code, said=verdict.log, **cost)
-    else:
-        log.info("job.done", media_id=job.media_id, **cost)
 
 
 async def _fail(order: Order, failure: Failure, deps: Deps) -> None:

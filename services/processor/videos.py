@@ -15,11 +15,11 @@ from services.processor import announce, failures, film_store, ladder_store, var
 from services.processor.failures import Failure, JobFailed
 from services.processor.film_store import Rung
 from services.processor.frames import Ahead, Finished, Job, Limits, Result, StepDone
+from services.processor.job_costs import note
 from services.processor.leases import alone
 from services.processor.order import Order
 from services.processor.originals import filled
 from services.processor.places import Places
-from services.processor.sandbox import Outcome
 from services.processor.scratch import Scratch
 from shared import failpoints
 from shared.errors import TripodError
@@ -196,22 +196,8 @@ class _Video:
                 log.debug("job.step", media_id=job.media_id, step=step.step, ms=step.milliseconds)
 
             outcome = await self._deps.sandbox.run(job, original, on_step, films=outputs, on_film=on_film)
-        _note(job, outcome, self._deps)
+        note(job, outcome, self._deps.metrics)
         return outcome.verdict
-
-
-def _note(job: Job, outcome: Outcome, deps: "Deps") -> None:
-    deps.metrics.note_child(outcome)
-    cost = {
-        "cpu_ms": outcome.cpu_milliseconds,
-        "wall_ms": outcome.wall_milliseconds,
-        "peak_kib": outcome.peak_kib,
-    }
-    if isinstance(outcome.verdict, Failure):
-        verdict = outcome.verdict
-        log.warning("job.failed", media_id=job.media_id, code=verdict.code, said=verdict.log, **cost)
-    else:
-        log.info("job.done", media_id=job.media_id, **cost)
 
 
 class _Telling:
