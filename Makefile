@@ -21,7 +21,7 @@ CONTAINED := tests/contract $(sort $(wildcard tests/integration/*/)) tests/integ
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run servers demo tripod env images test test-compose test-long chaos bench sweep lint types imports check format asyncapi lock clean
+.PHONY: help run servers demo tripod env images test test-browser test-compose test-long chaos bench sweep lint types imports check format asyncapi lock clean
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,15 +46,18 @@ images: ## build the images of `docker compose up`
 	@for image in edge ingest processor catalog; do \
 		$(DOCKER_BUILD) --quiet --file deploy/Dockerfile --target $$image --tag tripod-$$image . || exit 1; done
 
-test: $(READY) ## all tests but the long ones, on real servers (STACK=containers: a service's, on containers)
-	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) -m "not long" \
+test: $(READY) ## all tests but the long ones and the browser's, on real servers (STACK=containers: a service's, on containers)
+	@STACK=$(STACK) exec $(BIN)/python -m pytest -n $(JOBS) -m "not long and not browser" \
 		$(if $(filter containers,$(STACK)),$(CONTAINED)) $(ARGS)
+
+test-browser: $(READY) ## the pages in a real browser; needs Debian's chromium and chromium-driver
+	@STACK=$(STACK) $(BIN)/python -m pytest tests/browser -m browser $(ARGS)
 
 test-compose: images $(READY) ## the tests over HTTP against `docker compose up`, and those of the containers themselves
 	@STACK=compose $(BIN)/python -m pytest tests/e2e tests/compose $(ARGS)
 
 test-long: $(READY) ## the tests that take minutes
-	@exec $(BIN)/python -m pytest -m long $(ARGS)
+	@exec $(BIN)/python -m pytest -m "long and not browser" $(ARGS)
 
 bench: $(READY) ## speed as ratios to measured baselines; ARGS="--quick", ARGS="--json FILE"
 	@exec $(BIN)/python -m deploy.bench $(ARGS)
