@@ -129,6 +129,7 @@ async def _matches(
 def _texts(one: Media, document: str | None, long: int) -> dict[str, tuple[str, ...]]:
     said = {
         "filename": (one.filename,),
+        **{name: (str(one.exif.get(name) or ""),) for name in ("title", "artist", "album")},
         "caption": (one.caption,),
         "alt_text": (one.alt_text,),
         "description": (one.description,),

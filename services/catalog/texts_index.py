@@ -36,7 +36,7 @@ _DOCUMENTS_AT_ONCE = 10
 _MOST_DEAD = 2_000
 _GREATLY = 25  # times as many while there is more to make
 _READ_WITH = "texts_read_with"
-"""The mark that says in which languages all words were made."""
+"""The mark that says in which languages, and of which fields, all words were made."""
 
 # The variant in which the processor tells what a document says, and whether that is what we have read.
 _TOLD = "v.name = 'text' AND t.document_of IS DISTINCT FROM v.key || ' ' || coalesce(v.sha256, '')"
@@ -48,7 +48,8 @@ _CLAIM = text(
     f" WHERE v.media_id = c.media_id AND {_TOLD}) LIMIT :most)) RETURNING media_id"
 ).bindparams(bindparam("read", type_=ARRAY(UUID)))
 _ROWS = text(
-    "SELECT m.id, m.filename, m.caption, m.alt_text, m.description, m.tags, t.document, v.media_id IS NOT NULL AS told,"
+    "SELECT m.id, m.filename, m.caption, m.alt_text, m.description, m.tags, m.exif->>'title' AS title,"
+    " m.exif->>'artist' AS artist, m.exif->>'album' AS album, t.document, v.media_id IS NOT NULL AS told,"
     " v.key || ' ' || coalesce(v.sha256, '') AS document_of FROM media AS m"
     " LEFT JOIN media_texts AS t ON t.media_id = m.id LEFT JOIN variants AS v ON v.media_id = m.id AND v.name = 'text'"
     " WHERE m.id = ANY(:ids) FOR KEY SHARE OF m SKIP LOCKED"  # of one that is just being deleted
@@ -197,6 +198,9 @@ def fields_of(row: Mapping[str, Any]) -> list[tuple[Weight, list[str]]]:
     """The folded words of a media, by what they weigh."""
     parts: tuple[tuple[Weight, str | None], ...] = (
         ("A", row["filename"]),
+        ("A", row["title"]),
+        ("B", row["artist"]),
+        ("B", row["album"]),
         ("B", row["caption"]),
         ("B", row["alt_text"]),
         *(("B", tag) for tag in row["tags"]),
@@ -238,8 +242,8 @@ async def compare_languages(database: Database, stems: Stems) -> None:
 
 
 def _number_of(languages: tuple[str, ...]) -> int:
-    """A number that other languages do not have."""
-    return uuid.uuid5(uuid.NAMESPACE_URL, "words 1 " + ",".join(sorted(languages))).int & (2**62 - 1)
+    """A number that other languages do not have, nor other fields."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, "words 2 " + ",".join(sorted(languages))).int & (2**62 - 1)
 
 
 async def _sweep_out(database: Database) -> None:

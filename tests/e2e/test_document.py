@@ -7,8 +7,10 @@ from tests.fixtures.documents import docx, locked_pdf, pdf
 from tests.fixtures.waiting import eventually
 
 
-def test_a_pdf_is_found_by_a_word_on_its_second_page_and_by_nobody_else(ann: Client, bob: Client) -> None:
-    media = ann.uploaded(pdf("Annual report", "Two kingfishers were seen"), "report.pdf")
+def test_a_pdf_is_found_by_its_title_and_a_word_on_its_second_page_and_by_nobody_else(
+    ann: Client, bob: Client
+) -> None:
+    media = ann.uploaded(pdf("Annual report", "Two kingfishers were seen", title="Zwergtaucher"), "a.pdf")
     assert (media["status"], media["media_type"]) == ("ready", "document"), media
     assert media["exif"]["pages"] == 2
     variants = {variant["name"]: variant for variant in media["variants"]}
@@ -16,15 +18,18 @@ def test_a_pdf_is_found_by_a_word_on_its_second_page_and_by_nobody_else(ann: Cli
     assert media["thumbnail_url"] == variants["thumbnail"]["url"]
     assert ann.http.get(media["thumbnail_url"]).headers["content-type"] == "image/jpeg"
 
-    def found(client: Client) -> list[dict[str, Any]]:
-        answer = client.http.post("/v1/media/search", json={"q": "kingfisher"})
+    def found(client: Client, q: str = "kingfisher") -> list[dict[str, Any]]:
+        answer = client.http.post("/v1/media/search", json={"q": q})
         assert answer.status_code == 200, answer.text
         matches: list[dict[str, Any]] = answer.json()["matches"]
         return matches
 
     (match,) = eventually(lambda: found(ann), "the document to be found")
     assert match["highlights"]["document"] == ["Annual report\n\nTwo <mark>kingfishers</mark> were seen"]
-    assert found(bob) == []
+    assert [one["highlights"] for one in found(ann, "zwergtaucher")] == [
+        {"title": ["<mark>Zwergtaucher</mark>"]}
+    ]
+    assert found(bob) == found(bob, "zwergtaucher") == []
 
     answer = ann.http.get(variants["text"]["url"])
     assert answer.text == "Annual report\n\nTwo kingfishers were seen"
@@ -32,7 +37,7 @@ def test_a_pdf_is_found_by_a_word_on_its_second_page_and_by_nobody_else(ann: Cli
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert bob.http.get(variants["text"]["url"]).status_code == 404
     assert ann.http.delete(f"/v1/media/{media['id']}").status_code == 204
-    assert found(ann) == []
+    assert found(ann) == found(ann, "zwergtaucher") == []
 
 
 def test_documents_that_are_locked_or_bear_macros_are_ready_and_say_so(ann: Client) -> None:

@@ -24,6 +24,7 @@ from services.catalog.texts import Weight, vector, words
 from services.catalog.texts_query import Question
 from services.catalog.texts_stems import DEFAULT, Stems
 from shared.auth import Caller
+from shared.events.messages import MediaUploaded
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service
@@ -118,6 +119,32 @@ async def test_a_document_is_found_by_what_it_says_and_that_is_gone_with_it(cata
         assert await found("herons") is None
 
 
+async def test_the_title_that_a_file_tells_weighs_as_its_name_and_is_found_by_those_who_may_see_it(
+    catalog: Service,
+) -> None:
+    titled = stories.uploaded("ann", filename="scan.pdf", mime_type="application/pdf", media_type="document")
+    named = stories.uploaded(
+        "ann", filename="b.mp3", caption="Herons", mime_type="audio/mpeg", media_type="audio"
+    )
+    await catalog.have(titled, named)
+
+    async def say(upload: MediaUploaded, generation: int, **exif: Any) -> None:
+        await catalog.have(stories.processed(upload, generation, exif=exif, variants=()))
+
+    async with catalog.caller("ann") as ann, catalog.caller("bob") as bob:
+        await say(titled, 1, title="Über <i>Herons</i>")
+        await say(named, 1, title="Blues", artist="The Kingfishers", album="Live")
+        assert await names(ann, "herons") == ["scan.pdf", "b.mp3"]
+        assert (await ask(ann, "uber"))["matches"][0]["highlights"] == {
+            "title": ["<mark>Über</mark> &lt;i&gt;Herons&lt;/i&gt;"]
+        }
+        assert await names(ann, "kingfisher live blues") == ["b.mp3"]
+        assert await names(bob, "herons") == await names(catalog.nobody, "kingfishers") == []
+        await say(titled, 2, title="Terns")
+        assert await names(ann, "uber") == []
+        assert await names(ann, "terns") == ["scan.pdf"]
+
+
 async def test_a_search_without_words_or_for_relevance_to_nothing(catalog: Service) -> None:
     await catalog.have(stories.uploaded("ann"))
     async with catalog.caller("ann") as ann:
@@ -193,6 +220,17 @@ def test_media_that_were_there_before_are_noted_by_the_migration(empty_database_
         there = connection.scalars(text("SELECT id FROM media ORDER BY id")).all()
         assert connection.scalars(text("SELECT media_id FROM text_changes ORDER BY 1")).all() == there
     engine.dispose()
+
+
+async def test_media_from_before_titles_were_read_are_found_by_theirs(database: Database) -> None:
+    await written(database, "untitled", exif={"title": "Herons"})
+    stems = Stems(())
+    async with database.writing(tell=False) as connection:
+        await connection.execute(text("UPDATE media_texts SET words = ''"))
+        await connection.execute(text("INSERT INTO marks (name, value) VALUES ('texts_read_with', 1)"))
+    assert await captions(database, "herons", stems) == set()
+    await texts_index.compare_languages(database, stems)
+    assert await captions(database, "herons", stems) == {"untitled"}
 
 
 async def test_when_the_languages_are_others_all_words_are_made_anew(database: Database) -> None:
