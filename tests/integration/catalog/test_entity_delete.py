@@ -81,7 +81,8 @@ async def waiting_for_a_lock(database: Database, working: asyncio.Task[int]) -> 
 async def test_reconciling_deletes_what_is_there_of_users_who_have_left_and_nothing_newer(
     database: Database,
 ) -> None:
-    left, old, bobs = datetime.now(UTC), stories.uploaded("ann"), stories.uploaded("bob")
+    old, bobs = stories.uploaded("ann"), stories.uploaded("bob")
+    left = datetime.now(UTC)
     new = stories.uploaded("ann", created_at=left + timedelta(hours=1))
     for sequence, event in enumerate((old, new, bobs), 1):
         await project(database, event, sequence=sequence, base_url=BASE)

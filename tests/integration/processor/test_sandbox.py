@@ -23,7 +23,7 @@ from services.processor.frames import Job, Limits, Result, StepDone
 from services.processor.sandbox import Outcome, Sandbox
 from tests.fixtures.pictures import bomb_png, encoded, photo, picture
 from tests.fixtures.recipes import STANDARD
-from tests.fixtures.waiting import eventually, eventually_async
+from tests.fixtures.waiting import eventually
 
 pillow_heif.register_heif_opener()  # so that tests can write HEIC
 
@@ -88,15 +88,12 @@ class Stopped:
         self.reached = asyncio.Event()
 
     async def __call__(self, _: StepDone) -> None:
-        if not self.pid:
-            # It may say what it has done before the fork server says that it runs.
-            await eventually_async(self._known, "the fork server to name the child")
+        # It may say what it has done before the fork server says that it runs, or be through already: then there is
+        # nothing to stop at this step.
+        if not self.pid and self.sandbox.pids:
             (self.pid,) = self.sandbox.pids
             os.kill(self.pid, signal.SIGSTOP)
             self.reached.set()
-
-    async def _known(self) -> bool:
-        return bool(self.sandbox.pids)
 
 
 async def stopped_job(
@@ -112,8 +109,10 @@ async def stopped_job(
     for _ in range(10):
         stopped = Stopped(sandbox)
         task = asyncio.create_task(attend(stopped))
-        await asyncio.wait_for(stopped.reached.wait(), 20)
-        if exists(stopped.pid):
+        reached = asyncio.create_task(stopped.reached.wait())
+        await asyncio.wait({task, reached}, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        if stopped.pid and exists(stopped.pid):
             return task, stopped
         await task
     raise AssertionError("No child could be stopped before its end.")
@@ -465,18 +464,17 @@ def test_a_missing_guard_is_named_and_the_others_hold(without: str, name: str, o
 
 
 @together
-async def test_a_child_of_bulk_work_leaves_the_processors_to_the_others(sandbox: Sandbox) -> None:
+async def test_a_child_of_bulk_work_leaves_the_processors_to_the_others(
+    sandbox: Sandbox, large: bytes
+) -> None:
     found: dict[bool, int] = {}
     for background in (False, True):
-
-        async def look(_: StepDone, *, background: bool = background) -> None:
-            for pid in sandbox.pids:
-                found[background] = os.getpriority(os.PRIO_PROCESS, pid)
-
-        asked = msgspec.structs.replace(job(), background=background)
-        with original(encoded(picture(64, 48))) as descriptor:
-            outcome = await sandbox.run(asked, descriptor, look)
-        assert isinstance(outcome.verdict, Result), outcome.verdict
+        task, stopped = await stopped_job(
+            sandbox, large, msgspec.structs.replace(job(), background=background)
+        )
+        found[background] = os.getpriority(os.PRIO_PROCESS, stopped.pid)
+        os.kill(stopped.pid, signal.SIGCONT)
+        assert isinstance((await task).verdict, Result)
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     assert found == {False: ours, True: min(19, ours + 10)}
 
