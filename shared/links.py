@@ -56,6 +56,11 @@ def sign(
     return f"{quote(path)}?{urlencode(query)}", expires
 
 
+def query_until(settings: LinkSettings, path: str, expires: int) -> str:
+    """The query of a link to another path that ends with the one that leads to it, to the second."""
+    return urlencode({"expires": str(expires), "signature": _signature(settings, path, expires, "", None)})
+
+
 def check(
     settings: LinkSettings,
     path: str,

@@ -16,7 +16,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import delivery, openapi, queries
+from services.catalog import delivery, linked_playlists, openapi, queries
 from services.catalog.conditions import Conditions
 from services.catalog.database import Database
 from services.catalog.delivery import Asked, Delivery, File
@@ -135,6 +135,9 @@ async def deliver(
         until=until,
         told=parts["settings"].purge is not None,
     )
+    if variant is not None and until is not None and linked_playlists.is_one(file):
+        sign, head = partial(_query_of, parts["settings"], media_id, until), request.method == HttpMethod.HEAD
+        return await linked_playlists.answer(parts["blobs"], file, asked, sign, head=head)
     counted = variant is None or or_original  # what stands for the original counts as the original
     note = partial(parts["downloads"].note, media_id) if counted else None
     redirects = parts.get("redirects")
@@ -209,6 +212,10 @@ def original_path(media_id: uuid.UUID) -> str:
 def variant_path(media_id: uuid.UUID, name: str) -> str:
     """What a link to a variant signs."""
     return f"/v1/media/{media_id}/variants/{name}"
+
+
+def _query_of(settings: CatalogSettings, media_id: uuid.UUID, until: int, name: str) -> str:
+    return links.query_until(settings.links, variant_path(media_id, name), until)
 
 
 def check_link(
