@@ -68,10 +68,11 @@ def _taken(profile: Profile, found: Format) -> bool:
 
 @lru_cache(maxsize=1024)
 def _possible(kind: str, declared: str) -> tuple[Format, ...]:
-    """What a file with this extension and declared type may turn out to be."""
+    """What a file with this extension and declared type may turn out to be, first what it is named for."""
     name = f"file.{kind}" if kind else "file"
-    return tuple(
+    found = (
         found
         for found in (*FORMATS, UNKNOWN)
         if not name_says_other(name, found) and not type_says_other(declared, found)
     )
+    return tuple(sorted(found, key=lambda one: one.extension != kind))

@@ -30,8 +30,8 @@ _MIB = 2**20
 
 
 class EntityMedia(msgspec.Struct, frozen=True, kw_only=True):
-    """One media as clients of this API know it. Sizes in bytes, sides in pixels; an address is null until the size
-    is made. `entity_id` and `uploaded_by` are numbers where they are decimal ones."""
+    """One media as clients of this API know it. Sizes in bytes, sides in pixels, `duration` in seconds; an address is
+    null until the size is made. `entity_id` and `uploaded_by` are numbers where they are decimal ones."""
 
     id: int
     public_id: str
@@ -47,6 +47,7 @@ class EntityMedia(msgspec.Struct, frozen=True, kw_only=True):
     file_size: int
     width: int | None
     height: int | None
+    duration: float | None
     alt_text: str | None
     caption: str | None
     tags: tuple[str, ...]
@@ -146,6 +147,7 @@ def shape(view: View) -> EntityMedia:
         file_size=media.size,
         width=media.width,
         height=media.height,
+        duration=media.duration,
         alt_text=media.alt_text,
         caption=media.caption,
         tags=media.tags,

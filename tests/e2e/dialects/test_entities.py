@@ -7,7 +7,6 @@ same request, part by part. The store is looked at where the document prints a p
 import ast
 import io
 import re
-import subprocess
 import sys
 import uuid
 from collections.abc import Callable
@@ -19,65 +18,21 @@ import pytest
 from PIL import Image
 
 from tests.e2e.dialects.conftest import Caller
-from tests.fixtures.pictures import encoded, late_jpeg, photo, picture
+from tests.e2e.dialects.entities_users import (
+    ENTITIES,
+    PNG,
+    PRINTED,
+    SPOKEN_OF,
+    User,
+    refusal,
+    run,
+    until_known,
+)
+from tests.fixtures.pictures import encoded, late_jpeg, late_tiff, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-PRINTED = {
-    "id", "public_id", "original_url", "thumbnail_url", "medium_url", "entity_type", "entity_id", "is_primary",
-}  # fmt: skip
-SPOKEN_OF = {
-    "small_url", "large_url", "entity_field", "alt_text", "caption", "sort_order", "tags", "media_type",
-    "content_type", "mime_type", "file_size", "width", "height", "phash", "exif", "moderation_status", "is_public",
-    "uploaded_by", "created_at", "updated_at", "filename", "status",
-}  # fmt: skip
-# What the system that owns them has registered; user 1 owns or administers all of it, user 2 none.
-ENTITIES = {
-    "user/2": {"owners": ["2"], "display_id": "USR-2"},
-    "user/1": {"owners": ["1"], "display_id": "USR-1"},
-    "property/123": {"owners": ["9"], "admins": ["1"], "display_id": "PROP-123"},
-    "community/123": {"admins": ["1"], "display_id": "CMY-123"},
-    "community/124": {"admins": ["2"], "display_id": "CMY-124"},
-    "builder/12": {"owners": ["1"], "admins": ["2"], "display_id": "BLD-012"},
-    "sales_rep/5": {"owners": ["1"], "display_id": "REP-5"},
-    "post/1": {"owners": ["1"], "admins": ["2"], "display_id": "POST-1"},
-    "amenity/77": {"admins": ["2"]},
-}
 DAY, PLACE = r"20\d\d-\d\d", r"-\d{14}-[0-9a-f]+\.jpg"
-PNG = encoded(picture(160, 120, seed=70), "PNG")
-
-
-class User:
-    """Somebody and what they do with the API."""
-
-    def __init__(self, http: httpx.Client, number: int) -> None:
-        self.http = http
-        self.number = number
-        self.token = http.headers["authorization"].removeprefix("Bearer ")
-
-    def post(self, path: str, data: bytes = PNG, name: str = "photo.png", /, **said: str) -> httpx.Response:
-        return self.http.post(f"/v1/media/{path}", files={"file": (name, data)}, data=said)
-
-    def upload(self, path: str, data: bytes = PNG, name: str = "photo.png", /, **said: str) -> dict[str, Any]:
-        answer = self.post(path, data, name, **said)
-        assert answer.status_code == 201, answer.text
-        assert set(answer.json()) == {"media", "message"}
-        found: dict[str, Any] = answer.json()["media"]
-        return found
-
-    def get(self, path: str, **query: str | int) -> Any:
-        answer = self.http.get(f"/v1/media/{path}", params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-
-def until_known(user: User, path: str) -> None:
-    """Ingest has heard of the entity."""
-    eventually(lambda: user.post(path, b"x").status_code != 404, path)
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["detail"]
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +71,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "avatar.jpg").write_bytes(encoded(picture(400, 400, seed=71)))
     (made / "photo1.jpg").write_bytes(photo(640, 480, seed=72))
     return made
-
-
-def run(command: list[str], user: User, folder: Path) -> str:
-    """What a printed example says, with the origin and the token filled in."""
-    origin = str(user.http.base_url).rstrip("/")
-    filled = [
-        part.replace("http://localhost:8000", origin).replace("YOUR_JWT_TOKEN", user.token)
-        for part in command
-    ]
-    ended = subprocess.run(filled, cwd=folder, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    return ended.stdout
 
 
 # Usage examples
@@ -307,6 +250,7 @@ def padded(size: int, sides: tuple[int, int] = (200, 200)) -> bytes:
         ("users/1/avatar", encoded(picture(99, 120), "BMP"), "a.bmp", "Invalid image dimensions. "),
         ("users/1/avatar", encoded(picture(99, 120), "TIFF"), "a.tiff", "Invalid image dimensions. "),
         ("users/1/avatar", late_jpeg(2001, 120), "a.jpg", "Invalid image dimensions. The file cannot be processed: "),
+        ("users/1/avatar", late_tiff(2001, 120), "a.tiff", "Invalid image dimensions. The file cannot be processed: "),
         ("users/1/avatar", late_jpeg(120, 99, 6), "a.jpg", "Invalid image dimensions. The file cannot be processed: "),
         ("builders/12/logo", encoded(picture(49, 120)), "a.jpg", "Invalid image dimensions. "),
         ("builders/12/logo", encoded(picture(8001, 60)), "a.jpg", "Invalid image dimensions. "),

@@ -45,6 +45,10 @@ def test_the_recipes_of_the_older_apis_are_the_documented_ones() -> None:
     }
 
 
+def test_a_video_of_the_entities_api_has_the_sizes_that_its_pictures_have() -> None:
+    assert ENTITY.posters == ENTITY.variants
+
+
 def hashes(recipe: Recipe, mime_type: str = "image/jpeg") -> dict[str, str]:
     return {spec.name: spec.hash for spec in recipe.asked_of(mime_type, animated=False)}
 
