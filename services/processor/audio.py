@@ -1,9 +1,7 @@
 """The audio pipeline inside the child: what it is, its cover, and one pass through the sound for all that it needs."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from av.audio.frame import AudioFrame
@@ -12,15 +10,16 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from services.processor import audio_cover, audio_mp3, audio_waveform, failures, symptoms
+from services.processor import audio_cover, audio_mp3, audio_waveform, failures
 from services.processor.audio_end import End, claimed_by, what_is_missing
 from services.processor.audio_loudness import Loudness
 from services.processor.audio_mp3 import Encoder
-from services.processor.audio_source import cover, opened
+from services.processor.audio_source import cover, opened, to_hear
 from services.processor.audio_steady import Steady
 from services.processor.audio_tags import tags
 from services.processor.audio_waveform import Peaks
-from services.processor.frames import Ahead, Film, Finished, Result, StepDone, Variant
+from services.processor.film_steps import Report, step, warnings_of
+from services.processor.frames import Film, Finished, Result, Variant
 from services.processor.video_clock import Clock
 from services.processor.video_probe import facts
 from services.processor.video_progress import Course
@@ -31,9 +30,7 @@ from shared.sound_recipes import SoundSpec
 if TYPE_CHECKING:
     from av.packet import Packet
 
-Report = Callable[[StepDone | Ahead | Finished], None]
 _PROBED, _SCANNED, _SOUNDED = 2.0, 10.0, 90.0  # percent of the whole job that are behind then
-_MOST_WARNINGS = 10
 _STRAY = 0.04  # seconds by which what is kept may be shorter or longer than what was decoded
 _LONGEST_GAP = 10.0  # seconds without sound; more is a mistake or a trap
 _DAMAGED = "The file breaks off or is damaged; what could be read is there."
@@ -45,17 +42,14 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
     Raises JobFailed with the verdict, MemoryError.
     """
     course = Course(report)
-    try:
-        with _step(work, "probe", report):
-            course.enter("probe", _PROBED)
-            claimed, bitrate = _look(work)
-        with _step(work, "cover", report):
-            pictures, placeholder = _cover(work)
-        with _step(work, "sound", report):
-            sound = _Sound(work, outputs, course, claimed)
-            waveform = sound.run(report)
-    except FFmpegError as error:
-        raise _verdict(error, work) from error
+    with step(work, "probe", report):
+        course.enter("probe", _PROBED)
+        claimed, bitrate = _look(work)
+    with step(work, "cover", report):
+        pictures, placeholder = _cover(work)
+    with step(work, "sound", report):
+        sound = _Sound(work, outputs, course, claimed)
+        waveform = sound.run(report)
     work.variants = (*waveform, *pictures)
     return Result(
         width=0,
@@ -68,7 +62,7 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
         placeholder=placeholder,
         variants=work.variants,
         kept=tuple(spec.code for spec in work.job.recipe.sounds.mp3 if spec.code in work.job.there),
-        warnings=tuple(dict.fromkeys(work.warnings))[:_MOST_WARNINGS],
+        warnings=tuple(warnings_of(work)),
         timings=work.timings,
         duration=sound.seconds,
         bitrate=bitrate,
@@ -76,22 +70,10 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
     )
 
 
-@contextmanager
-def _step(work: Work, name: str, report: Report) -> Iterator[None]:
-    work.step = name
-    started = time.monotonic()
-    yield
-    work.timings[name] = milliseconds = round((time.monotonic() - started) * 1000, 1)
-    report(StepDone(step=name, percent=0, milliseconds=milliseconds, trace_id=work.job.trace_id))
-
-
 def _look(work: Work) -> tuple[float | None, int | None]:
     """Fill in `exif`; how long, in seconds, and of how many bits a second the file says that it is."""
     with opened(work.descriptor, work.job.mime_type) as source:
-        if not source.streams.audio:
-            raise failures.corrupt(work.job.mime_type, "no sound")
-        if sound_stream(source) is None:
-            raise failures.unsupported_feature(work.job.mime_type, "no sound that can be decoded")
+        to_hear(source, work.job.mime_type)
         told = facts(source, None, None, size=os.fstat(work.descriptor).st_size)
         work.exif, work.taken_at = told.fields | tags(source), told.taken_at
         claimed = claimed_by(source, told.duration)
@@ -255,12 +237,3 @@ class _Sound:
             self._loudness.take(None)
         for encoder in self._encoders:
             encoder.take(None)
-
-
-def _verdict(error: FFmpegError, work: Work) -> failures.JobFailed:
-    said = f"{type(error).__name__}: {error}"
-    if symptoms.says_starved(said):
-        return failures.JobFailed(failures.out_of_memory(work.job.limits.memory_bytes, said))
-    if isinstance(error, EOFError) or symptoms.says_cut_short(said):
-        return failures.truncated(said)
-    return failures.corrupt(work.job.mime_type, said)

@@ -38,7 +38,7 @@ class JobFailed(Exception):
 
 
 def truncated(log: str = "") -> JobFailed:
-    detail = "The file ends before its picture is complete; it was probably cut off during a transfer."
+    detail = "The file ends before it is complete; it was probably cut off during a transfer."
     return JobFailed(Failure(code="truncated", detail=detail, log=log))
 
 
@@ -55,6 +55,12 @@ def unsupported(mime_type: str, allowed: tuple[str, ...]) -> JobFailed:
 def unsupported_feature(mime_type: str, log: str) -> JobFailed:
     detail = f"The file is {mime_type}, but of a rare kind that cannot be processed."
     return JobFailed(Failure(code="unsupported", detail=detail, log=log))
+
+
+def no_decoder(found: str, allowed: tuple[str, ...]) -> JobFailed:
+    """For sound. `found` is what it is, in words."""
+    detail = f"The sound in the file is {found}, which is not decoded here; these are: {', '.join(allowed)}."
+    return JobFailed(Failure(code="unsupported", detail=detail))
 
 
 def unsupported_samples(mime_type: str, samples: str) -> JobFailed:

@@ -1,15 +1,13 @@
 """The video pipeline inside the child: look, pictures, films. What is small goes up with the result."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import msgspec
-from av.error import FFmpegError
 
-from services.processor import failures, pipeline, symptoms, video_pictures
-from services.processor.frames import Ahead, Film, Finished, Result, StepDone
+from services.processor import failures, pipeline, video_pictures
+from services.processor.film_steps import Report, step, warnings_of
+from services.processor.frames import Film, Finished, Result
 from services.processor.video_check import plays
 from services.processor.video_film import Filming
 from services.processor.video_hls import playlist
@@ -19,10 +17,8 @@ from services.processor.video_shape import Look, look_of
 from services.processor.video_source import frames, opened, picture_stream
 from services.processor.work import Work
 
-Report = Callable[[StepDone | Ahead | Finished], None]
 _LOOKED, _PICTURED, _FILMED = 2.0, 15.0, 90.0  # percent of the whole job that are behind then
 _DAMAGED = "Parts of the video are damaged and were left out."
-_MOST_WARNINGS = 10
 _ALLOWED_GAP = 1.0  # seconds, and a twentieth, by which a film may be shorter than its source claims
 
 
@@ -32,22 +28,19 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
     Raises JobFailed with the verdict, MemoryError.
     """
     course = Course(report)
-    try:
-        with _step(work, "probe", report):
-            course.enter("probe", _LOOKED)
-            told, look = _look(work)
-        if look is None:
-            work.warnings.append("There are no moving pictures in this file that can be decoded.")
-            return _without_pictures(work, told)
-        with _step(work, "pictures", report):
-            course.enter("pictures", _PICTURED)
-            video_pictures.pictures(work, look, told.duration, course)
-        with _step(work, "films", report):
-            filming = _filming(work, look, told.duration, course)
-            films, duration = _films(work, filming, outputs, course, report)
-    except FFmpegError as error:
-        raise _verdict(error, work) from error
-    work.warnings = list(dict.fromkeys(work.warnings))[:_MOST_WARNINGS]
+    with step(work, "probe", report):
+        course.enter("probe", _LOOKED)
+        told, look = _look(work)
+    if look is None:
+        work.warnings.append("There are no moving pictures in this file that can be decoded.")
+        return _without_pictures(work, told)
+    with step(work, "pictures", report):
+        course.enter("pictures", _PICTURED)
+        video_pictures.pictures(work, look, told.duration, course)
+    with step(work, "films", report):
+        filming = _filming(work, look, told.duration, course)
+        films, duration = _films(work, filming, outputs, course, report)
+    work.warnings = warnings_of(work)
     kept = tuple(film.code for film in work.job.recipe.films.all if film.code in work.job.there)
     return msgspec.structs.replace(
         pipeline.result_of(work),
@@ -56,15 +49,6 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
         films=films,
         kept=(*work.kept, *kept),
     )
-
-
-@contextmanager
-def _step(work: Work, name: str, report: Report) -> Iterator[None]:
-    work.step = name
-    started = time.monotonic()
-    yield
-    work.timings[name] = milliseconds = round((time.monotonic() - started) * 1000, 1)
-    report(StepDone(step=name, percent=0, milliseconds=milliseconds, trace_id=work.job.trace_id))
 
 
 def _look(work: Work) -> tuple[Facts, Look | None]:
@@ -160,12 +144,3 @@ def _without_pictures(work: Work, told: Facts) -> Result:
         duration=told.duration,
         bitrate=told.bitrate,
     )
-
-
-def _verdict(error: FFmpegError, work: Work) -> failures.JobFailed:
-    said = f"{type(error).__name__}: {error}"
-    if symptoms.says_starved(said):
-        return failures.JobFailed(failures.out_of_memory(work.job.limits.memory_bytes, said))
-    if isinstance(error, EOFError) or symptoms.says_cut_short(said):
-        return failures.truncated(said)
-    return failures.corrupt(work.job.mime_type, said)

@@ -63,7 +63,8 @@ SOUNDS = frozenset(
             "flac",
             "alac",
         ),
-        *("wmav1", "wmav2", "wmapro", "amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb", "speex"),
+        *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "speex"),
+        *("amrnb", "amrwb", "libopencore_amrnb", "libopencore_amrwb"),
         *(
             "pcm_s16le",
             "pcm_s16be",

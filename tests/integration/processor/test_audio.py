@@ -251,6 +251,22 @@ async def test_a_sound_that_is_encrypted_is_told_from_one_that_is_damaged(parts:
     assert (found.code, "encrypted" in found.detail) == ("unsupported", True)
 
 
+async def test_sound_that_nobody_here_decodes_is_told_as_such_and_not_as_damage(parts: Parts) -> None:
+    adif = Sound(data=b"ADIF\0>\x80\0\0\1\x98\x80\0\4\0" + bytes(400), mime_type="audio/aac")
+    found = await failed(parts, adif)
+    assert found.code == "unsupported"
+    assert found.detail.startswith("The sound in the file is AAC with an ADIF header (ADTS is read), which")
+    wave = np.zeros(4800, np.float32)
+    for codec, named in ((0x0061, "adpcm_ima_dk4"), (0x7ABC, "of a codec that nobody here knows")):
+        made = bytearray(sound("wav", wave=wave).data)
+        place = made.index(b"fmt ") + 8
+        made[place : place + 2] = codec.to_bytes(2, "little")
+        found = await failed(parts, Sound(data=bytes(made), mime_type="audio/wav"))
+        assert (found.code, f"is {named}, which is not decoded" in found.detail) == ("unsupported", True), (
+            found
+        )
+
+
 async def test_a_cover_that_is_broken_costs_a_warning_and_nothing_else(parts: Parts) -> None:
     stored = encoded(picture(64, 64), "PNG")
     made = sound("flac", cover=stored)
@@ -303,6 +319,7 @@ async def test_every_sound_of_the_corpus_ends_and_what_is_made_of_it_plays(parts
         ended = (await parts.events())[-1]
         if isinstance(ended, MediaFailed):
             assert ended.code in {"corrupt", "truncated", "unsupported"}, path.name
+            assert path.suffix != ".wma", path.name  # 1, 2, Pro and Lossless are among them
         else:
             assert isinstance(ended, MediaProcessed)
             heard = hear(body(parts, ended, "mp3"))
