@@ -3,21 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import pytest
 
 from services.catalog.database import Database, DatabaseSettings
 from services.catalog.settings import CatalogSettings
 from shared.auth import AuthSettings
+from shared.events import topology
 from shared.events.bus import Bus
 from shared.events.jetstream import BusSettings, connect
-from shared.events.topology import TOPOLOGY
 from shared.http import HttpSettings
 from shared.links import LinkSettings
 from shared.log import LogSettings
 from shared.storage.blobs import Blobs
 from shared.storage.s3 import S3Blobs, S3Settings
+from shared.storage.unreferenced import erasing
 from tests.fixtures.servers import (
     ObjectStore,
     Servers,
@@ -47,6 +48,23 @@ PARTS = {
 
 WHOLE_DATABASE = {"settings", "database_url", "catalog", "own_catalog"}
 """What makes the database of a test one of its own."""
+
+
+@pytest.fixture
+async def service(
+    settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
+) -> AsyncIterator[Service]:
+    """The parts of a catalog that does not run, and the two that erase what they wrote."""
+
+    async def ours(_key: str) -> bool:
+        return True
+
+    parts = Service(settings, database, bus, blobs, "")
+    async with AsyncExitStack() as erasers:
+        for subject in (topology.INGEST_ERASE, topology.PROCESSOR_ERASE):
+            await erasers.enter_async_context(bus.serve(subject, "test", erasing(blobs, ours)))
+        yield parts
+    await parts.nobody.aclose()
 
 
 @pytest.fixture
@@ -80,7 +98,7 @@ def lasting_databases(servers: Servers, migrated_template: str) -> Iterator[Last
 async def bus(nats_url: str) -> AsyncIterator[Bus]:
     """A connection of the test's own to its broker."""
     own = await connect(BusSettings(url=nats_url, reconnect_wait=0.05), wait=10)
-    await own.ensure(TOPOLOGY)
+    await own.ensure(topology.TOPOLOGY)
     yield own
     await own.close()
 

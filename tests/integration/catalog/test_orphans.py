@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import msgspec
@@ -23,30 +21,12 @@ from shared.storage import keys
 from shared.storage.blobs import Blobs
 from shared.storage.s3_http import S3Http
 from shared.storage.s3_multipart import Multipart, Spare
-from shared.storage.unreferenced import erasing
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, all_rows
 
 DAY = 86400.0
 BASE = "http://origin.test"
-
-
-@pytest.fixture
-async def service(
-    settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
-) -> AsyncIterator[Service]:
-    """The parts of a catalog that does not run, and the two that erase what they wrote."""
-
-    async def ours(_key: str) -> bool:
-        return True
-
-    parts = Service(settings, database, bus, blobs, "")
-    async with AsyncExitStack() as serving:
-        for subject in (topology.INGEST_ERASE, topology.PROCESSOR_ERASE):
-            await serving.enter_async_context(bus.serve(subject, "test", erasing(blobs, ours)))
-        yield parts
-    await parts.nobody.aclose()
 
 
 async def left(service: Service) -> set[str]:

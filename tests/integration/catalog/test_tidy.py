@@ -4,7 +4,6 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -13,42 +12,22 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from services.catalog.database import JANITOR, Database, try_lock
+from services.catalog.database import JANITOR, try_lock
 from services.catalog.failed import Ages
 from services.catalog.janitor import Tidied, tidy
 from services.catalog.models import entities, metadata
 from services.catalog.projector import project
-from services.catalog.settings import CatalogSettings
 from shared.cli import main
 from shared.events import topology
-from shared.events.bus import Bus
 from shared.events.messages import EntityLink, MediaProcessed, MediaUploaded
 from shared.ids import new_id, public_id
 from shared.storage import keys
-from shared.storage.blobs import BlobInfo, Blobs
-from shared.storage.unreferenced import erasing
+from shared.storage.blobs import BlobInfo
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, all_rows
 
 BASE = "http://origin.test"
 OLD = timedelta(days=8)
-
-
-@pytest.fixture
-async def service(
-    settings: CatalogSettings, database: Database, bus: Bus, blobs: Blobs
-) -> AsyncIterator[Service]:
-    """The parts of a catalog that does not run, and the two that erase what they wrote."""
-
-    async def ours(_key: str) -> bool:
-        return True
-
-    parts = Service(settings, database, bus, blobs, "")
-    async with AsyncExitStack() as serving:
-        for subject in (topology.INGEST_ERASE, topology.PROCESSOR_ERASE):
-            await serving.enter_async_context(bus.serve(subject, "test", erasing(blobs, ours)))
-        yield parts
-    await parts.nobody.aclose()
 
 
 async def tripod(service: Service, *arguments: str) -> Result:
