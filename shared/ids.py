@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PREFIX = "MED-"
 _LENGTH = 26  # 26 digits of 5 bits hold 128 bits, the first digit at most 7
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = {c: i for i, c in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 
 
@@ -22,7 +23,10 @@ def new_id(now_ms: int | None = None) -> uuid.UUID:
 
 
 def id_time(media_id: uuid.UUID) -> datetime:
-    """The moment a UUIDv7 was made, in UTC. A key's date comes from here, so that a retry finds the same key."""
+    """The moment a UUIDv7 was made, in UTC. A key's date comes from here, so that a retry finds the same key. Ids of
+    older systems have none: for those it is always the same one."""
+    if media_id.version != 7:
+        return _EPOCH
     return datetime.fromtimestamp((media_id.int >> 80) / 1000, UTC)
 
 

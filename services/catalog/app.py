@@ -17,6 +17,7 @@ from services.catalog.descriptors import make_room
 from services.catalog.downloads import Downloads
 from services.catalog.duplicates import finding_duplicates
 from services.catalog.failed import keep_cleaning
+from services.catalog.imports import finding_imports
 from services.catalog.letters import keep_noting
 from services.catalog.linking import keep_linking
 from services.catalog.live import Feed
@@ -150,6 +151,7 @@ async def _answering(database: Database, bus: Bus, settings: CatalogSettings) ->
         bus.serve(topology.CATALOG_FIND_DIGEST, SERVICE, duplicates),
         bus.serve(topology.CATALOG_FIND_SIMILAR, SERVICE, finding_similar(database, base_url)),
         bus.serve(topology.CATALOG_USAGE, SERVICE, using(database, bus, projector)),
+        bus.serve(topology.CATALOG_FIND_IMPORT, SERVICE, finding_imports(database)),
     ):
         yield
 

@@ -75,6 +75,7 @@ media = Table(
     Column("sha256", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("limits", JSONB(none_as_null=True)),  # what its profile asked of a picture when it was uploaded
+    Column("imported_as", Text),  # its public id in the older system that it came from, where ours differs
     # What people may change.
     Column("is_public", Boolean, nullable=False),
     Column("entity_type", Text),
@@ -139,6 +140,7 @@ media = Table(
     Index("ix_media_owner_uuid_created", "owner_uuid", "created_at", "id"),
     Index("ix_media_owner_uid", "owner_uid", postgresql_where=text("owner_uid IS NOT NULL")),
     Index("ix_media_sha256", "sha256"),
+    Index("ix_media_imported_as", "imported_as", unique=True, postgresql_where=text("imported_as IS NOT NULL")),
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
     Index("ix_media_failed", "profile", "status_at", postgresql_where=text("status = 'failed'")),

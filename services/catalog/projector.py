@@ -245,7 +245,9 @@ def row_of(event: MediaUploaded, entity: EntityLink | None) -> dict[str, Any]:
         "number": event.number,
         "generation": event.generation,
         "status": "processing",
-        "status_at": event.created_at,
+        # What is imported is as old as it was, but nobody has waited for it since.
+        "status_at": event.imported.received_at if event.imported else event.created_at,
+        "imported_as": (event.imported.public_id or None) if event.imported else None,
         "owner": event.owner,
         "owner_uid": event.owner_uid,
         "owner_name": event.owner_name,

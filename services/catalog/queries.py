@@ -214,6 +214,12 @@ async def find_view(
     return None if row is None else view(row, base_url)
 
 
+async def imported_as(connection: AsyncConnection, name: str) -> uuid.UUID | None:
+    """The media of this public id in the older system that it came from, whoever may see it."""
+    found: uuid.UUID | None = await connection.scalar(select(media.c.id).where(media.c.imported_as == name))
+    return found
+
+
 async def exists_elsewhere(
     connection: AsyncConnection,
     *,

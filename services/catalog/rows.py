@@ -168,4 +168,5 @@ def view(row: Record, base_url: str) -> View:
         key=row["key"],
         owner_uid=row["owner_uid"],
         owner_name=row["owner_name"],
+        imported_as=row["imported_as"],
     )

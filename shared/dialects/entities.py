@@ -134,7 +134,7 @@ def shape(view: View) -> EntityMedia:
     media, link = view.media, view.media.entity
     return EntityMedia(
         id=media.number,
-        public_id=media.public_id,
+        public_id=view.imported_as or media.public_id,
         filename=media.filename,
         original_url=media.download_url,
         thumbnail_url=_url(view, "thumbnail"),

@@ -9,12 +9,14 @@ from shared.media import Media, Variant, from_upload
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A media as the catalog, or the ingest that has just taken it, knows it. `key`: where the original lies."""
+    """A media as the catalog, or the ingest that has just taken it, knows it. `key`: where the original lies.
+    `imported_as`: its public id in the older system that it came from, where ours differs."""
 
     media: Media
     key: str
     owner_uid: int | None = None
     owner_name: str | None = None
+    imported_as: str | None = None
 
     @property
     def stored_name(self) -> str:
@@ -38,4 +40,5 @@ def of_upload(event: MediaUploaded, base_url: str, media: Media | None = None) -
         key=event.key,
         owner_uid=event.owner_uid,
         owner_name=event.owner_name,
+        imported_as=event.imported.public_id if event.imported else None,
     )

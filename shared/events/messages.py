@@ -57,10 +57,18 @@ class Colour(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
 
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """That an upload comes from an older system, whose ids it has kept where they were free, and the time when it was
+    made there. `received_at`: when it came here. `public_id`: what it was called there, where our id says another."""
+
+    received_at: datetime
+    public_id: str | None = None
+
+
 class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     """The original is in the object store under `key`. All that the upload said is here. `limits`: what a picture
     must keep to, for the processor to see to; its sides may not have been known before it was decoded. `moderation`:
-    the state that its profile begins with."""
+    the state that its profile begins with, or that an import brought. `imported` is said of imports alone."""
 
     id: uuid.UUID
     number: int
@@ -86,6 +94,7 @@ class MediaUploaded(msgspec.Struct, frozen=True, kw_only=True):
     limits: PictureLimits | None = None
     moderation: ModerationState = "approved"
     created_at: datetime
+    imported: Imported | msgspec.UnsetType = msgspec.UNSET
 
 
 class MediaRejected(msgspec.Struct, frozen=True, kw_only=True):

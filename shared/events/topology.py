@@ -103,6 +103,7 @@ DIGESTS = "digests"
 ENTITIES = "entities"
 RENDERS = "renders"
 CANCELLED = "cancelled"
+IMPORTS = "imports"
 
 
 def uploaded(media_type: str, lane: str) -> str:
@@ -141,6 +142,7 @@ CATALOG_TAKE_BACK = "catalog.v1.take_back"
 CATALOG_FIND_DIGEST = "catalog.v1.find_digest"
 CATALOG_FIND_SIMILAR = "catalog.v1.find_similar"
 CATALOG_USAGE = "catalog.v1.usage"
+CATALOG_FIND_IMPORT = "catalog.v1.find_import"
 INGEST_ERASE = "ingest.v1.erase"
 PROCESSOR_ERASE = "processor.v1.erase"
 PROCESSOR_RENDER = "processor.v1.render"
@@ -253,6 +255,8 @@ TOPOLOGY = Topology(
         Bucket(name=DIGESTS, max_bytes=GIBIBYTE, ttl=timedelta(hours=6)),
         # The last generation of a media whose job is not wanted any more, for those that wait in a lane.
         Bucket(name=CANCELLED, max_bytes=64 * MEBIBYTE, ttl=timedelta(days=7)),
+        # Which ids of older systems are taken, for ever: some 40 bytes each.
+        Bucket(name=IMPORTS, max_bytes=GIBIBYTE),
         # Who makes a rendering, while it is made.
         Bucket(name=RENDERS, max_bytes=64 * MEBIBYTE, ttl=timedelta(minutes=10)),
     ),

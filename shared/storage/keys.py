@@ -7,6 +7,7 @@ fields say, the file name, the sniffed type. No part of it is the client's text 
 import re
 import unicodedata
 import uuid
+from datetime import datetime
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 class Naming(msgspec.Struct, frozen=True, kw_only=True):
     """What a template may use of one upload. `owner`: the user's number where they have one, as the older systems
-    that name users in keys know them, else the `sub`."""
+    that name users in keys know them, else the `sub`. `made_at`: when it was made, where the id does not say it."""
 
     media_id: uuid.UUID
     number: int
@@ -42,15 +43,16 @@ class Naming(msgspec.Struct, frozen=True, kw_only=True):
     filename: str
     extension: str
     entity: Place | None = None
+    made_at: datetime | None = None
 
 
 def original(template: str, naming: Naming) -> str:
     """The key of an original by its profile's template, e.g. `{YYYY}/{MM}/{DD}/{uuid}_{name}.{ext}`.
 
-    The date is that of the id, so that a retry under the same id finds the same key. What would lie among the
-    variants, because a field is filled with that word, goes below `originals/`.
+    The date is that of the id, so that a retry under the same id finds the same key, or `made_at`. What would lie among
+    the variants, because a field is filled with that word, goes below `originals/`.
     """
-    when = id_time(naming.media_id)
+    when = naming.made_at or id_time(naming.media_id)
     fields = {
         "YYYY": f"{when.year:04}",
         "MM": f"{when.month:02}",

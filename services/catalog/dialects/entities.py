@@ -85,10 +85,12 @@ async def get_public(
     settings: NamedDependency[CatalogSettings],
 ) -> EntityMedia:
     """By `MED-...`."""
-    media_id = parse_ref(public_id) if public_id.startswith("MED-") else None
-    if media_id is None:
+    if not public_id.startswith("MED-") or "\0" in public_id:
         raise entities.no_media(public_id[:80])
     async with database.reading_for(optional_caller) as connection:
+        media_id = parse_ref(public_id) or await queries.imported_as(connection, public_id)
+        if media_id is None:
+            raise entities.no_media(public_id[:80])
         view = await queries.find_view(
             connection,
             optional_caller,

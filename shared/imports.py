@@ -1,0 +1,52 @@
+"""What ingest asks the catalog before it takes something over from an older system (`catalog.v1.find_import`)."""
+
+import uuid
+
+import msgspec
+
+MOST_NUMBER = 2**52
+"""The highest number that an import may keep: later uploads take theirs from above it, and clients that know numbers as
+floats count to 2**53."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids that an import would like, in the order in which it would take them, the number, and the public id."""
+
+    ids: tuple[uuid.UUID, ...]
+    number: int | None = None
+    public_id: str | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of the ids media have, and which ones of deleted media had; who has the number and the public id."""
+
+    known: tuple[uuid.UUID, ...] = ()
+    gone: tuple[uuid.UUID, ...] = ()
+    number: uuid.UUID | None = None
+    public_id: uuid.UUID | None = None
+
+
+class ImportedMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import is answered. `kept`: which of the ids that were asked for it has. Size in bytes."""
+
+    id: uuid.UUID
+    public_id: str
+    number: int
+    profile: str
+    mime_type: str
+    size: int
+    sha256: str
+    kept: dict[str, bool]
+    url: str
+
+
+class NumbersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The highest number of an export."""
+
+    highest: int
+
+
+class NumbersFree(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranges, both ends included, whose numbers an import may keep unless another import has taken them."""
+
+    free: list[tuple[int, int]]
