@@ -16,53 +16,23 @@ import pytest
 import requests
 
 from tests.e2e.dialects.conftest import Caller
+from tests.e2e.dialects.personas_owners import (
+    IMAGES,
+    RECORD,
+    SMALL,
+    VIDEOS,
+    Owner,
+    new_owner,
+    refusal,
+    register,
+)
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-RECORD = {
-    "id", "filename", "original_filename", "file_size", "mime_type", "media_type", "persona_id", "user_id",
-    "description", "created_at", "updated_at",
-}  # fmt: skip
-IMAGES = "image type. Allowed types: image/jpeg, image/png, image/gif, image/webp, image/bmp, image/tiff"
-VIDEOS = (
-    "video type. Allowed types: video/mp4, video/avi, video/mov, video/wmv, video/flv, video/webm, video/mkv, "
-    "video/3gp"
-)
 ANY = "file type. Allowed types: image/jpeg"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-SMALL = encoded(picture(64, 48), "PNG")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-
-
-class Owner:
-    """A user of the module and what they do with the API."""
-
-    def __init__(self, http: httpx.Client, number: int) -> None:
-        self.http = http
-        self.number = number
-        self.token = http.headers["authorization"].removeprefix("Bearer ")
-
-    def upload(
-        self, persona: object, data: bytes = SMALL, name: str = "a.png", **said: str
-    ) -> dict[str, Any]:
-        answer = self.http.post(f"/media/upload/{persona}", files={"file": (name, data)}, data=said)
-        assert answer.status_code == 201, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def get(self, path: str, **query: str | int) -> Any:
-        answer = self.http.get(path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-
-def register(service: httpx.Client, persona: int, owner: Owner) -> None:
-    """As the system that owns personas does; until ingest has heard of it."""
-    answer = service.put(f"/v1/entities/persona/{persona}", json={"owners": [str(owner.number)]})
-    assert answer.status_code == 200, answer.text
-    where, no_picture = f"/media/upload/{persona}", {"file": ("a.png", b"no picture")}
-    eventually(lambda: owner.http.post(where, files=no_picture).status_code == 400, "the persona")
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +43,13 @@ def service(caller: Caller) -> httpx.Client:
 @pytest.fixture(scope="module")
 def ann(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
     """The owner of the personas 1 and 2."""
-    number = new_number()
-    owner = Owner(caller(str(number)), number)
-    for persona in (1, 2):
-        register(service, persona, owner)
-    return owner
+    return new_owner(caller, service, new_number, 1, 2)
 
 
 @pytest.fixture(scope="module")
 def bob(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
     """Another user, with a persona of their own number."""
-    number = new_number()
-    owner = Owner(caller(str(number)), number)
-    register(service, number, owner)
-    return owner
+    return new_owner(caller, service, new_number)
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +156,6 @@ def test_one_file_is_shown_downloaded_changed_and_deleted(ann: Owner) -> None:
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-def refusal(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["detail"]
 
 
 def test_statistics_count_the_callers_own_files(bob: Owner, ann: Owner) -> None:
