@@ -1,6 +1,8 @@
 """Pictures of a video: the one that stands for it, those of its storyboard, and what they look like on average."""
 
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
 
 import numpy as np
 from av.error import FFmpegError
@@ -51,30 +53,43 @@ def at(
         shown: VideoFrame | None = None
         can_jump = True
         for time in times:
+            before = shown
             ahead = time - (shown.time - origin) if shown is not None and shown.pts is not None else time
-            if can_jump and ahead > _NEAR:
+            if can_jump and ahead > _NEAR and not _lasts(shown, time + origin):
                 try:
                     source.seek(int((time + origin) * 1_000_000))
-                    coming = frames(source, stream, faults)
+                    coming, before = frames(source, stream, faults), None
                 except FFmpegError:
                     can_jump = False
-            shown = _until(coming, time + origin, shown)
+            found, coming = _until(coming, time + origin, before)
+            shown = shown if found is None else found
             if shown is None:
                 return
             yield time, shown
 
 
-def _until(coming: Iterator[VideoFrame], moment: float, shown: VideoFrame | None) -> VideoFrame | None:
-    """The last picture that begins before `moment`, or the first there is."""
+def _until(
+    coming: Iterator[VideoFrame], moment: float, shown: VideoFrame | None
+) -> tuple[VideoFrame | None, Iterator[VideoFrame]]:
+    """The last picture that begins before `moment`, or the first there is, and those that come after it. What is
+    `shown` stays for as long as it lasts: several moments may be those of one picture."""
+    if _lasts(shown, moment):
+        return shown, coming
     for count, frame in enumerate(coming):
-        before = shown
-        shown = frame
         if frame.pts is None or count >= _MOST_DECODED:
-            return frame
-        duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-        if frame.time + duration > moment:
-            return frame if before is None or frame.time <= moment or count == 0 else before
-    return shown
+            return frame, coming
+        if shown is not None and shown.pts is not None and frame.time > moment:
+            return shown, chain([frame], coming)
+        shown = frame
+        if _lasts(frame, moment):
+            break
+    return shown, coming
+
+
+def _lasts(frame: VideoFrame | None, moment: float) -> bool:
+    if frame is None or frame.pts is None:
+        return False
+    return frame.time + float(frame.duration * Fraction(frame.time_base or 0)) > moment
 
 
 class Still:
