@@ -28,7 +28,6 @@ from tests.fixtures.documents import (
     PDF,
     PPTX,
     XLSX,
-    assembled,
     docx,
     locked_pdf,
     open_document,
@@ -38,6 +37,7 @@ from tests.fixtures.documents import (
     zipped,
 )
 from tests.fixtures.hand_made import ole
+from tests.fixtures.hostile_documents import endless_pattern, image_bomb, looping
 from tests.integration.processor.test_handlers import Parts, process, requested, uploaded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -291,62 +291,6 @@ async def test_a_directory_of_countless_parts_is_not_read(parts: Parts) -> None:
     end_record = data.rfind(b"PK\5\6")
     data[end_record + 12 : end_record + 16] = (2**31).to_bytes(4, "little")
     assert "more parts" in await unread(parts, bytes(data), DOCX)
-
-
-def looping() -> bytes:
-    """Pages that are their own children, and a form that draws itself."""
-    return assembled(
-        {
-            1: "<</Type/Catalog/Pages 2 0 R>>",
-            2: "<</Type/Pages/Kids[2 0 R 3 0 R]/Count 2>>",
-            3: "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>",
-            4: "<</Length 4>>stream\n/F Do\nendstream",
-            5: (
-                "<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 5 0 R>>>>/Length 4>>"
-                "stream\n/F Do\nendstream"
-            ),
-        }
-    )
-
-
-def image_bomb() -> bytes:
-    """An image of 60,000 x 60,000 pixels in a few kilobytes."""
-    packed = zlib.compress(bytes(1_000_000), 9)
-    body = packed.decode("latin-1")
-    return assembled(
-        {
-            1: "<</Type/Catalog/Pages 2 0 R>>",
-            2: "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-            3: "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>",
-            4: "<</Length 12>>stream\n9 0 0 9 0 0 cm /F Do\nendstream",
-            5: (
-                "<</Type/XObject/Subtype/Image/Width 60000/Height 60000/ColorSpace/DeviceRGB/BitsPerComponent 8"
-                f"/Filter/FlateDecode/Length {len(packed)}>>stream\n{body}\nendstream"
-            ),
-        }
-    )
-
-
-def endless_pattern() -> bytes:
-    """A page with a word on it, and a pattern of a tile for every millionth of it."""
-    tile = "0 0 1 1 re f"
-    said = "BT /F1 9 Tf 1 1 Td (kingfisher) Tj ET /Pattern cs /P scn 0 0 595 842 re f"
-    return assembled(
-        {
-            1: "<</Type/Catalog/Pages 2 0 R>>",
-            2: "<</Type/Pages/Kids[3 0 R]/Count 1>>",
-            3: (
-                "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
-                "/Resources<</Font<</F1 5 0 R>>/Pattern<</P 6 0 R>>>>>>"
-            ),
-            4: f"<</Length {len(said)}>>stream\n{said}\nendstream",
-            5: "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-            6: (
-                "<</Type/Pattern/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 1 1]/XStep 0.001/YStep 0.001"
-                f"/Resources<<>>/Length {len(tile)}>>stream\n{tile}\nendstream"
-            ),
-        }
-    )
 
 
 async def test_a_page_that_takes_for_ever_to_draw_costs_its_picture_and_not_its_text(parts: Parts) -> None:
