@@ -64,6 +64,9 @@ ROUTES: tuple[Route, ...] = (
     Route(service="catalog", path="/api/media"),
     Route(service="catalog", path="/api/media/{rest...}"),
 )  # fmt: skip
+    # The pages for people.
+    Route(service="catalog", path="/static/{rest...}", methods=("GET",)),
+    Route(service="catalog", path="/admin/{rest...}", methods=("GET",)),
 """Uploads go to ingest, and all else that is said of media to the catalog: our own API first, then the older ones."""
 
 

@@ -31,6 +31,7 @@ from services.catalog.relay import erasing, relay
 from services.catalog.render import Renderings
 from services.catalog.routes import (
     batch,
+    console,
     entities,
     files,
     live,
@@ -129,6 +130,7 @@ def create_app(settings: CatalogSettings) -> Litestar:
         handlers=[
             Router("/v1", route_handlers=[*_HANDLERS], dependencies=PARTS),
             *dialects.mounted(settings),
+            *console.handlers(settings),
         ],
         lifespan=lifespan,
         checks=_checks(lambda: app, database),

@@ -36,6 +36,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     never. `failed`: after how long media that failed are deleted.
     `languages`: whose words are found in any form.
     `moderation_distance`: in how many bits of its hash a picture may differ from a rejected one and be flagged.
+    `pages`: whether there are pages for people.
     """
 
     http: HttpSettings
@@ -58,6 +59,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     failed: Ages = Ages()
     languages: tuple[str, ...] = SEARCH_LANGUAGES
     moderation_distance: int = 5
+    pages: bool = True
 
     @property
     def cascading(self) -> frozenset[str]:
@@ -107,6 +109,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             languages=languages_from_env(env),
             failed=Ages.from_env(env),
             moderation_distance=env.integer("TRIPOD_MODERATION_DISTANCE", 5, least=0, most=10),
+            pages=env.choice("TRIPOD_PAGES", "on", ("on", "off")) == "on",
         )
         env.check()
         return settings

@@ -1,0 +1,35 @@
+// The two APIs that the upload page speaks: where a form goes, and how the media of its answer is found again.
+
+import { call, local, ROOT } from "./api.js";
+
+export const APIS = {
+  own: {
+    path: "v1/uploads",
+    media: async (answer) => answer.id,
+    link: () => null,
+  },
+  library: {
+    path: "media/upload",
+    // It answers with a number, and shows no status: our own API does, where this caller may see the media.
+    media: async (answer) => {
+      try {
+        const filter = { field: "number", operator: "eq", value: answer.id };
+        const found = await call("POST", "v1/media/search", { filter, limit: 1 });
+        return found.items[0]?.id ?? null;
+      } catch {
+        return null;
+      }
+    },
+    link: (answer) => new URL(local(answer.download_url), ROOT).href,
+  },
+};
+
+/** The fields before the file, so that a refusal comes before the bytes. */
+export function formOf(file, options) {
+  const form = new FormData();
+  const description = options.get("description");
+  if (description) form.append("description", description);
+  form.append("is_public", options.has("is_public") ? "true" : "false");
+  form.append("file", file, file.name);
+  return form;
+}
