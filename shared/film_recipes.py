@@ -72,7 +72,7 @@ class Films(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def parse(table: Any) -> Films:
     """Films from the table of a recipe. Raises ValueError that says what is wrong and what is allowed."""
     try:
-        films = msgspec.convert(table, Films)
+        films = msgspec.convert(none_where_false(table, "storyboard"), Films)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
     rungs = tuple(msgspec.structs.replace(film, fragmented=True) for film in films.ladder)
@@ -82,6 +82,12 @@ def parse(table: Any) -> Films:
     for film in films.all:
         _check(film)
     return films
+
+
+def none_where_false(table: Any, field: str) -> Any:
+    """TOML has no word for nothing: `false` asks for none of what is made unless said otherwise."""
+    off = isinstance(table, dict) and table.get(field) is False
+    return {**table, field: None} if off else table
 
 
 def _check(film: FilmSpec) -> None:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from shared.film_recipes import MOST_FILMS, Hashed
+from shared.film_recipes import MOST_FILMS, Hashed, none_where_false
 
 KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 RATES = (32_000, 44_100, 48_000)
@@ -44,7 +44,7 @@ class Sounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def parse(table: Any) -> Sounds:
     """Sounds from the table of a recipe. Raises ValueError that says what is wrong and what is allowed."""
     try:
-        sounds = msgspec.convert(table, Sounds)
+        sounds = msgspec.convert(none_where_false(table, "waveform"), Sounds)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
     if len(sounds.mp3) > MOST_FILMS:

@@ -6,7 +6,9 @@ import pytest
 from shared import recipes
 from shared.env import Env
 from shared.errors import SettingsError
+from shared.film_recipes import Films, FilmSpec
 from shared.recipes import Recipe, VariantSpec
+from shared.sound_recipes import Sounds, SoundSpec
 from tests.fixtures.recipes import CONTENT, ENTITY, MEDIAFILES, RECIPES, STANDARD
 
 
@@ -47,6 +49,22 @@ def test_the_recipes_of_the_older_apis_are_the_documented_ones() -> None:
 
 def test_a_video_of_the_entities_api_has_the_sizes_that_its_pictures_have() -> None:
     assert ENTITY.posters == ENTITY.variants
+
+
+def test_what_the_older_apis_make_of_videos_and_sound_is_the_documented() -> None:
+    assert MEDIAFILES.films.all == (FilmSpec(width=1920, height=1080, crf=23, audio=128),)
+    assert MEDIAFILES.sounds.mp3 == (SoundSpec(kbits=128, rate=44_100),)
+    assert [(spec.name, spec.width, spec.fit) for spec in MEDIAFILES.posters] == [
+        ("poster", 1920, "inside"),
+        ("thumbnail", 150, "square"),
+    ]
+    # Its files stay as they were uploaded.
+    assert CONTENT.films == Films(mp4=(), storyboard=None)
+    assert CONTENT.sounds == Sounds(mp3=(), waveform=None)
+    for pictures in (CONTENT.posters, CONTENT.covers):
+        assert [(spec.name, spec.width, spec.height, spec.fit) for spec in pictures] == [
+            ("thumbnail", 300, 300, "inside")
+        ]
 
 
 def hashes(recipe: Recipe, mime_type: str = "image/jpeg") -> dict[str, str]:
