@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from shared.dialects.users import integer_id, username
 from shared.dialects.view import View, to_second
@@ -24,22 +25,27 @@ PROFILE = "mediafiles"
 FileType: TypeAlias = Literal["image", "video", "audio"]
 FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
 STATUSES: tuple[Status, ...] = ("ready", "processing", "failed", "uploading")
+TRANSCODED = "transcoded"
 PLACES = {
     "thumbnail": ("thumbnails", "jpg"),
     "small": ("small", "jpg"),
     "medium": ("medium", "jpg"),
     "large": ("large", "jpg"),
     "webp": ("webp", "webp"),
+    TRANSCODED: (TRANSCODED, ""),
 }
-"""The folder and the extension of each variant of an image."""
+"""The folder and the extension of each version of a file; that of what plays is its format's."""
+_PLAYS: dict[str, str] = {"video": "mp4", "audio": "mp3"}
+"""By type of media the variant that is played, and its extension."""
 _VARIANT = re.compile(
-    r"(?P<number>[0-9]{1,18})_.+_(?P<variant>thumbnail|small|medium|large|webp)\.(?:jpg|webp)"
+    r"(?P<number>[0-9]{1,18})_.+_(?P<variant>thumbnail|small|medium|large|webp|transcoded)\.(?:jpg|webp|mp4|mp3)"
 )
 _FORMATS = "JPEG, PNG, GIF, WebP, BMP; MP4, QuickTime, AVI, MKV, WebM; MP3, WAV, OGG, AAC, M4A"
 
 
 class MediaUrls(msgspec.Struct, frozen=True, kw_only=True):
-    """Where each version of an image is, or will be in a moment; null for what the file will never have."""
+    """Where each version of a file is: of an image also while it is being made, of all else once it is; null for what
+    the file does not have. `transcoded`, of videos and sound alone: the MP4 or the MP3."""
 
     thumbnail: str | None
     small: str | None
@@ -47,6 +53,7 @@ class MediaUrls(msgspec.Struct, frozen=True, kw_only=True):
     large: str | None
     webp: str | None
     original: str
+    transcoded: str | UnsetType | None = UNSET
 
 
 class MediafilesMedia(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +116,7 @@ class MediafilesStats(msgspec.Struct, frozen=True, kw_only=True):
 
 def shape(view: View, base_url: str) -> MediafilesMedia:
     media, urls = view.media, _urls(view, base_url)
-    made = view.variant("medium") is not None
+    shown = urls.medium if view.variant("medium") else urls.transcoded or None
     return MediafilesMedia(
         id=media.number,
         user=integer_id(media.owner, view.owner_uid),
@@ -118,14 +125,14 @@ def shape(view: View, base_url: str) -> MediafilesMedia:
         status=media.status,
         file_size=media.size,
         mime_type=media.mime_type,
-        display_url=(urls.medium if made else None) or urls.original,
+        display_url=shown or urls.original,
         thumbnail_url=urls.thumbnail,
         urls=urls,
         width=media.width,
         height=media.height,
         duration=media.duration,
         bitrate=media.bitrate,
-        metadata=media.metadata,
+        metadata=media.metadata or media.exif,
         is_public=media.is_public,
         created_at=to_second(media.created_at),
         updated_at=to_second(media.updated_at),
@@ -133,18 +140,31 @@ def shape(view: View, base_url: str) -> MediafilesMedia:
 
 
 def _urls(view: View, base_url: str) -> MediaUrls:
-    coming = view.media.media_type == "image" and view.media.status in {"uploading", "processing"}
     urls = {
-        name: f"{base_url}/media/{variant_path(view, name)}" if coming or view.variant(name) else None
-        for name in PLACES
+        name: f"{base_url}/media/{variant_path(view, name)}" if _has(view, name) else None for name in PLACES
     }
+    if view.media.media_type not in _PLAYS:
+        del urls[TRANSCODED]
     return MediaUrls(**urls, original=f"{base_url}/media/{view.key}")
+
+
+def _has(view: View, name: str) -> bool:
+    """Whether it is there. What is made of an image comes so soon that whoever asks for it is let wait."""
+    media = view.media
+    coming = media.media_type == "image" and media.status in {"uploading", "processing"}
+    return coming or view.variant(variant_named(view, name)) is not None
+
+
+def variant_named(view: View, name: str) -> str:
+    """Our name of the variant that is called `name` in these addresses."""
+    return _PLAYS.get(view.media.media_type, name) if name == TRANSCODED else name
 
 
 def variant_path(view: View, name: str) -> str:
     """Where below /media a variant is: `thumbnails/1_photo_thumbnail.jpg`."""
     folder, extension = PLACES[name]
-    return f"{folder}/{view.stored_name.rpartition('.')[0]}_{name}.{extension}"
+    ending = extension or _PLAYS.get(view.media.media_type, "")
+    return f"{folder}/{view.stored_name.rpartition('.')[0]}_{name}.{ending}"
 
 
 def variant_of(filename: str) -> tuple[int, str] | None:

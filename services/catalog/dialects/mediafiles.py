@@ -145,7 +145,7 @@ async def reprocess(
     [f"/media/{folder}/{{filename:str}}" for folder, _ in mediafiles.PLACES.values()],
     http_method=_METHODS,
     tags=_TAGS,
-    summary="A version of an image",
+    summary="A version of a file",
     operation_class=openapi.FileOperation,
     security=PUBLIC,
     responses=_FILE,
@@ -161,7 +161,8 @@ async def get_variant(
     view = await _find(database, optional_caller, _ANY, number)
     if request.scope["path"].strip("/") != f"media/{mediafiles.variant_path(view, name)}":
         raise mediafiles.absent()
-    return await deliver(request, optional_caller, view.media.id, variant=name)
+    variant = mediafiles.variant_named(view, name)
+    return await deliver(request, optional_caller, view.media.id, variant=variant)
 
 
 @route(
