@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from services.catalog import commands
 from services.catalog.database import CLEANER, Database, lock_media, try_lock
 from services.catalog.models import media
-from shared.dialects import mediafiles
+from shared.dialects import content, mediafiles
 from shared.env import Env
 from shared.errors import Unavailable
 
@@ -27,7 +27,8 @@ GIVEN_UP = "interrupted"
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """After how many days what failed is deleted; 0 is never. `mediafiles`: of that API, which promises it whatever
-    the reason was; `others`: of all else, unless the processor has given up without a verdict on the file."""
+    the reason was; `others`: of all else, unless the processor has given up without a verdict on the file, or the
+    file is one that the content API keeps whatever is wrong with it."""
 
     mediafiles: int = 7
     others: int = 7
@@ -47,7 +48,8 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
             of.append(and_(promised, media.c.status_at < now - timedelta(days=self.mediafiles)))
         if self.others:
             old = media.c.status_at < now - timedelta(days=self.others)
-            of.append(and_(~promised, old, media.c.error_code.is_distinct_from(GIVEN_UP)))
+            kept = and_(media.c.profile == content.PROFILE, media.c.media_type.in_(content.KEPT))
+            of.append(and_(~promised, ~kept, old, media.c.error_code.is_distinct_from(GIVEN_UP)))
         return and_(media.c.status == "failed", or_(False, *of))  # noqa: FBT003 - SQL's
 
 

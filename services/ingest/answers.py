@@ -15,7 +15,15 @@ from shared.dialects.view import View
 from shared.errors import Invalid, Malformed, Unavailable
 from shared.events import topology
 from shared.events.bus import Message, NoAnswer
-from shared.events.messages import Event, MediaCreated, MediaDeleted, MediaUpdated, MediaUploaded, decode
+from shared.events.messages import (
+    Event,
+    MediaCreated,
+    MediaDeleted,
+    MediaType,
+    MediaUpdated,
+    MediaUploaded,
+    decode,
+)
 from shared.media import Media, from_upload
 
 log = structlog.get_logger()
@@ -27,11 +35,13 @@ Until: TypeAlias = Literal["acknowledged", "committed", "processed"]
 class Answering(msgspec.Struct, frozen=True, kw_only=True):
     """How an upload is answered. `until`: what the client would rather hear of, for which it waits up to `seconds`
     (None: the moment that our own API gives the catalog). `shape`: a dialect's answer, always 201; None for ours,
-    201 when the catalog has the row and 202 when it will."""
+    201 when the catalog has the row and 202 when it will. `keeps`: types of media that stay, as uploaded, although
+    they cannot be processed."""
 
     until: Until = "committed"
     seconds: float | None = None
     shape: Callable[[View], Any] | None = None
+    keeps: frozenset[MediaType] = frozenset()
 
 
 def answer_to(
@@ -88,7 +98,8 @@ async def given(
         await settle()
     elif answering.until == "processed":
         media = await _await_result(ingest, event, publish, settle, seconds=answering.seconds)
-        if media is not None and media.status == "failed" and await _taken_back(ingest, event):
+        failed = media is not None and media.status == "failed" and media.media_type not in answering.keeps
+        if media is not None and failed and await _taken_back(ingest, event):
             raise _not_processed(media)
     else:
         committed = await _await_commit(ingest, publish, settle, seconds=answering.seconds)

@@ -77,7 +77,10 @@ async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> 
     settings, base = ingest.settings.dialects, ingest.settings.http.base_url
     most = settings.largest["content"]
     answering = Answering(
-        until="processed", seconds=settings.wait, shape=lambda view: content.shape(view, base)
+        until="processed",
+        seconds=settings.wait,
+        shape=lambda view: content.shape(view, base),
+        keeps=content.KEPT,
     )
     try:
         return await upload_form(

@@ -59,6 +59,16 @@ async def test_what_the_processor_gave_up_on_is_kept_unless_its_api_promises_tha
     assert [row["id"] for row in await all_rows(database, "media")] == [kept.id]
 
 
+async def test_videos_and_documents_of_the_content_api_are_kept_whatever_is_wrong_with_them(
+    database: Database,
+) -> None:
+    video, text, image = (
+        stories.uploaded(profile="content", media_type=kind) for kind in ("video", "document", "image")
+    )
+    await tell(database, video, text, image, *map(stories.failed, (video, text, image)))
+    assert await clean(database, Ages(), now=stories.now() + 2 * WEEK) == [image.id]
+
+
 async def test_who_asks_for_it_again_gets_another_week(database: Database) -> None:
     broken = stories.uploaded(profile=PROFILE)
     await tell(database, broken, stories.failed(broken))
