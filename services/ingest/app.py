@@ -15,6 +15,7 @@ from services.ingest import dialects
 from services.ingest.context import Ingest, make
 from services.ingest.erase import keep_erasing
 from services.ingest.hearing import PROGRESS_SUBJECT, hear
+from services.ingest.import_routes import ROUTES as IMPORT_ROUTES
 from services.ingest.janitor import keep_tidy
 from services.ingest.metrics import IngestMetrics
 from services.ingest.quota_routes import ROUTES as QUOTA_ROUTES
@@ -113,6 +114,7 @@ def create_app(settings: IngestSettings, outside: Outside = REAL) -> Litestar:
             *ROUTES,
             *QUOTA_ROUTES,
             *SIMILAR_ROUTES,
+            *IMPORT_ROUTES,
             *dialects.mounted(settings.dialects, settings.profiles),
         ],
         lifespan=lifespan,

@@ -8,6 +8,7 @@ from services.ingest import rules
 from services.ingest.answers import Answering
 from services.ingest.digest_fields import Promised
 from services.ingest.idempotency import Asked
+from services.ingest.imported import Import
 from services.ingest.source import Reading, Source
 from services.ingest.transfer import Head, Transfer
 from shared.auth import Caller
@@ -18,7 +19,7 @@ from shared.formats import Format
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks for beside its bytes, and how it wants to be answered. `reading`: how its form is read;
-    None for a body that is the file."""
+    None for a body that is the file. `imported`: what it was in the older system that it comes from."""
 
     caller: Caller
     asked: Asked
@@ -26,6 +27,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     answering: Answering
     promised: Promised
     reading: Reading | None = None
+    imported: Import | None = None
 
     @property
     def owner(self) -> str:

@@ -57,6 +57,7 @@ def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
         filename=file.source.filename,
         extension=_extension(file),
         entity=place,
+        made_at=wish.imported.created_at if wish.imported else None,
     )
 
 

@@ -15,6 +15,7 @@ from services.ingest.digest_fields import CONTENT, REPR, Promised
 from services.ingest.digest_fields import parse as parse_digests
 from services.ingest.form import boundary_of
 from services.ingest.idempotency import Answer, Asked, check_key
+from services.ingest.imported import Import
 from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.source import OURS, Reading, Source, from_form
 from services.ingest.upload import upload
@@ -32,12 +33,13 @@ async def upload_form(
     reading: Reading = OURS,
     answering: Answering | None = None,
     largest: int | None = None,
+    imported: Import | None = None,
 ) -> Response[bytes]:
     """Take the one file of a form. `largest`: a limit in bytes for any file, whatever its profile allows.
     Raises the TripodError that refuses it."""
     ingest: Ingest = request.app.state.ingest
     boundary = boundary_of(request.headers.get("content-type", ""))
-    wish = msgspec.structs.replace(wish_of(request, caller, answering), reading=reading)
+    wish = msgspec.structs.replace(wish_of(request, caller, answering), reading=reading, imported=imported)
     read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, largest=largest)
 
     async def open_source() -> Source:

@@ -14,6 +14,7 @@ from services.ingest import (
     claims,
     duplicates,
     early,
+    importing,
     intents,
     lanes,
     progress,
@@ -137,7 +138,8 @@ async def _store_and_announce(ingest: Ingest, wish: Wish, attempt: Attempt, file
             decoded = rules.decoded_sides(file.found, file.head.data)
             moving = attempt.transfer.moving.pixels(decoded)
             cost = lanes.weight(event.media_type, decoded, event.size, moving=moving)
-            announcement = announce.prepare(event, ingest.lanes.of(event.owner, file.head.data, weight=cost))
+            floods = wish.owner if wish.imported else event.owner
+            announcement = announce.prepare(event, ingest.lanes.of(floods, file.head.data, weight=cost))
             await lease.change(
                 state="stored",
                 size=event.size,
@@ -207,7 +209,7 @@ async def _event(
     ingest: Ingest, wish: Wish, attempt: Attempt, file: File, *, options: Options, key: str
 ) -> MediaUploaded:
     profile = ingest.settings.profiles[options.profile]
-    return MediaUploaded(
+    event = MediaUploaded(
         id=attempt.id,
         number=attempt.number,
         owner=options.owner or wish.owner,
@@ -232,6 +234,7 @@ async def _event(
         moderation="pending" if profile.moderation == "pending" else "approved",
         created_at=id_time(attempt.id),
     )
+    return await importing.told(ingest, wish, event)
 
 
 async def _announced(

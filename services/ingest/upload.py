@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from services.ingest import admission, idempotency, recover
+from services.ingest import admission, idempotency, importing, recover
 from services.ingest.answers import answer_to
 from services.ingest.attempt import Attempt, Wish
 from services.ingest.charging import charged
@@ -46,13 +46,17 @@ async def upload(ingest: Ingest, wish: Wish, open_source: OpenSource) -> tuple[A
     then nothing of it is left, or will be after the next sweep."""
     await check_parts(ingest)
     if wish.key is None:
-        attempt = Attempt(*await _fresh(ingest), None)
+        attempt = Attempt(*await _fresh(ingest, wish), None)
         answer = await _run(ingest, wish, open_source, attempt)
         failpoints.reach("ingest.before_answer")
         return answer, False
     where = idempotency.token(wish.owner, wish.key)
     claim = await idempotency.claim(
-        ingest.idempotency, where, wish.asked, lambda: _fresh(ingest), lasting=ingest.settings.timing.lease
+        ingest.idempotency,
+        where,
+        wish.asked,
+        lambda: _fresh(ingest, wish),
+        lasting=ingest.settings.timing.lease,
     )
     if isinstance(claim, Done):
         await _check_same(claim.head, open_source)
@@ -99,7 +103,9 @@ async def _check_same(known: str | None, open_source: OpenSource) -> None:
         idempotency.check_same(known, idempotency.fingerprint(source.filename, head.data))
 
 
-async def _fresh(ingest: Ingest) -> tuple[uuid.UUID, int]:
+async def _fresh(ingest: Ingest, wish: Wish) -> tuple[uuid.UUID, int]:
+    if wish.imported is not None:
+        return await importing.ids(ingest, wish.imported)
     return new_id(), await ingest.numbers.take()
 
 
