@@ -51,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     Route(service="ingest", path="/v1/media/{entities}/{id}/{slot}", methods=("POST",)),
     Route(service="ingest", path="/v1/media/{wholes}/{within}/{entities}/{id}/{slot}", methods=("POST",)),
     Route(service="ingest", path="/v1/quota", methods=("GET",)),
+    Route(service="ingest", path="/v1/imports/{rest...}", methods=("POST",)),
     Route(service="catalog", path="/v1/{rest...}"),
     Route(service="ingest", path="/media/upload", methods=("POST",)),
     Route(service="ingest", path="/media/upload/{persona_id}", methods=("POST",)),
@@ -63,10 +64,10 @@ ROUTES: tuple[Route, ...] = (
     Route(service="ingest", path="/api/media/upload", methods=("POST",)),
     Route(service="catalog", path="/api/media"),
     Route(service="catalog", path="/api/media/{rest...}"),
-)  # fmt: skip
     # The pages for people.
     Route(service="catalog", path="/static/{rest...}", methods=("GET",)),
     Route(service="catalog", path="/admin/{rest...}", methods=("GET",)),
+)  # fmt: skip
 """Uploads go to ingest, and all else that is said of media to the catalog: our own API first, then the older ones."""
 
 
