@@ -1,19 +1,15 @@
 """The personas API from the first line of its document to the last, over HTTP only.
 
-Its examples run as printed, with only the origin, the token, the file names and the numbers of media filled in: a
-stack that many tests share has its number 1 elsewhere.
+test_personas_walk.py has its printed examples, test_personas_videos.py its videos.
 """
 
 import re
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import requests
 
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.personas_owners import (
@@ -50,28 +46,6 @@ def ann(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) ->
 def bob(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
     """Another user, with a persona of their own number."""
     return new_owner(caller, service, new_number)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("personas")
-    (made / "image.jpg").write_bytes(photo(320, 240, seed=61))
-    return made
-
-
-def curl(command: str, owner: Owner, folder: Path) -> bytes:
-    """What a printed command says."""
-    origin = str(owner.http.base_url).rstrip("/")
-    script = command.replace("http://localhost:8000", origin)
-    ended = subprocess.run(
-        ["sh", "-c", f"{script} --silent --show-error --fail-with-body"],
-        cwd=folder,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "TOKEN": owner.token},
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    return ended.stdout
 
 
 # API endpoints
@@ -203,49 +177,6 @@ def test_deleting_a_persona_removes_its_files(ann: Owner, service: httpx.Client,
         return None if answer.is_success else answer  # ingest hears of it a moment later
 
     assert refusal(eventually(again, "ingest to know")) == (404, f"Persona {persona} not found")
-
-
-# Usage examples
-
-
-def test_the_python_example_runs(ann: Owner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    origin, token = str(ann.http.base_url).rstrip("/"), ann.token
-    monkeypatch.chdir(folder)
-    with open("image.jpg", "rb") as f:  # noqa: PTH123 - as printed
-        files = {"file": ("image.jpg", f, "image/jpeg")}
-        data = {"description": "My persona image"}
-        response = requests.post(
-            f"{origin}/media/upload/1",
-            files=files,
-            data=data,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
-        )
-    assert response.ok
-    made = response.json()
-    assert made["description"] == "My persona image"
-    response = requests.get(
-        f"{origin}/media/download/{made['id']}", headers={"Authorization": f"Bearer {token}"}, timeout=30
-    )
-    assert response.content == (folder / "image.jpg").read_bytes()
-
-
-def test_the_curl_examples_run(ann: Owner, folder: Path) -> None:
-    upload = """curl -X POST "http://localhost:8000/media/upload/1" \\
-  -H "Authorization: Bearer $TOKEN" \\
-  -F "file=@image.jpg" \\
-  -F "description=My persona image" """
-    listing = """curl -X GET "http://localhost:8000/media/files" \\
-  -H "Authorization: Bearer $TOKEN" """
-    download = """curl -X GET "http://localhost:8000/media/download/NUMBER" \\
-  -H "Authorization: Bearer $TOKEN" \\
-  -o downloaded_file.jpg """
-    made = httpx.Response(200, content=curl(upload, ann, folder)).json()
-    assert made["description"] == "My persona image"
-    listed = httpx.Response(200, content=curl(listing, ann, folder)).json()
-    assert made["id"] in [one["id"] for one in listed]
-    curl(download.replace("NUMBER", str(made["id"])), ann, folder)
-    assert (folder / "downloaded_file.jpg").read_bytes() == (folder / "image.jpg").read_bytes()
 
 
 # Error handling

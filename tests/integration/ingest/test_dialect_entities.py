@@ -9,9 +9,11 @@ from shared import profiles
 from shared.dialects.settings import ALL, DialectSettings
 from shared.entities import Entity
 from shared.env import Env
+from tests.fixtures.hand_made import matroska
 from tests.fixtures.openapi import check
 from tests.fixtures.pictures import encoded, picture
 from tests.integration.ingest.conftest import Gateway, Start
+from tests.integration.ingest.test_catalog import Catalog
 
 JPEG = encoded(picture(120, 110))
 FILE = {"file": ("a.jpg", JPEG, "image/jpeg")}
@@ -72,6 +74,17 @@ async def test_without_the_catalog_an_upload_is_answered_with_its_ids_and_no_siz
         assert (media["id"], media["status"]) == (1, "processing")
         assert (media["thumbnail_url"], media["medium_url"], media["uploaded_by"]) == (None, None, None)
         assert media["original_url"].endswith("/download")
+
+
+async def test_what_takes_longer_than_the_wait_is_answered_without_sizes(start: Start) -> None:
+    async with start(**settings(wait=0.1)) as gateway, Catalog(gateway).running():
+        await gateway.put_entity(Entity(type="post", id="1", owners=("ann",)))
+        clip = {"file": ("a.mkv", matroska("matroska", 1) + bytes(20_000))}  # the processor of this test is slow
+        answer = await gateway.http.post("/v1/media/posts/1/media", files=clip)
+        media = answer.json()["media"]
+        assert (answer.status_code, media["status"], media["media_type"]) == (201, "processing", "video")
+        assert [media[f"{size}_url"] for size in ("thumbnail", "small", "medium", "large")] == [None] * 4
+        assert (media["width"], media["duration"], media["moderation_status"]) == (None, None, "approved")
 
 
 async def test_a_user_is_known_by_the_number_in_their_token(start: Start) -> None:
