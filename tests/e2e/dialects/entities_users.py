@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.dialects.conftest import Caller
 from tests.fixtures.pictures import encoded, picture
 from tests.fixtures.waiting import eventually
 
@@ -59,6 +60,17 @@ class User:
 def until_known(user: User, path: str) -> None:
     """Ingest has heard of the entity."""
     eventually(lambda: user.post(path, b"x").status_code != 404, path)
+
+
+def registered(caller: Caller) -> User:
+    """User 1, once ingest has heard of all entities."""
+    service = caller("backend", "service")
+    for entity, what in ENTITIES.items():
+        assert service.put(f"/v1/entities/{entity}", json=what).status_code == 200
+    user = User(caller("1"), 1)
+    for path in ("sales-reps/5/avatar", "communities/124/amenities/77/photos"):  # the last ones
+        until_known(user, path)
+    return user
 
 
 def post_of(service: httpx.Client, user: User, number: int) -> str:

@@ -1,16 +1,13 @@
 """The entities API from the first line of its document to the last, over HTTP only.
 
-Its examples run as printed, with only the origin, the token and the file names filled in; the JavaScript one is the
-same request, part by part. The store is looked at where the document prints a path.
+The store is looked at where the document prints a path. test_entities_walk.py has its printed examples,
+test_entities_videos.py its videos.
 """
 
-import ast
 import io
 import re
-import sys
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,35 +16,23 @@ from PIL import Image
 
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.entities_users import (
-    ENTITIES,
     PNG,
     PRINTED,
     SPOKEN_OF,
     User,
     refusal,
-    run,
+    registered,
     until_known,
 )
 from tests.fixtures.pictures import encoded, late_jpeg, late_tiff, photo, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-DAY, PLACE = r"20\d\d-\d\d", r"-\d{14}-[0-9a-f]+\.jpg"
-
 
 @pytest.fixture(scope="module")
 def one(caller: Caller) -> User:
     """User 1 of the document."""
-    service = caller("backend", "service")
-    for entity, what in ENTITIES.items():
-        assert service.put(f"/v1/entities/{entity}", json=what).status_code == 200
-    user = User(caller("1"), 1)
-    for path in (
-        "sales-reps/5/avatar",
-        "communities/124/amenities/77/photos",
-    ):  # ingest has heard of the last ones
-        until_known(user, path)
-    return user
+    return registered(caller)
 
 
 @pytest.fixture(scope="module")
@@ -65,135 +50,7 @@ def album(caller: Caller, one: User, new_number: Callable[[], int]) -> str:
     return f"community/{number}"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("entities")
-    (made / "avatar.jpg").write_bytes(encoded(picture(400, 400, seed=71)))
-    (made / "photo1.jpg").write_bytes(photo(640, 480, seed=72))
-    return made
-
-
-# Usage examples
-
-
-def test_the_python_example_uploads_an_avatar(one: User, folder: Path, system: System) -> None:
-    printed = """
-import requests
-
-url = "http://localhost:8000/v1/media/users/1/avatar"
-headers = {"Authorization": "Bearer YOUR_JWT_TOKEN"}
-files = {"file": open("avatar.jpg", "rb")}
-data = {"alt_text": "My profile photo"}
-
-response = requests.post(url, headers=headers, files=files, data=data)
-print(response.json())
-"""
-    answer = ast.literal_eval(run([sys.executable, "-c", printed], one, folder))
-
-    assert set(answer) == {"media", "message"}
-    assert answer["message"] == "Avatar uploaded successfully"
-    media = answer["media"]
-    assert set(media) == PRINTED | SPOKEN_OF
-    assert type(media["id"]) is int
-    assert media["public_id"].startswith("MED-")
-    assert (media["entity_type"], media["entity_id"], media["is_primary"]) == ("user", 1, True)
-    assert (media["alt_text"], media["uploaded_by"]) == ("My profile photo", 1)
-    for name in ("original_url", "thumbnail_url", "small_url", "medium_url", "large_url"):
-        assert httpx.get(media[name]).status_code == 200, name  # without a token: an avatar is public
-    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", media["created_at"])
-    key = re.compile(rf"users/avatars/USR-1/{DAY}/avatar{PLACE}")
-    assert any(key.search(name) for name in system.objects())
-
-
-def test_the_curl_example_uploads_a_community_photo(one: User, folder: Path, system: System) -> None:
-    printed = """curl -X POST "http://localhost:8000/v1/media/communities/123/photos" \\
-  -H "Authorization: Bearer YOUR_JWT_TOKEN" \\
-  -F "file=@photo1.jpg" \\
-  -F "alt_text=Community entrance" \\
-  -F "caption=Beautiful entrance" \\
-  -F "is_primary=true"
-"""
-    answer = ast.literal_eval(
-        run(["sh", "-c", printed], one, folder)
-        .replace("true", "True")
-        .replace("false", "False")
-        .replace("null", "None")
-    )
-    media = answer["media"]
-    assert (media["alt_text"], media["caption"], media["is_primary"]) == (
-        "Community entrance", "Beautiful entrance", True,
-    )  # fmt: skip
-    assert (media["entity_type"], media["entity_id"]) == ("community", 123)
-    key = re.compile(rf"communities/photos/CMY-123/{DAY}/photo{PLACE}")
-    assert any(key.search(name) for name in system.objects())
-
-
-def test_the_javascript_example_uploads_many_files(one: User) -> None:
-    """FormData sends its parts in the order of `append`: three fields, then each file."""
-    said = {"entity_type": "property", "entity_id": "123", "entity_field": "gallery"}
-    parts: list[Any] = [(name, (None, value)) for name, value in said.items()]
-    pictures = [encoded(picture(100, 80, seed=80 + n), "PNG") for n in range(5)]
-    parts += [("files", (f"{n}.png", data, "image/png")) for n, data in enumerate(pictures)]
-    answer = one.http.post("/v1/media/batch/upload", files=parts)
-
-    assert answer.status_code == 201, answer.text
-    found = answer.json()
-    assert set(found) == {"uploaded", "uploaded_count", "failed", "failed_count", "message"}
-    assert (found["uploaded_count"], found["failed"], found["failed_count"]) == (5, [], 0)
-    assert found["message"] == "Successfully uploaded 5 of 5 files"
-    for media in found["uploaded"]:
-        assert set(media) == PRINTED | SPOKEN_OF
-        assert (media["entity_type"], media["entity_id"], media["entity_field"]) == (
-            "property", 123, "gallery",
-        )  # fmt: skip
-        assert media["thumbnail_url"]
-        assert media["medium_url"]
-
-
 # Entity-specific upload routes
-
-
-@pytest.mark.parametrize(
-    ("path", "said", "expected"),
-    [
-        ("users/1/avatar", {"alt_text": "Profile photo"}, ("user", 1, "avatar", True,
-         f"users/avatars/USR-1/{DAY}/avatar")),
-        ("users/1/cover", {}, ("user", 1, "cover", True, f"users/covers/USR-1/{DAY}/cover")),
-        ("properties/123/photos",
-         {"alt_text": "Beautiful kitchen", "caption": "Newly renovated kitchen", "is_primary": "false"},
-         ("property", 123, "gallery", False, f"properties/photos/PROP-123/{DAY}/photo")),
-        ("builders/12/portfolio",
-         {"alt_text": "Modern home design", "caption": "One of our signature designs",
-          "tags": "modern,luxury,custom"},
-         ("builder", 12, "portfolio", False, f"builders/photos/BLD-012/{DAY}/gallery")),
-        ("builders/12/logo", {}, ("builder", 12, "logo", True, f"builders/logos/BLD-012/{DAY}/logo")),
-        ("communities/123/photos",
-         {"alt_text": "Community entrance", "caption": "Main entrance", "is_primary": "true"},
-         ("community", 123, "gallery", True, f"communities/photos/CMY-123/{DAY}/photo")),
-        ("communities/123/amenities/4/photos", {"caption": "Pool"}, ("amenity", 4, "gallery", False,
-         f"amenities/photos/4/{DAY}/photo")),
-        ("sales-reps/5/avatar", {"alt_text": "Me"}, ("sales_rep", 5, "avatar", True,
-         f"sales-reps/avatars/REP-5/{DAY}/avatar")),
-        ("posts/1/media", {"alt_text": "Sunset view", "caption": "Beautiful sunset from my backyard"},
-         ("post", 1, "media", False, f"posts/media/POST-1/{DAY}/post")),
-    ],
-)  # fmt: skip
-def test_every_slot_takes_its_fields_and_stores_under_its_path(
-    one: User, system: System, path: str, said: dict[str, str], expected: tuple[str, int, str, bool, str]
-) -> None:
-    before, key = system.objects(), expected[-1]
-    media = one.upload(path, encoded(picture(300, 200, seed=90)), "photo.jpg", **said)
-
-    names = ("entity_type", "entity_id", "entity_field", "is_primary")
-    assert tuple(media[name] for name in names) == expected[:-1]
-    for name in ("alt_text", "caption"):
-        assert media[name] == said.get(name)
-    assert media["tags"] == ([] if "tags" not in said else ["modern", "luxury", "custom"])
-    assert (media["media_type"], media["content_type"], media["status"]) == ("image", "image/jpeg", "ready")
-    assert (media["is_public"], media["moderation_status"]) == (True, "approved")
-    new = [name for name in system.objects() - before if "/variants/" not in name]
-    assert any(re.search(key + PLACE, name) for name in new), new
-    assert one.get(str(media["id"])) == media
 
 
 def test_a_field_that_a_slot_does_not_know_is_ignored(one: User) -> None:
