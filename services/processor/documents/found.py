@@ -12,6 +12,7 @@ MACROS = "The document contains macros or scripts."
 CUT = "The document is very long; only the beginning of its text was read."
 DAMAGED = "Parts of the document are damaged and could not be read."
 CUT_OFF = "The end of the document is missing; what is left was read."
+UNREAD = "The text of documents of this kind is not read; searches find it by its name and title."
 NO_PAGE = "No picture of the first page could be made."
 
 _WHOLE = re.compile(r"[0-9]{1,9}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from services.processor import failures
-from services.processor.documents import kinds, open_document, open_xml, pdf, plain
+from services.processor.documents import kinds, legacy, open_document, open_xml, pdf, plain
 from services.processor.documents.found import CUT, NO_PAGE, Found
 from services.processor.failures import JobFailed
 from services.processor.frames import Ahead, Result, StepDone, Variant
@@ -76,6 +76,8 @@ def _read(work: Work, course: Course, spec: VariantSpec | None) -> Found:
         return open_document.read(work, course)
     if kind in kinds.PLAIN:
         return plain.read(work, course)
+    if kind in kinds.LEGACY:
+        return legacy.read(work)
     raise failures.unsupported(kind, tuple(sorted(kinds.READ)))
 
 

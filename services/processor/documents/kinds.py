@@ -8,7 +8,10 @@ PPTX = f"{_OPEN_XML}.presentationml.presentation"
 _ODF = "application/vnd.oasis.opendocument"
 ODT, ODS, ODP = f"{_ODF}.text", f"{_ODF}.spreadsheet", f"{_ODF}.presentation"
 
+DOC, XLS, PPT = "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"
+
 OPEN_XML = frozenset({DOCX, XLSX, PPTX})
 OPEN_DOCUMENT = frozenset({ODT, ODS, ODP})
 PLAIN = frozenset({"text/plain", "text/csv", "text/markdown"})
-READ = frozenset({PDF}) | OPEN_XML | OPEN_DOCUMENT | PLAIN
+LEGACY = frozenset({DOC, XLS, PPT})
+READ = frozenset({PDF}) | OPEN_XML | OPEN_DOCUMENT | PLAIN | LEGACY

@@ -6,19 +6,23 @@ from collections.abc import Iterable
 from services.processor.clean_text import line
 from services.processor.documents import office
 from services.processor.documents.elements import Listener
-from services.processor.documents.found import ENCRYPTED, Found, whole
+from services.processor.documents.found import ENCRYPTED, UNREAD, Found, whole
 from services.processor.documents.kinds import DOCX, PPTX, XLSX
 from services.processor.documents.listeners import Prose, Values
 from services.processor.documents.office import Office
+from services.processor.documents.parts import Parts
 from services.processor.documents.sheets import Cells, SharedTexts
 from services.processor.video_progress import Course
 from services.processor.work import Work
 
 _MAIN = {DOCX: "word/document.xml", XLSX: "xl/workbook.xml", PPTX: "ppt/presentation.xml"}
+_BINARY = "xl/workbook.bin"  # XLSB: the same parts, but of records instead of XML
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # which is what a document with a password is put into
 _BESIDE = ("footnotes", "endnotes", "header", "footer")  # in the order in which they are read
 _NUMBER = re.compile(r"(\d{1,6})\.xml$")
-_MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject\.bin$|vbaData\.xml$|macrosheets/)")
+_MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject\.bin$|vbaData\.xml$|(?:intl)?macrosheets/)")
+_TYPES = "[Content_Types].xml"
+_TYPES_OF_MACROS = re.compile(rb"(?i)vnd\.ms-(?:office\.vbaProject|excel\.(?:intl)?macrosheet)")
 # Settings of paragraphs hold elements that are called like what breaks a line.
 _SKIPPED = frozenset({"pPr", "rPr", "sectPr", "tblPr", "endParaRPr", "Fallback", "instrText", "delText"})
 _AFTER = {"p": "\n", "tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "tc": "\t", "tr": "\n"}
@@ -32,12 +36,15 @@ def read(work: Work, course: Course) -> Found:
     told = Office(parts, work.job.mime_type)
     found = told.found
     kind = work.job.mime_type
-    found.flag(encrypted=parts.is_encrypted, macros=any(_MACROS.search(name) for name in parts.names))
+    found.flag(encrypted=parts.is_encrypted, macros=_has_macros(parts))
     if parts.is_encrypted:
         return told.ended()
     core = told.values("docProps/core.xml", Values({"title"}))
     if title := line(core.texts.get("title", "")):
         found.fields["title"] = title
+    if kind == XLSX and _BINARY in parts:
+        found.warnings.append(UNREAD)
+        return told.ended()
     app = told.values("docProps/app.xml", Values({"Pages", "Words"}))
     main = Values(counted={"sheet", "sldId"}) if kind != DOCX else None
     if main is not None:
@@ -54,6 +61,13 @@ def read(work: Work, course: Course) -> Found:
         if found.said.is_cut:
             break
     return told.ended()
+
+
+def _has_macros(parts: Parts) -> bool:
+    """By the names of parts, which may be any, or by their types, which are told in UTF-8 or UTF-16."""
+    if any(_MACROS.search(name) for name in parts.names):
+        return True
+    return _TYPES_OF_MACROS.search(parts.beginning(_TYPES).replace(b"\0", b"")) is not None
 
 
 def _locked() -> Found:

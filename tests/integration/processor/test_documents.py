@@ -180,12 +180,29 @@ async def test_open_documents_tell_the_same(parts: Parts) -> None:
     assert text(parts, media) == "cell\ncell"
 
 
+def with_part(document: bytes, name: str) -> bytes:
+    out = io.BytesIO(document)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(name, b"\xd0\xcf")
+    return out.getvalue()
+
+
+RENAMED = '<Types><Override PartName="/a.bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>'
+
+
 @pytest.mark.parametrize(
     ("data", "mime_type"),
     [
         (docx("text", parts={"word/vbaProject.bin": b"\xd0\xcf"}), DOCX),
         (docx("text", parts={"word/VBAPROJECT.BIN": b"\xd0\xcf"}), DOCX),
+        (with_part(xlsx([["text"]]), "xl/vbaProject.bin"), XLSX),
+        (with_part(xlsx([["text"]]), "xl/macrosheets/sheet1.xml"), XLSX),
+        (with_part(xlsx([["text"]]), "xl/intlMacrosheets/sheet1.xml"), XLSX),
+        (with_part(pptx("text"), "ppt/vbaProject.bin"), PPTX),
+        (docx("text", parts={"[Content_Types].xml": RENAMED}), DOCX),
+        (docx("text", parts={"[Content_Types].xml": RENAMED.encode("utf-16")}), DOCX),
         (open_document("<text:p>text</text:p>", parts={"Basic/Standard/Module1.xml": "<m/>"}), ODT),
+        (open_document("<text:p>text</text:p>", parts={"Scripts/python/m.py": "x"}), ODT),
     ],
 )
 async def test_macros_are_flagged_and_the_rest_is_read(parts: Parts, data: bytes, mime_type: str) -> None:

@@ -436,7 +436,7 @@ async def test_an_original_that_is_gone_ends_as_failed(parts: Parts) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"media_type": "document", "mime_type": "application/msword"},
+        {"media_type": "document", "mime_type": "application/rtf"},
         {"media_type": "other", "mime_type": "application/zip"},
         {"mime_type": "image/svg+xml"},
     ],

@@ -127,6 +127,7 @@ def test_no_bytes_make_the_table_stumble(noise: bytes, magic: bytes, offset: int
     assert sniff(head).mime == OCTETS or sniff(head).mime in BY_MIME
 
 
+MACRO_WORD = "application/vnd.ms-word.document.macroEnabled.12"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 JPEG, PNG, ZIP = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(60), b"PK\x03\x04" + bytes(60)
 
@@ -154,6 +155,7 @@ JPEG, PNG, ZIP = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(6
         (matroska("webm"), "a.weba", "audio/webm", "audio/webm"),
         (iso(b"isom"), "a.mov", "video/mov", "video/mp4"),
         (zipped(CT, "word/document.xml"), "a.zip", "application/zip", f"{OPENXML}wordprocessingml.document"),
+        (zipped(CT, "word/document.xml"), "a.docm", MACRO_WORD, f"{OPENXML}wordprocessingml.document"),
         (ole("AdminExecuteSequence"), "setup.msi", "", OCTETS),
         (b"a;b\r\n", "a.csv", "application/vnd.ms-excel", "text/csv"),
         (b"\xff\xfe" + "grün".encode("utf-16-le"), "a.txt", "", "text/plain"),
