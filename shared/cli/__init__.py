@@ -11,8 +11,10 @@ import click
 
 COMMANDS = "tripod.commands"
 """The entry point group by which a service adds its commands: they are there where its extra is installed."""
-OWN = ("dead-letters", "entity", "get", "ls", "rm", "search", "similar", "token", "upload", "watch")
+OWN = ("dead-letters", "entity", "get", "import", "ls", "rm", "search", "similar", "token", "upload", "watch")
 """Ours: each lives in the module of its name, which is loaded when it is asked for."""
+_ELSEWHERE = {"import": ("importing.command", "importing")}
+"""But for those whose name no module of Python can have: the module, and its name in there."""
 
 
 class Commands(click.Group):
@@ -24,8 +26,8 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in OWN:
-            name = cmd_name.replace("-", "_")
-            own: click.Command = getattr(import_module(f"shared.cli.{name}"), name)
+            module, name = _ELSEWHERE.get(cmd_name, (cmd_name.replace("-", "_"),) * 2)
+            own: click.Command = getattr(import_module(f"shared.cli.{module}"), name)
             return own
         for found in entry_points(group=COMMANDS, name=cmd_name):
             loaded: click.Command = found.load()

@@ -1,0 +1,282 @@
+"""A whole import: the export is read once to see what there is and what cannot be, and once to send it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from shared.cli.client import Client
+from shared.cli.failures import Refused, Unreachable
+from shared.cli.importing import columns
+from shared.cli.importing.columns import Dialect
+from shared.cli.importing.entities import Entities
+from shared.cli.importing.export import Told, rows
+from shared.cli.importing.folder import Folder, NoFile, Opened, is_variant
+from shared.cli.importing.journal import Failed, Journal, Taken, Why
+from shared.cli.importing.progress import Progress
+from shared.cli.importing.row import Row, old_id_of, row_of
+from shared.cli.importing.sending import Changed, Wish, digest, send
+from shared.errors import Invalid, TripodError
+from shared.imports import ImportedMedia, NumbersAsked
+
+_REASONS: dict[int, Why] = {
+    404: "unknown_entity",
+    410: "deleted_since",
+    413: "too_large",
+    415: "not_allowed_type",
+}
+_REGISTERED_SECONDS = 0.25
+_REGISTERED_TRIES = 40
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for on the command line."""
+
+    dialect: Dialect
+    export: Path
+    encoding: str
+    renamed: dict[str, str] = {}
+    owner: str | None = None
+
+
+class Survey(msgspec.Struct, kw_only=True):
+    """What there is. `bytes`: of what is to be sent; `highest`: number; `before`: rows that are here from a former
+    run."""
+
+    rows: int = 0
+    to_send: int = 0
+    bytes: int = 0
+    highest: int = 0
+    before: int = 0
+
+
+class Run:
+    """One import into one server."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        plan: Plan,
+        wish: Wish,
+        folder: Folder,
+        journal: Journal,
+        entities: Entities,
+        say: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._plan = plan
+        self._wish = wish
+        self._folder = folder
+        self._journal = journal
+        self._entities = entities
+        self._say = say
+        self._stopped: TripodError | None = None
+        self.sent = 0
+
+    async def survey(self, *, ask: bool) -> Survey:
+        """Reads all of the export, and looks at every file. `ask`: the server is asked for every entity, too. Raises
+        Invalid for what is no export of this system."""
+        found = Survey()
+        for told in self._told():
+            found.rows += 1
+            row = self._seen(told)
+            if row is None:
+                continue
+            if self._journal.is_taken(row.old_id):
+                found.before += 1
+                continue
+            try:
+                if ask and row.entity is not None and not await self._entities.known(row.entity):
+                    raise _unknown(row)
+                opened = self._folder.open(row.path)
+            except TripodError as error:
+                self._fail(row, error)
+                continue
+            os.close(opened.fd)
+            self._journal.plan(row.old_id, opened.path)
+            found.to_send += 1
+            found.bytes += opened.size
+            found.highest = max(found.highest, row.number or 0)
+            if found.rows % 200 == 0:
+                await asyncio.sleep(0)  # Ctrl-C is heard
+        return found
+
+    async def make_room(self, highest: int) -> None:
+        """So that numbers can be kept, and later uploads come after them."""
+        if highest:
+            await self._client.ask("POST", "/v1/imports/numbers", body=NumbersAsked(highest=highest))
+
+    async def go(self, jobs: int, progress: Progress) -> TripodError | None:
+        """Send what is planned, `jobs` at a time; why it ended early, None where it did not."""
+        waiting = self._planned()
+        lock = asyncio.Lock()
+
+        async def next_row() -> Row | None:
+            async with lock:
+                return await anext(waiting, None)
+
+        async def work() -> None:
+            while self._stopped is None and (row := await next_row()) is not None:
+                await self._one(row, progress)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(jobs):
+                group.create_task(work())
+        return self._stopped
+
+    def left_alone(self) -> tuple[int, int]:
+        """Files of the folder that no row names: variants of the older system, and others."""
+        named = self._journal.paths()
+        variants = others = 0
+        for path in self._folder.files():
+            if path not in named:
+                variants, others = (variants + 1, others) if is_variant(path) else (variants, others + 1)
+        return variants, others
+
+    def _told(self) -> Iterator[Told]:
+        checked = False
+        for told in rows(self._plan.export, self._plan.encoding):
+            if told.fault is None and not checked:
+                columns.check(self._plan.dialect, told.cells, self._plan.renamed)
+                checked = True
+            renamed = {self._plan.renamed.get(name, name): cell for name, cell in told.cells.items()}
+            yield msgspec.structs.replace(told, cells=renamed)
+
+    def _seen(self, told: Told) -> Row | None:
+        """A row that can be taken; None for one that cannot, which is noted."""
+        old_id = None
+        try:
+            if told.fault is not None:
+                raise Invalid(told.fault)  # noqa: TRY301 - noted with the others
+            old_id = old_id_of(self._plan.dialect, told.cells)
+            if not self._journal.see(old_id, told.line):
+                first = self._journal.line_of(old_id)
+                detail = f"Row {first} has the same id {old_id}."
+                self._journal.fail(Failed(row=told.line, old_id=old_id, reason="duplicate_id", detail=detail))
+                return None
+            return row_of(self._plan.dialect, told.cells, told.line, self._plan.owner)
+        except Invalid as error:
+            why: Why = "bad_row" if told.fault is not None else "bad_column"
+            self._journal.fail(Failed(row=told.line, old_id=old_id, reason=why, detail=error.detail))
+            return None
+
+    async def _planned(self) -> AsyncIterator[Row]:
+        for told in self._told():
+            if told.fault is not None:
+                continue
+            try:
+                row = row_of(self._plan.dialect, told.cells, told.line, self._plan.owner)
+            except Invalid:
+                continue  # noted by the survey
+            if self._journal.is_planned(row.old_id, row.line):
+                yield row
+
+    async def _one(self, row: Row, progress: Progress) -> None:
+        size = 0
+        try:
+            opened = self._folder.open(row.path)
+            size = opened.size
+            try:
+                media, note = await self._bring(row, opened, progress)
+            finally:
+                os.close(opened.fd)
+        except TripodError as error:
+            if _concerns_all(error):
+                self._stopped = self._stopped or error
+                return
+            self._fail(row, error)
+        else:
+            self.sent += 1
+            self._journal.take(
+                Taken(
+                    old_id=row.old_id,
+                    id=str(media.id),
+                    public_id=media.public_id,
+                    number=media.number,
+                    kept=all(media.kept.values()) and _number_kept(row, media, self._plan.dialect),
+                    old_public_id=row.query.get("public_id"),
+                    note=note,
+                )
+            )
+        progress.row_done(row.old_id, size)
+
+    async def _bring(self, row: Row, opened: Opened, progress: Progress) -> tuple[ImportedMedia, str | None]:
+        sha256 = await digest(opened)
+        if row.entity is not None and not await self._entities.known(row.entity):
+            raise _unknown(row)
+        bring = partial(
+            send,
+            self._client,
+            self._wish,
+            row,
+            opened,
+            sha256,
+            moved=partial(progress.moved, row.old_id),
+            noting=partial(self._note_retry, row),
+        )
+        for attempt in range(_REGISTERED_TRIES):
+            progress.begins(row.old_id, opened.path, opened.size)
+            try:
+                media = await bring()
+            except Refused as error:
+                fresh = row.entity and (row.entity.type, row.entity.id) in self._entities.registered
+                if error.answered != 404 or not fresh or attempt + 1 == _REGISTERED_TRIES:
+                    raise
+                await asyncio.sleep(_REGISTERED_SECONDS)  # ingest hears of it in a moment
+            else:
+                return media, _differences(row, opened, sha256, media)
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def _note_retry(self, row: Row, error: BaseException, seconds: float) -> None:
+        said = error.detail if isinstance(error, TripodError) else str(error)
+        self._say(f"row {row.line} ({row.old_id}): {said} Trying again in {seconds:.1f} s.")
+
+    def _fail(self, row: Row, error: TripodError) -> None:
+        why: Why = "refused"
+        if isinstance(error, NoFile):
+            why = error.why
+        elif isinstance(error, Changed):
+            why = "file_changed"
+        elif isinstance(error, Refused):
+            why = _REASONS.get(error.answered, "refused")
+        elif isinstance(error, UnknownEntity):
+            why = "unknown_entity"
+        self._journal.fail(Failed(row=row.line, old_id=row.old_id, reason=why, detail=error.detail))
+
+
+class UnknownEntity(TripodError):
+    """What a row hangs on is not registered."""
+
+
+def _unknown(row: Row) -> UnknownEntity:
+    entity = row.entity
+    name = f"{entity.type}/{entity.id}" if entity else "nothing"
+    return UnknownEntity(f"{name} is not registered here; --register-entities does that.")
+
+
+def _number_kept(row: Row, media: ImportedMedia, dialect: Dialect) -> bool:
+    """Also where the number was too high to be asked for."""
+    return columns.SHAPES[dialect].keeps != "number" or str(media.number) == row.old_id
+
+
+def _differences(row: Row, opened: Opened, sha256: str, media: ImportedMedia) -> str | None:
+    """Where the export tells otherwise of the file than it is."""
+    found = []
+    if row.size is not None and row.size != opened.size:
+        found.append(f"the export says {row.size} bytes, the file has {opened.size}")
+    if row.sha256 is not None and row.sha256 != sha256:
+        found.append(f"the export says SHA-256 {row.sha256}, the file has {sha256}")
+    if row.mime_type is not None and row.mime_type != media.mime_type:
+        found.append(f"the export says {row.mime_type[:80]}, the file is {media.mime_type}")
+    return "; ".join(found) or None
+
+
+def _concerns_all(error: TripodError) -> bool:
+    """Every further row would fare the same: no server, no token, no right."""
+    return isinstance(error, Unreachable) or (
+        isinstance(error, Refused) and error.answered in {401, 403, 502, 503, 504}
+    )
