@@ -167,6 +167,9 @@ async def test_every_answer_of_mediafiles_is_told_of(catalog: Service) -> None:
     await have(catalog, upload, made(upload, "thumbnail", "small", "medium", "large", "webp"))
     pending = stories.uploaded("7", **of_mediafiles(42))
     await catalog.have(pending)
+    film = stories.uploaded("7", **of_mediafiles(44, mime_type="video/mp4", media_type="video"))
+    await have(catalog, film, made(film, "mp4", "poster", "thumbnail"))
+    plays = "/media/transcoded/{filename}"
     one, variant, original = (
         f"{M}/{{media_id}}",
         "/media/small/{filename}",
@@ -186,6 +189,11 @@ async def test_every_answer_of_mediafiles_is_told_of(catalog: Service) -> None:
         ("GET", variant, "/media/small/41_photo_small.jpg", {"headers": {"Range": "bytes=0-1"}}, 206),
         ("GET", variant, "/media/small/42_photo_small.jpg", {}, 404),
         ("GET", variant, "/media/small/43_photo_small.jpg", {}, 404),
+        ("GET", one, f"{M}/44/", {}, 200),
+        ("GET", plays, "/media/transcoded/44_photo_transcoded.mp4", {}, 200),
+        ("GET", plays, "/media/transcoded/44_photo_transcoded.mp4", {"headers": {"Range": "bytes=0-1"}}, 206),
+        ("GET", plays, "/media/transcoded/44_photo_transcoded.mp3", {}, 404),
+        ("GET", plays, "/media/transcoded/41_photo_transcoded.mp4", {}, 404),
         ("GET", original, "/media/user_7/image/41_photo.jpg", {}, 200),
         ("GET", original, "/media/user_7/image/41_photo.jpg", {"headers": {"If-None-Match": "*"}}, 304),
         ("GET", original, "/media/user_8/image/41_photo.jpg", {}, 404),
