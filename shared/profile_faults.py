@@ -102,6 +102,9 @@ def _of_limits(profile: "Profile") -> Iterator[str]:
             yield f"min_bytes names {kind}, which max_bytes does not, so none is taken"
         elif least > most:
             yield f"min_bytes of {kind} is {least}, more than max_bytes, {most}"
+    for kind in profile.keep_failed:
+        if kind not in profile.max_bytes:
+            yield f"keep_failed names {kind}, which max_bytes does not, so none is taken"
     if profile.min_side > profile.max_side:
         yield f"min_side is {profile.min_side}, more than max_side, {profile.max_side}"
     elif profile.min_side**2 > profile.max_pixels:

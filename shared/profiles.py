@@ -32,7 +32,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     before it is stored. `single`: a slot (entity and field) holds one media, and a new one replaces the former when it
     is ready. `slots`: the addresses of the entities API that lead here. `general`: what is hung on an entity by type
     and field alone and comes here: `type/field`, `type`, or `*`.
-    `live`: who hears of its public media as things happen.
+    `keep_failed`: media types of which also stays what cannot be processed. `live`: who hears of its public media as
+    things happen.
     docs/profiles.md explains each to operators.
     """
 
@@ -54,6 +55,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     on_entity_delete: Literal["detach", "cascade"] = "detach"
     slots: tuple[Slot, ...] = ()
     general: tuple[str, ...] = ()
+    keep_failed: tuple[MediaType, ...] = ()
     live: Literal["signed_in", "anyone"] = "signed_in"
 
     @property

@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
 
 from services.catalog import commands
 from services.catalog.database import CLEANER, Database, lock_media, try_lock
 from services.catalog.models import media
-from shared.dialects import content, mediafiles
+from shared.dialects import mediafiles
 from shared.env import Env
 from shared.errors import Unavailable
+from shared.events.messages import MediaType
+from shared.profiles import Profiles
 
 log = structlog.get_logger()
 
@@ -27,17 +29,19 @@ GIVEN_UP = "interrupted"
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """After how many days what failed is deleted; 0 is never. `mediafiles`: of that API, which promises it whatever
-    the reason was; `others`: of all else, unless the processor has given up without a verdict on the file, or the
-    file is one that the content API keeps whatever is wrong with it."""
+    the reason was; `others`: of all else, unless the processor has given up without a verdict on the file, or it is
+    one of those that its profile keeps whatever is wrong with them: `kept`, pairs of profile and media type."""
 
     mediafiles: int = 7
     others: int = 7
+    kept: tuple[tuple[str, MediaType], ...] = ()
 
     @classmethod
-    def from_env(cls, env: Env) -> "Ages":
+    def from_env(cls, env: Env, profiles: Profiles) -> "Ages":
         return cls(
             mediafiles=env.integer("TRIPOD_MEDIAFILES_FAILED_DAYS", 7, least=0, most=36_500),
             others=env.integer("TRIPOD_FAILED_DAYS", 7, least=0, most=36_500),
+            kept=tuple((name, kind) for name, profile in profiles.items() for kind in profile.keep_failed),
         )
 
     def overdue(self, now: datetime) -> ColumnElement[bool]:
@@ -48,7 +52,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
             of.append(and_(promised, media.c.status_at < now - timedelta(days=self.mediafiles)))
         if self.others:
             old = media.c.status_at < now - timedelta(days=self.others)
-            kept = and_(media.c.profile == content.PROFILE, media.c.media_type.in_(content.KEPT))
+            kept = tuple_(media.c.profile, media.c.media_type).in_(self.kept)
             of.append(and_(~promised, ~kept, old, media.c.error_code.is_distinct_from(GIVEN_UP)))
         return and_(media.c.status == "failed", or_(False, *of))  # noqa: FBT003 - SQL's
 

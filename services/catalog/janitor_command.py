@@ -50,8 +50,9 @@ async def command(*, dry_run: bool, grace: int, stale: int, json_: bool) -> None
     environment of a catalog.
     """
     env = Env(os.environ)
-    base_url, going = HttpSettings.from_env(env, port=8002).base_url, cascading(load(env))
-    ages = Ages.from_env(env)
+    profiles = load(env)
+    base_url, going = HttpSettings.from_env(env, port=8002).base_url, cascading(profiles)
+    ages = Ages.from_env(env, profiles)
     env.check()
 
     async def work(database: Database, bus: Bus, blobs: Blobs) -> Tidied:

@@ -88,7 +88,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
     def from_env(cls, environ: Mapping[str, str]) -> "CatalogSettings":
         """Raises SettingsError that names every wrong variable."""
         env = Env(environ)
-        store = S3Settings.from_env(env)
+        store, profiles = S3Settings.from_env(env), load_profiles(env)
         settings = cls(
             http=HttpSettings.from_env(env, port=8002),
             auth=AuthSettings.from_env(env),
@@ -97,7 +97,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             bus=BusSettings.from_env(env),
             store=store,
             database=DatabaseSettings.from_env(env),
-            profiles=load_profiles(env),
+            profiles=profiles,
             presets=load_presets(env),
             dialects=DialectSettings.from_env(env),
             redirects=RedirectSettings.from_env(env, store),
@@ -107,7 +107,7 @@ class CatalogSettings(msgspec.Struct, frozen=True, kw_only=True):
             stale=env.seconds("TRIPOD_STALE_SECONDS", 900, least=10, most=86400),
             janitor=env.seconds("TRIPOD_JANITOR_SECONDS", 86400, least=0, most=31_536_000),
             languages=languages_from_env(env),
-            failed=Ages.from_env(env),
+            failed=Ages.from_env(env, profiles),
             moderation_distance=env.integer("TRIPOD_MODERATION_DISTANCE", 5, least=0, most=10),
             pages=env.choice("TRIPOD_PAGES", "on", ("on", "off")) == "on",
         )

@@ -15,15 +15,7 @@ from shared.dialects.view import View
 from shared.errors import Invalid, Malformed, Unavailable
 from shared.events import topology
 from shared.events.bus import Message, NoAnswer
-from shared.events.messages import (
-    Event,
-    MediaCreated,
-    MediaDeleted,
-    MediaType,
-    MediaUpdated,
-    MediaUploaded,
-    decode,
-)
+from shared.events.messages import Event, MediaCreated, MediaDeleted, MediaUpdated, MediaUploaded, decode
 from shared.media import Media, from_upload
 
 log = structlog.get_logger()
@@ -35,13 +27,11 @@ Until: TypeAlias = Literal["acknowledged", "committed", "processed"]
 class Answering(msgspec.Struct, frozen=True, kw_only=True):
     """How an upload is answered. `until`: what the client would rather hear of, for which it waits up to `seconds`
     (None: the moment that our own API gives the catalog). `shape`: a dialect's answer, always 201; None for ours,
-    201 when the catalog has the row and 202 when it will. `keeps`: types of media that stay, as uploaded, although
-    they cannot be processed."""
+    201 when the catalog has the row and 202 when it will."""
 
     until: Until = "committed"
     seconds: float | None = None
     shape: Callable[[View], Any] | None = None
-    keeps: frozenset[MediaType] = frozenset()
 
 
 def answer_to(
@@ -76,6 +66,14 @@ async def _taken_back(ingest: Ingest, event: MediaUploaded) -> bool:
     return msgspec.json.decode(answer, type=bool)
 
 
+def _is_refused(ingest: Ingest, media: Media) -> bool:
+    """Whether it cannot be processed and its profile does not keep it all the same."""
+    return (
+        media.status == "failed"
+        and media.media_type not in ingest.settings.profiles[media.profile].keep_failed
+    )
+
+
 def _not_processed(media: Media) -> Invalid:
     reason = media.error.detail if media.error else "it cannot be processed."
     code = media.error.code if media.error else "failed"
@@ -90,7 +88,7 @@ async def given(
     settle: Callable[[], Awaitable[None]],
 ) -> Answer:
     """Publish, settle, wait for what is wanted while the catalog lives, and answer. Raises Invalid for a file that
-    was to be processed and cannot be: then it is deleted again."""
+    was to be processed and cannot be, unless its profile keeps such: then it is deleted again."""
     media = None
     committed = False
     if answering.until == "acknowledged" or not ingest.heartbeat.alive:
@@ -98,8 +96,7 @@ async def given(
         await settle()
     elif answering.until == "processed":
         media = await _await_result(ingest, event, publish, settle, seconds=answering.seconds)
-        failed = media is not None and media.status == "failed" and media.media_type not in answering.keeps
-        if media is not None and failed and await _taken_back(ingest, event):
+        if media is not None and _is_refused(ingest, media) and await _taken_back(ingest, event):
             raise _not_processed(media)
     else:
         committed = await _await_commit(ingest, publish, settle, seconds=answering.seconds)

@@ -18,8 +18,6 @@ OPTIMISED, THUMBNAIL = "optimised", "thumbnail"
 FILES = "/api/v1/media/files"
 ContentMediaType: TypeAlias = Literal["image", "video", "audio", "document"]
 MEDIA_TYPES: tuple[ContentMediaType, ...] = get_args(ContentMediaType)
-KEPT: frozenset[ContentMediaType] = frozenset({"video", "audio", "document"})
-"""What its document never opens, and keeps as it came: of these a fault costs the thumbnail and nothing else."""
 MEDIA_NOT_FOUND, CONTENT_NOT_FOUND = "Media not found", "Content not found"
 _NAMED = re.compile(r"(?:.*/)?[^/]*_(?P<id>[0-9a-f]{32})(?P<thumb>_thumb)?\.[A-Za-z0-9]+")
 

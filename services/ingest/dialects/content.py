@@ -80,7 +80,6 @@ async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> 
         until="processed",
         seconds=settings.wait,
         shape=lambda view: content.shape(view, base),
-        keeps=content.KEPT,
     )
     try:
         return await upload_form(

@@ -126,8 +126,6 @@ WMV = video("wmv", width=64, height=48, rate=8).data
         (PNG, "a.m4v", "Invalid file type. The name 'a.m4v' says "),
         (SMALL, "a.m4v", "Invalid file type. The name 'a.m4v' says "),
         (SMALL, "a.jpg", "Invalid file type. The name 'a.jpg' says "),
-        (SMALL[:200] + bytes(20_000), "a.mkv", "The file cannot be processed: "),
-        (video("mp4").data[:11_000], "a.mp4", "The file cannot be processed: "),
     ],
 )  # fmt: skip
 def test_a_video_that_a_post_does_not_take_is_told_why_and_leaves_nothing(
@@ -136,6 +134,24 @@ def test_a_video_that_a_post_does_not_take_is_told_why_and_leaves_nothing(
     status, detail = refusal(one.post(post, data, name))
     assert (status, detail[: len(said)]) == (400, said)
     assert one.get(f"entity/post/{one.number}") == []
+
+
+def test_a_video_that_cannot_be_played_stays_as_it_was_uploaded(one: User, post: str) -> None:
+    assert post
+    broken = [video("mp4").data[:11_000], SMALL[:200] + bytes(20_000)]
+    names = ("a.mp4", "a.mkv")
+    answer = one.http.post(
+        "/v1/media/batch/upload",
+        files=[("files", file) for file in zip(names, broken, strict=True)],
+        data={"entity_type": "post", "entity_id": str(one.number), "entity_field": "media"},
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["failed"] == []
+    for media, data in zip(answer.json()["uploaded"], broken, strict=True):
+        assert (media["status"], media["media_type"], media["width"]) == ("failed", "video", None)
+        assert [media[f"{name}_url"] for name in SIZES] == [None] * 4
+        assert httpx.get(media["original_url"]).content == data
+    assert len(one.get(f"entity/post/{one.number}")) == 2
 
 
 def test_a_video_of_more_than_500_megabytes_is_refused_before_it_is_sent(one: User, post: str) -> None:

@@ -10,7 +10,9 @@ from services.catalog.database import CLEANER, Database, DatabaseSettings, try_l
 from services.catalog.failed import Ages, clean, find, keep_cleaning
 from services.catalog.projector import Told, project
 from shared.auth import Caller
+from shared.env import Env
 from shared.events.messages import MediaDeleted, decode
+from shared.profiles import load
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import all_rows
@@ -59,14 +61,23 @@ async def test_what_the_processor_gave_up_on_is_kept_unless_its_api_promises_tha
     assert [row["id"] for row in await all_rows(database, "media")] == [kept.id]
 
 
-async def test_videos_and_documents_of_the_content_api_are_kept_whatever_is_wrong_with_them(
-    database: Database,
-) -> None:
-    video, text, image = (
-        stories.uploaded(profile="content", media_type=kind) for kind in ("video", "document", "image")
-    )
-    await tell(database, video, text, image, *map(stories.failed, (video, text, image)))
-    assert await clean(database, Ages(), now=stories.now() + 2 * WEEK) == [image.id]
+async def test_what_a_profile_keeps_is_kept_whatever_is_wrong_with_it(database: Database) -> None:
+    ages = Ages.from_env(Env({}), load(Env({})))
+    kept = [
+        stories.uploaded(profile=profile, media_type=kind)
+        for profile, kinds in {
+            "content": ("video", "audio", "document"),
+            "persona": ("image", "video"),
+            "library": ("image", "video", "other"),
+            "post": ("video",),
+        }.items()
+        for kind in kinds
+    ]
+    gone = [
+        stories.uploaded(profile=profile, media_type="image") for profile in ("content", "post", "default")
+    ]
+    await tell(database, *kept, *gone, *map(stories.failed, (*kept, *gone)))
+    assert set(await clean(database, ages, now=stories.now() + 2 * WEEK)) == {each.id for each in gone}
 
 
 async def test_who_asks_for_it_again_gets_another_week(database: Database) -> None:

@@ -66,6 +66,7 @@ def told(text: str) -> str:
         (GOOD + "min_bytes = { image = -1 }", "of at least 0"),
         (GOOD + "min_bytes = { image = 11 }", "min_bytes of image is 11, more than max_bytes, 10"),
         (GOOD + "min_bytes = { video = 1 }", "min_bytes names video"),
+        (GOOD + 'keep_failed = ["video"]', "keep_failed names video, which max_bytes does not"),
         (GOOD + "max_pixels = 0", "max_pixels is 0: allowed is a whole number of at least 1"),
         (GOOD + "max_side = -1", "max_side is -1"),
         (GOOD + "max_side = 1.5", "max_side is 1.5: allowed is a whole number"),
