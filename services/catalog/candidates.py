@@ -39,7 +39,7 @@ RARE = 3_000
 """Media with some words or tags, or that a caller may see at all, up to which each of them is looked at, whatever the
 order."""
 _GREATLY = 20  # times more than RARE by the planner's estimate: not worth counting
-_SELECTIVE = frozenset({"id", "number", "sha256"})
+_SELECTIVE = frozenset({"id", "number", "sha256", "owner_number"})
 _INVERTED = frozenset({"tags", "metadata"})
 _ORDERED = frozenset({"owner", "profile", "entity_type", "entity_id"})
 
@@ -236,7 +236,10 @@ def _parts(asked: Filter | None) -> tuple[Filter, ...]:
 
 def _is_indexed(part: Condition) -> bool:
     """Whether an index finds the rows that it lets through."""
-    return part.name in _INVERTED or (part.name in _SELECTIVE and part.operator in {"eq", "in"})
+    if part.name in _INVERTED:
+        return True
+    several = part.operator == "in" and part.field.equal is None
+    return part.name in _SELECTIVE and (several or part.operator == "eq")
 
 
 def _ordered(asked: Filter | None) -> list[Condition]:

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Uuid,
-    and_,
     any_,
     bindparam,
     exists,
@@ -26,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.catalog import cursors, rights
 from services.catalog.cursors import Place
 from services.catalog.estimate import estimated
+from services.catalog.filters.fields import owned_by
 from services.catalog.models import media
 from services.catalog.row_security import restricted, unrestricted
 from services.catalog.rows import Record, shaped, shaped_for, shaped_rows, show_to_caller, view
@@ -38,8 +38,6 @@ from shared.media import Media
 
 COUNT_CAP = 10_001
 MOST_NUMBER = 2**53 - 1
-DECIMAL = "^[0-9]{1,18}$"
-"""Owners who are a number by themselves, whatever uid their token had: as `shared.dialects.users` has it."""
 PLACE = (media.c.created_at, media.c.id)
 _EQUAL = (
     "media_type", "status", "entity_type", "entity_id", "entity_field", "owner", "owner_uuid", "is_public",
@@ -145,9 +143,7 @@ def conditions(filters: Filters) -> list[ColumnElement[bool]]:
     elif filters.profiles:
         found.append(media.c.profile.in_(filters.profiles))
     if filters.owner_uid_or_sub is not None:
-        number = filters.owner_uid_or_sub
-        known_by_uid = and_(media.c.owner_uid == number, media.c.owner.op("!~")(DECIMAL))
-        found.append(or_(media.c.owner == str(number), known_by_uid))
+        found.append(owned_by(filters.owner_uid_or_sub))
     if filters.ids is not None:
         found.append(media.c.id == any_(bindparam(None, list(filters.ids), ARRAY(Uuid))))
     if filters.created_before is not None:

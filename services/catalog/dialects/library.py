@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from services.catalog import commands, openapi, queries
 from services.catalog.database import Database
+from services.catalog.dialects import library_filter
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
 from services.catalog.routes.files import deliver
@@ -277,6 +278,7 @@ ROUTER = Router(
         list_of_type,
         list_public,
         storage_info,
+        *library_filter.HANDLERS,
         get_file,
         download,
         patch_file,

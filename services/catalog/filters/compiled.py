@@ -48,7 +48,10 @@ def _condition(asked: Condition, private: ColumnElement[bool]) -> ColumnElement[
     if asked.operator == "is_null":
         there = and_(field.column.is_not(None), private) if field.private else field.column.is_not(None)
         return not_(there) if asked.value else there
-    found = _SAID[asked.operator](field.column, asked.value)
+    if asked.operator == "eq" and field.equal is not None:
+        found = field.equal(asked.value)
+    else:
+        found = _SAID[asked.operator](field.column, asked.value)
     return and_(private, found) if field.private else found
 
 
@@ -60,10 +63,10 @@ def _contains(column: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
     return column.contains(value, autoescape=True)
 
 
-def _ilike(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
-    # A pattern must not end in an escape, which PostgreSQL refuses.
+def _pattern(value: str) -> str:
+    """It must not end in an escape, which PostgreSQL refuses."""
     ends_open = (len(value) - len(value.rstrip(_ESCAPE))) % 2 == 1
-    return column.ilike(value + _ESCAPE if ends_open else value, escape=_ESCAPE)
+    return value + _ESCAPE if ends_open else value
 
 
 def _within(gps: ColumnElement[Any], place: Box | Circle) -> ColumnElement[bool]:
@@ -99,7 +102,9 @@ _SAID: Mapping[Operator, Callable[[ColumnElement[Any], Any], ColumnElement[bool]
     "nin": lambda column, value: column.in_(value).is_not(True),
     "contains": _contains,
     "starts_with": lambda column, value: column.startswith(value, autoescape=True),
-    "ilike": _ilike,
+    "ends_with": lambda column, value: column.endswith(value, autoescape=True),
+    "like": lambda column, value: column.like(_pattern(value), escape=_ESCAPE),
+    "ilike": lambda column, value: column.ilike(_pattern(value), escape=_ESCAPE),
     "overlaps": lambda column, value: column.overlap(cast(list(value), ARRAY(Text))),
     "within": _within,
 }

@@ -1,10 +1,10 @@
 """What a filter may ask about: names as the media object and the form fields have them, and the operators of each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Double, Text, case, cast, func, null, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Double, Text, and_, case, cast, func, null, or_, type_coerce
 
 from services.catalog.models import media
 from shared.events.messages import MediaType
@@ -12,7 +12,7 @@ from shared.media import Moderation, Status
 
 Operator: TypeAlias = Literal[
     "eq", "ne", "gt", "gte", "lt", "lte", "between", "in", "nin", "contains", "starts_with", "ilike", "overlaps",
-    "within", "is_null",
+    "within", "is_null", "ends_with", "like",
 ]  # fmt: skip
 Kind: TypeAlias = Literal[
     "word", "text", "choice", "whole", "number", "moment", "local_time", "flag", "id", "tags", "object", "place"
@@ -34,14 +34,16 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "object": ("contains",),
     "place": ("within",),
 }
-"""Those of a kind of field; `is_null` is for every field that may be empty."""
+"""Those of a kind of field; `is_null` is for every field that may be empty. Only older APIs ask `ends_with` and `like`,
+which is `ilike` with upper and lower case apart."""
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that can be asked about.
 
     `optional`: a media may lack it. `choices`: all values that there are. `indexed`: an equality finds its rows without
-    reading the others. `private`: told only of media that the caller may change.
+    reading the others. `private`: told only of media that the caller may change. `equal`: what finds a value by an
+    index where the column itself has none.
     """
 
     kind: Kind
@@ -50,6 +52,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     indexed: bool = False
     private: bool = False
+    equal: Callable[[Any], ColumnElement[bool]] | None = None
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -116,3 +119,24 @@ FIELDS: Mapping[str, Field] = {
     "exif.focal_length": _exif_number("focal_length"),
     "gps": Field(kind="place", column=media.c.exif["gps"], optional=True, private=True),
 }
+
+_DECIMAL = "^[0-9]{1,18}$"
+"""Owners who are a number by themselves, whatever uid their token had: as `shared.dialects.users` has it."""
+_numbered = media.c.owner.bool_op("~")(_DECIMAL)
+
+
+def owned_by(number: int) -> ColumnElement[bool]:
+    """Which rows belong to the user of this number."""
+    return or_(media.c.owner == str(number), and_(media.c.owner_uid == number, ~_numbered))
+
+
+OF_OLDER_APIS: Mapping[str, Field] = {
+    "owner_number": Field(
+        kind="whole",
+        column=case((_numbered, cast(media.c.owner, BigInteger)), else_=media.c.owner_uid),
+        optional=True,
+        indexed=True,
+        equal=owned_by,
+    ),
+}
+"""What only the APIs of older systems know, and our own searches do not name."""

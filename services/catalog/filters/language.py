@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from services.catalog.filters.fields import FIELDS, Field, Operator
+from services.catalog.filters.fields import FIELDS, OF_OLDER_APIS, Field, Operator
 from services.catalog.filters.values import read_value
 from shared.errors import Invalid
 
@@ -23,7 +23,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def field(self) -> Field:
-        return FIELDS[self.name]
+        return FIELDS.get(self.name) or OF_OLDER_APIS[self.name]
 
 
 class Both(msgspec.Struct, frozen=True):
@@ -60,9 +60,9 @@ class _Reader:
 
     def read(self, said: Any, place: str, depth: int) -> Filter:
         if depth > MOST_DEPTH:
-            raise _fault(place, f"is nested more than {MOST_DEPTH} deep")
+            raise fault(place, f"is nested more than {MOST_DEPTH} deep")
         if not isinstance(said, Mapping):
-            raise _fault(place, f"is {_short(said)}; {_MEMBERS}")
+            raise fault(place, f"is {short(said)}; {_MEMBERS}")
         names = set(said)
         if names == {"and"}:
             return Both(self._parts(said["and"], f"{place}.and", depth))
@@ -72,39 +72,38 @@ class _Reader:
             return Not(self.read(said["not"], f"{place}.not", depth + 1))
         if names == {"field", "operator", "value"}:
             return self._condition(said, place)
-        raise _fault(
+        raise fault(
             place, f"has the members {', '.join(sorted(map(str, names)))[:200] or 'none'}; {_MEMBERS}"
         )
 
     def _parts(self, said: Any, place: str, depth: int) -> tuple[Filter, ...]:
         if not isinstance(said, list) or not said:
-            raise _fault(place, f"is {_short(said)}; it must be a list of one filter or more")
+            raise fault(place, f"is {short(said)}; it must be a list of one filter or more")
         return tuple(self.read(part, f"{place}[{index}]", depth + 1) for index, part in enumerate(said))
 
     def _condition(self, said: Mapping[str, Any], place: str) -> Condition:
         self._conditions += 1
         if self._conditions > MOST_CONDITIONS:
-            raise _fault(place, f"is condition {self._conditions}; at most {MOST_CONDITIONS} are allowed")
+            raise fault(place, f"is condition {self._conditions}; at most {MOST_CONDITIONS} are allowed")
         name, operator = said["field"], said["operator"]
         field = FIELDS.get(name) if isinstance(name, str) else None
         if field is None:
-            raise _fault(f"{place}.field", f"is {_short(name)}; there are {', '.join(FIELDS)}")
+            raise fault(f"{place}.field", f"is {short(name)}; there are {', '.join(FIELDS)}")
         if operator not in field.operators:
-            raise _fault(
-                f"{place}.operator", f"is {_short(operator)}; {name} has {', '.join(field.operators)}"
-            )
+            raise fault(f"{place}.operator", f"is {short(operator)}; {name} has {', '.join(field.operators)}")
         try:
             value = read_value(field, operator, said["value"])
         except ValueError as error:
-            raise _fault(f"{place}.value", f"is {_short(said['value'])}; {name} {operator} {error}") from None
+            raise fault(f"{place}.value", f"is {short(said['value'])}; {name} {operator} {error}") from None
         return Condition(name=name, operator=operator, value=value)
 
 
-def _fault(place: str, what: str) -> Invalid:
+def fault(place: str, what: str) -> Invalid:
+    """What is wrong with a part of a request's filter."""
     return Invalid(f"{place} {what}.", field=place)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value as JSON, as far as somebody wants to read it again."""
     text = msgspec.json.encode(value).decode(errors="replace")
     return text if len(text) <= 80 else f"{text[:80]}..."
