@@ -7,7 +7,7 @@ from services.ingest.attempt import Attempt, File, Wish
 from services.ingest.intents import Intent
 from services.ingest.leases import now_plus
 from services.ingest.settings import IngestSettings
-from shared.dialects.users import caller_integer_id
+from shared.dialects.users import caller_integer_id, integer_id
 from shared.names import extension
 from shared.profiles import Profiles
 from shared.storage import keys
@@ -45,14 +45,15 @@ def _template(known: Profiles, file: File) -> str:
 
 def _naming(wish: Wish, attempt: Attempt, file: File) -> keys.Naming:
     link, known = file.source.early.entity, file.entity
-    user = caller_integer_id(wish.caller)
+    owner = wish.imported.owner if wish.imported else wish.owner
+    user = integer_id(owner, None) if wish.imported else caller_integer_id(wish.caller)
     place = None
     if link is not None:
         place = keys.Place(type=link.type, id=link.id, display_id=known.display_id if known else None)
     return keys.Naming(
         media_id=attempt.id,
         number=attempt.number,
-        owner=wish.owner if user is None else str(user),
+        owner=owner if user is None else str(user),
         kind=file.found.media_type,
         filename=file.source.filename,
         extension=_extension(file),

@@ -58,12 +58,16 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=1)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
             self._check()
+        except sqlite3.OperationalError as error:
+            raise Invalid(
+                f"The journal {self._path} cannot be used: {error}. Where it is locked, another import is at it."
+            ) from error
         except sqlite3.Error as error:
             raise Invalid(f"The journal {self._path} cannot be used: {error}.") from error
         return self

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -236,6 +237,8 @@ def _filename(dialect: Dialect, said: str | None, path: str) -> str:
     """Mediafiles keeps the name only behind the number in the path."""
     if said is None:
         said = path.replace("\\", "/").rsplit("/", 1)[-1]
+        if path.startswith(("http://", "https://")):
+            said = unquote(said.partition("?")[0])
         if dialect == "mediafiles":
             said = _BEFORE_NAME.sub("", said, count=1)
     return display_name(said)
