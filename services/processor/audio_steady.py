@@ -14,14 +14,19 @@ from services.processor import failures
 FORMAT = "flt"
 _RATES = range(1000, 768_001)
 _MOST_CHANNELS = 8
+_LONGEST_FRAME = 2048  # samples: of HE-AAC
 
 
 class Steady:
     """Passes on frames of 32-bit floats, all channels in turn, at the rate and in the layout of the first. A gap
-    becomes silence, though not one before the first."""
+    becomes silence, though not one before the first. `ends` in seconds: what lies behind that and is no longer than a
+    codec's last frame is what fills it, and left out."""
 
-    def __init__(self, mime_type: str, take: Callable[[AudioFrame], None]) -> None:
-        self._mime_type, self._take = mime_type, take
+    def __init__(
+        self, mime_type: str, take: Callable[[AudioFrame], None], *, ends: float | None = None
+    ) -> None:
+        self._mime_type, self._take, self._ends = mime_type, take, ends
+        self._made, self._held = 0, list[AudioFrame]()
         self._origin: float | None = None
         self._graph: Graph | None = None
         self._made_for: tuple[object, ...] | None = None
@@ -42,6 +47,16 @@ class Steady:
 
     def end(self) -> None:
         self._pull(None)
+        for frame in self._held:
+            left = self._last - self.samples
+            if left > 0:
+                self._pass_on(frame if frame.samples <= left else _beginning(frame, left))
+        self._held.clear()
+
+    @property
+    def _last(self) -> int:
+        """The sample that the sound ends before, as far as its file says."""
+        return round((self._ends or 0.0) * self.rate)
 
     def _pull(self, frame: AudioFrame | None) -> None:
         if self._graph is None:
@@ -53,10 +68,25 @@ class Steady:
             except (Later, Ended):
                 return
             if isinstance(made, AudioFrame):
-                # Counted, not copied: what was put together is without gaps.
-                made.pts, made.time_base = self.samples, Fraction(1, self.rate)
-                self.samples += made.samples
-                self._take(made)
+                self._keep(made)
+
+    def _keep(self, made: AudioFrame) -> None:
+        self._made += made.samples
+        if self._ends is not None and self._made <= self._last + _LONGEST_FRAME:
+            self._held.append(made)
+            while self._held and self.samples + self._held[0].samples <= self._last:
+                self._pass_on(self._held.pop(0))
+            return
+        self._ends = None  # there is more behind than fills a frame
+        for frame in (*self._held, made):
+            self._pass_on(frame)
+        self._held.clear()
+
+    def _pass_on(self, frame: AudioFrame) -> None:
+        # Counted, not copied: what was put together is without gaps.
+        frame.pts, frame.time_base = self.samples, Fraction(1, self.rate)
+        self.samples += frame.samples
+        self._take(frame)
 
     def _make(self, frame: AudioFrame) -> Graph:
         if frame.sample_rate not in _RATES:
@@ -79,7 +109,7 @@ class Steady:
             pan = "mono|c0=c0" if count == 1 else "stereo|c0=c0|c1=c1"
             nodes.append(graph.add("pan", pan))
         nodes += [
-            graph.add("aresample", f"{self.rate}:async=1:min_hard_comp=0.05:first_pts={self.samples}"),
+            graph.add("aresample", f"{self.rate}:async=1:min_hard_comp=0.05:first_pts={self._made}"),
             graph.add(
                 "aformat", f"sample_fmts={FORMAT}:channel_layouts={self.layout}:sample_rates={self.rate}"
             ),
@@ -87,6 +117,13 @@ class Steady:
         ]
         graph.link_nodes(*nodes).configure()
         return graph
+
+
+def _beginning(frame: AudioFrame, samples: int) -> AudioFrame:
+    plane = frame.to_ndarray()[:, : samples * frame.layout.nb_channels]
+    made = AudioFrame.from_ndarray(plane.copy(), format=FORMAT, layout=frame.layout.name)
+    made.sample_rate = frame.sample_rate
+    return made
 
 
 def _is_named(frame: AudioFrame) -> bool:

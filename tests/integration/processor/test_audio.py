@@ -144,6 +144,16 @@ async def test_a_sound_lasts_as_long_as_before_whatever_the_container(parts: Par
         assert (media.exif["title"], media.exif["artist"], media.exif["album"]) == ("T", "A", "B")
 
 
+async def test_what_fills_the_last_frame_of_an_m4a_is_no_sound(parts: Parts) -> None:
+    seconds = 1.07
+    made = sound("m4a", seconds=seconds, rate=8000)
+    assert hear(made.data).seconds > seconds + 0.05
+    media = await done(parts, made)
+    assert media.duration == pytest.approx(seconds, abs=0.001)
+    assert hear(body(parts, media, "mp3")).seconds == pytest.approx(seconds, abs=0.001)
+    assert msgspec.json.decode(body(parts, media, "waveform"))["length"] == -(-seconds * 8000 // 256)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 @pytest.mark.parametrize("kind", sorted(KINDS))
