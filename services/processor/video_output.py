@@ -44,7 +44,7 @@ class Film:
         self._descriptor = descriptor
         # With the index in front a film plays while it is loaded; fragments carry their own.
         flags = (
-            "+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets" if fragmented else "+faststart"
+            "+frag_keyframe+delay_moov+default_base_moof" if fragmented else "+faststart"
         )
         self.container: OutputContainer = av.open(
             self._writer,

@@ -146,10 +146,16 @@ async def test_a_ladder_is_cut_at_the_same_moments_and_each_segment_plays(parts:
     ]
     assert "RESOLUTION=128x72" in master[3]
     assert re.search(r',CODECS="avc1\.64[0-9a-f]{4},mp4a\.40\.2"$', master[3])
-    lengths = []
+    assert media.duration == pytest.approx(9, abs=0.05)
+    lengths, source = [], play(made.data)
     for rung in rungs:
         film, text = body(parts, media, rung.name), body(parts, media, f"{rung.name}_playlist").decode()
-        assert play(film).frames == 90
+        played = play(film)
+        assert played.frames == 90
+        # At ten pictures a second, what is decoded before it is shown would be seen at once.
+        assert played.flash == pytest.approx(source.flash, abs=0.04)
+        assert played.beep == pytest.approx(source.beep, abs=0.04)
+        assert played.video_end == pytest.approx(9, abs=0.01)
         lengths.append(re.findall(r"#EXTINF:([\d.]+),", text))
         assert f"{rung.name}?v={rung.hash}" in text
         head = int(re.findall(r'BYTERANGE="(\d+)@0"', text)[0])
