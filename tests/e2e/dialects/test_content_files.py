@@ -20,7 +20,7 @@ from tests.fixtures.system import System
 from tests.fixtures.videos import video
 from tests.fixtures.waiting import eventually
 
-CLIP = video("mov", width=640, height=360, seconds=1.6, rate=5)
+CLIP = video("mov", width=320, height=180, seconds=1.6, rate=5)
 """ProRes, which no browser plays: it stays what it is."""
 BROKEN = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(400)
 DOCX = zipped("[Content_Types].xml", "word/document.xml")
@@ -55,7 +55,7 @@ def test_a_video_stays_as_it_was_and_is_answered_with_its_length_and_a_picture(
     assert (clip["media_type"], clip["mime_type"], clip["file_size"]) == (
         "video", "video/quicktime", len(CLIP.data),
     )  # fmt: skip
-    assert (clip["width"], clip["height"]) == (640, 360)
+    assert (clip["width"], clip["height"]) == (320, 180)
     assert (clip["duration"], type(clip["duration"])) == (2, int)  # of 1.6 seconds
     assert clip["metadata"] == {"location": "Uganda"}
     for path in (clip["url"], f"{MEDIA}/{clip['id']}/download"):
