@@ -57,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
     Route(service="ingest", path="/media/upload/{persona_id}", methods=("POST",)),
     Route(service="catalog", path="/media"),
     Route(service="catalog", path="/media/{rest...}"),
+    Route(service="catalog", path="/ws/media", methods=("GET",)),
     Route(service="ingest", path="/api/v1/media/upload", methods=("POST",)),
     Route(service="ingest", path="/api/v1/media/content/{id}/upload", methods=("POST",)),
     Route(service="catalog", path="/api/v1/media"),

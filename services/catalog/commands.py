@@ -176,6 +176,8 @@ def _deletion(row: Record, paths: tuple[str, ...], now: datetime) -> MediaDelete
         key=row["key"],
         variants=keys.variants(row["id"]),
         paths=paths,
+        profile=row["profile"],
+        public=is_public(row),
         deleted_at=now,
     )
 

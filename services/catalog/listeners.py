@@ -42,6 +42,7 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     job is done, if known.
     `media.hidden`: everybody could see it until now, and whoever hears this may not any more.
     `resync`: messages were lost here, so what is shown should be asked for again.
+    `number` and `profile` are known here and not told: older APIs speak of media by number, and of their own alone.
     """
 
     type: Kind
@@ -55,20 +56,30 @@ class LiveMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     received: int | None = None
     size: int | None = None
     eta: float | None = None
+    number: int | None = None
+    profile: str | None = None
 
     @cached_property
     def text(self) -> str:
         """As JSON; made once for all who hear it."""
-        return msgspec.json.encode(self).decode()
+        return msgspec.json.encode(msgspec.structs.replace(self, number=None, profile=None)).decode()
 
 
 class Listener:
     """One connection's messages. When it is too slow they are dropped and it is told so. `only`: the profiles whose
-    media are told of; None is all."""
+    media are told of; None is all. `deletions`: also those of others' public media."""
 
-    def __init__(self, caller: Caller, limit: int = QUEUE, *, only: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        limit: int = QUEUE,
+        *,
+        only: frozenset[str] | None = None,
+        deletions: bool = False,
+    ) -> None:
         self.caller = caller
         self.only = only
+        self.deletions = deletions
         self._limit = limit
         self._waiting: deque[LiveMessage] = deque()
         self._wake = asyncio.Event()
@@ -78,6 +89,8 @@ class Listener:
         return self.only is None or profile in self.only
 
     def put(self, message: LiveMessage) -> None:
+        if not self.hears_of(message.profile):
+            return
         if len(self._waiting) >= self._limit:
             self.resync()
         self._waiting.append(message)
@@ -147,8 +160,14 @@ class Listeners:
             raise TooMany(f"{who} {theirs} live connections here, which is the most.", retry_after=60)
 
     @contextmanager
-    def listening(self, caller: Caller) -> Iterator[Listener]:
-        listener = Listener(caller, only=self.open_profiles if caller.sub is None else None)
+    def listening(
+        self, caller: Caller, *, only: frozenset[str] | None = None, deletions: bool = False
+    ) -> Iterator[Listener]:
+        """`only` and `deletions` as a listener has them; somebody without a token hears of open profiles alone unless
+        others are named."""
+        if only is None and caller.sub is None:
+            only = self.open_profiles
+        listener = Listener(caller, only=only, deletions=deletions)
         groups = [self._all, self._of.setdefault(caller.sub, set())]
         if caller.sees_all:
             groups.append(self._staff)

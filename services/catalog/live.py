@@ -116,15 +116,24 @@ class Feed:
             trace_id=continue_from(envelope.traceparent).trace_id if envelope.traceparent else None,
         )
         hidden = isinstance(event, MediaUpdated) and event.hidden is True
+        gone = isinstance(event, MediaDeleted) and event.public is True
         at = envelope.time
         late = at.tzinfo is None or datetime.now(UTC) - at > LATE
-        await self._hand_out(database, shown, event.owner, hidden=hidden, late=late)
+        await self._hand_out(database, shown, event.owner, hidden=hidden, gone=gone, late=late)
 
     async def _hand_out(
-        self, database: Database, shown: LiveMessage, owner: str | None, *, hidden: bool, late: bool
+        self,
+        database: Database,
+        shown: LiveMessage,
+        owner: str | None,
+        *,
+        hidden: bool,
+        gone: bool,
+        late: bool,
     ) -> None:
         """To those of whom it is known what they see first; only then an entity is looked up, once for all. `hidden`:
-        everybody could see the media until now. `late`: what was public may not be so any more."""
+        everybody could see the media until now; `gone`: so they could, and it is deleted. `late`: what was public may
+        not be so any more."""
         told = {*self.listeners.of([owner] if owner is not None else ())}
         told |= {listener for listener in self.listeners.staff() if listener.caller.governs}
         for listener in told:
@@ -136,11 +145,14 @@ class Feed:
         for listener in await self._those_of_the_entity(database, shown, told):
             listener.put(shown)
             told.add(listener)
-        media, outside, gone = shown.media or {}, as_outsiders_see(shown), as_hidden(shown)
+        media, outside, unseen = shown.media or {}, as_outsiders_see(shown), as_hidden(shown)
         public = is_public(media) and not (late and await _is_private_now(database, shown.id))
         for listener in self.listeners if public or hidden else self.listeners.staff():
-            if listener not in told and listener.hears_of(media.get("profile")):
-                listener.put(outside if public or listener.caller.sees_all else gone)
+            if listener not in told and listener.hears_of(shown.profile):
+                listener.put(outside if public or listener.caller.sees_all else unseen)
+        for listener in self.listeners if gone else ():
+            if listener.deletions and listener not in told and not listener.caller.sees_all:
+                listener.put(shown)
 
     async def _those_of_the_entity(
         self, database: Database, shown: LiveMessage, told: set[Listener]
@@ -197,18 +209,26 @@ def as_outsiders_see(shown: LiveMessage) -> LiveMessage:
 
 def as_hidden(shown: LiveMessage) -> LiveMessage:
     """The same for those who may not see the media any more: which one, and nothing of it."""
-    return LiveMessage(type="media.hidden", id=shown.id, sequence=shown.sequence, trace_id=shown.trace_id)
+    return LiveMessage(
+        type="media.hidden",
+        id=shown.id,
+        sequence=shown.sequence,
+        trace_id=shown.trace_id,
+        number=shown.number,
+        profile=shown.profile,
+    )
 
 
 def shown_as(event: Shown) -> LiveMessage:
     """How listeners are told of an event."""
     match event:
         case MediaCreated():
-            return LiveMessage(type="media.created", id=event.id, media=event.media)
+            return LiveMessage(type="media.created", id=event.id, media=event.media, **_known(event.media))
         case MediaUpdated():
-            return LiveMessage(type="media.updated", id=event.id, media=event.media)
+            return LiveMessage(type="media.updated", id=event.id, media=event.media, **_known(event.media))
         case MediaDeleted():
-            return LiveMessage(type="media.deleted", id=event.id)
+            profile = event.profile if isinstance(event.profile, str) else None
+            return LiveMessage(type="media.deleted", id=event.id, number=event.number, profile=profile)
         case Progress():
             return LiveMessage(
                 type="progress",
@@ -220,3 +240,7 @@ def shown_as(event: Shown) -> LiveMessage:
                 size=event.size,
                 eta=event.eta,
             )
+
+
+def _known(media: dict[str, Any]) -> dict[str, Any]:
+    return {"number": media.get("number"), "profile": media.get("profile")}

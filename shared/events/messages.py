@@ -169,7 +169,8 @@ class ReprocessRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 class MediaDeleted(msgspec.Struct, frozen=True, kw_only=True):
     """A media is gone for good. Whoever wrote `key`, or under `variants`, erases it. `paths`: where its files were,
-    below the address of the media, for caches that have kept them (events of older catalogs have none)."""
+    below the address of the media, for caches that have kept them (events of older catalogs have none). `profile`: that
+    of its upload; `public`: everybody could see it (both are told by newer catalogs, where there was a row)."""
 
     id: uuid.UUID
     number: int | None
@@ -178,6 +179,8 @@ class MediaDeleted(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     variants: str
     paths: tuple[str, ...] = ()
+    profile: str | msgspec.UnsetType = msgspec.UNSET
+    public: bool | msgspec.UnsetType = msgspec.UNSET
     deleted_at: datetime
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from services.catalog import commands, openapi, queries
 from services.catalog.database import Database
-from services.catalog.dialects import library_filter
+from services.catalog.dialects import library_filter, library_live
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
 from services.catalog.routes.files import deliver
@@ -279,6 +279,7 @@ ROUTER = Router(
         list_public,
         storage_info,
         *library_filter.HANDLERS,
+        *library_live.HANDLERS,
         get_file,
         download,
         patch_file,

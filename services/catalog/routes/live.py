@@ -15,7 +15,7 @@ from litestar.response import ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
 from services.catalog.database import Database
-from services.catalog.listeners import Listener, LiveMessage
+from services.catalog.listeners import LiveMessage
 from services.catalog.live import Feed
 from services.catalog.measures import CatalogMetrics
 from services.catalog.missed import from_there_on
@@ -58,12 +58,18 @@ async def live(
         caller = await _caller(socket, settings, feed, socket.query_params.get("token"))
         since = _place(socket.query_params.get("since"))
     except TripodError as error:
-        later = isinstance(error, TooMany | Unavailable)
-        await socket.close(code=TRY_LATER if later else POLICY, reason=error.detail[:120])
+        await refuse(socket, error)
         return
     bus: Bus = socket.app.state.bus
     with feed.listeners.listening(caller) as listener, metrics.listeners.track_inprogress():
-        await _converse(socket, listener, from_there_on(database, bus, listener, since))
+        messages = from_there_on(database, bus, listener, since)
+        await converse(socket, caller, (message.text async for message in messages))
+
+
+async def refuse(socket: WebSocket[Any, Any, Any], error: TripodError) -> None:
+    """Close one that is accepted, which tells a browser why; it is not shown a refused handshake."""
+    later = isinstance(error, TooMany | Unavailable)
+    await socket.close(code=TRY_LATER if later else POLICY, reason=error.detail[:120])
 
 
 @get(
@@ -172,19 +178,27 @@ async def _caller(
     token: str | None,
 ) -> Caller:
     """Who listens. Raises Unauthenticated, TooMany and Unavailable."""
-    origin, allowed = connection.headers.get("origin"), settings.http.cors_origins
-    if origin is not None and "*" not in allowed and origin.rstrip("/") not in allowed:
-        raise Unauthenticated(f"The origin {origin[:80]!r} is not allowed here.")
-    authenticator: Authenticator = connection.app.state.authenticator
-    caller = await (
-        authenticator.verify(token)
-        if token
-        else authenticator.caller(connection.headers.get("authorization"))
-    )
+    caller = await connected(connection, settings, token)
     if caller.sub is None and not feed.listeners.open_profiles:
         raise Unauthenticated("This needs a token: ?token= or an Authorization header.")
     feed.listeners.require_room(caller)
     return caller
+
+
+async def connected(
+    connection: WebSocket[Any, Any, Any] | Request[Any, Any, Any],
+    settings: CatalogSettings,
+    token: str | None,
+) -> Caller:
+    """Who is there, from a page that may be; nobody in particular without a token. Raises Unauthenticated and
+    Unavailable."""
+    origin, allowed = connection.headers.get("origin"), settings.http.cors_origins
+    if origin is not None and "*" not in allowed and origin.rstrip("/") not in allowed:
+        raise Unauthenticated(f"The origin {origin[:80]!r} is not allowed here.")
+    authenticator: Authenticator = connection.app.state.authenticator
+    if token:
+        return await authenticator.verify(token)
+    return await authenticator.caller(connection.headers.get("authorization"))
 
 
 def _seconds_left(caller: Caller) -> float:
@@ -192,11 +206,11 @@ def _seconds_left(caller: Caller) -> float:
     return min(left, MAX_SECONDS)
 
 
-async def _converse(
-    socket: WebSocket[Any, Any, Any], listener: Listener, messages: AsyncIterator[LiveMessage]
-) -> None:
-    tasks = [asyncio.create_task(_tell(socket, messages)), asyncio.create_task(_until_too_much(socket))]
-    left = _seconds_left(listener.caller)
+async def converse(socket: WebSocket[Any, Any, Any], caller: Caller, texts: AsyncIterator[str]) -> None:
+    """Tell these until they end or raise Unavailable, the client leaves or says too much, or the token expires; then
+    say why."""
+    tasks = [asyncio.create_task(_tell(socket, texts)), asyncio.create_task(_until_too_much(socket))]
+    left = _seconds_left(caller)
     try:
         done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
@@ -222,9 +236,9 @@ async def _say_why(socket: WebSocket[Any, Any, Any], error: BaseException | None
         raise error
 
 
-async def _tell(socket: WebSocket[Any, Any, Any], messages: AsyncIterator[LiveMessage]) -> None:
-    async for message in messages:
-        await socket.send_data(message.text, mode="text")
+async def _tell(socket: WebSocket[Any, Any, Any], texts: AsyncIterator[str]) -> None:
+    async for text in texts:
+        await socket.send_data(text, mode="text")
 
 
 async def _until_too_much(socket: WebSocket[Any, Any, Any]) -> None:
