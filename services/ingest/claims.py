@@ -28,12 +28,15 @@ _UNDECIDED = (UNKNOWN, BY_MIME["application/zip"])
 _PERCEIVED = {"image", "video", "audio"}
 
 
-def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Format:
+def recognise(
+    head: bytes, *, whole: bool, filename: str, declared: str, from_older_system: bool = False
+) -> Format:
     """The format of a file whose first bytes are `head` (all of it where `whole`).
 
     What the bytes are decides, and a claim only what they leave open. Raises UnsupportedType where the name's
     extension or the declared type is known here and means something else, with both sides named. Text, and an
-    office document whose parts do not show yet, are believed so far: their proof comes with the last byte.
+    office document whose parts do not show yet, are believed so far: their proof comes with the last byte. Older
+    systems have let wrong names in, so of a picture, film or sound that comes `from_older_system` only the bytes count.
     """
     if len(head) > HEAD_BYTES:
         # The pieces of a body have any size, and what is seen must not depend on them.
@@ -46,6 +49,8 @@ def recognise(head: bytes, *, whole: bool, filename: str, declared: str) -> Form
         found = _claimed_text(by_extension, by_type)
     else:
         found = _settled(found, (*by_extension[:1], *by_type[:1]), head, whole=whole)
+    if from_older_system and found.media_type in _PERCEIVED:
+        return found
     if named := name_says_other(filename, found):
         raise _contradiction(f"The name {filename!r}", named, found, head, whole=whole)
     if typed := type_says_other(declared, found):

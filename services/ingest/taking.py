@@ -62,7 +62,11 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt, pay
     found = None
     try:
         found = claims.recognise(
-            head.data, whole=head.whole, filename=source.filename, declared=source.declared
+            head.data,
+            whole=head.whole,
+            filename=source.filename,
+            declared=source.declared,
+            from_older_system=wish.imported is not None,
         )
         file = _looked_at(ingest.settings.profiles, source, head, found, entity)
         return await _store_and_announce(ingest, wish, attempt, file)

@@ -20,6 +20,7 @@ from shared.cli.importing.progress import Progress
 from shared.cli.importing.row import Row, old_id_of, row_of
 from shared.cli.importing.sending import Changed, Wish, digest, send
 from shared.errors import Invalid, TripodError
+from shared.formats import BY_NAME
 from shared.imports import ImportedMedia, NumbersAsked
 
 _REASONS: dict[int, Why] = {
@@ -270,7 +271,8 @@ def _differences(row: Row, opened: Opened, sha256: str, media: ImportedMedia) ->
         found.append(f"the export says {row.size} bytes, the file has {opened.size}")
     if row.sha256 is not None and row.sha256 != sha256:
         found.append(f"the export says SHA-256 {row.sha256}, the file has {sha256}")
-    if row.mime_type is not None and row.mime_type != media.mime_type:
+    named = {known.mime for known in BY_NAME.get((row.mime_type or "").lower(), [])}
+    if row.mime_type is not None and media.mime_type not in {row.mime_type.lower(), *named}:
         found.append(f"the export says {row.mime_type[:80]}, the file is {media.mime_type}")
     return "; ".join(found) or None
 
