@@ -48,13 +48,14 @@ class Copied:
         self._shift = round(origin / float(stream.time_base or 1))
         self._last: int | None = None
         self._held: list[Packet[Any]] = []
+        self._only_priming = True
         self.count = self.faults = self.guessed = 0
 
     def take(self, packet: "Packet[Any]") -> None:
         """Raises NotAsItIs for what only decoding can mend."""
         if not packet.size:
             return
-        if packet.is_corrupt or packet.is_discard or packet.pts is None:
+        if packet.is_corrupt or packet.pts is None or (packet.is_discard and not self._is_priming(packet)):
             raise NotAsItIs(self.stream.type)
         # Matroska tells when a picture is shown, not when it is decoded: what comes before the first that is known
         # is counted back from there.
@@ -70,6 +71,12 @@ class Copied:
             self._mux(held)
         self._held.clear()
 
+    def _is_priming(self, packet: "Packet[Any]") -> bool:
+        """Whether it is there for the decoder alone, before the sound begins, as AAC's encoders have it: the film has
+        an edit list that says so, too."""
+        begins = packet.pts is not None and packet.pts < self._shift
+        return self.stream.type == "audio" and begins and self._only_priming
+
     def _mux(self, packet: "Packet[Any]") -> None:
         if packet.pts is None or packet.dts is None or packet.dts > packet.pts:
             raise NotAsItIs(self.stream.type)
@@ -78,6 +85,7 @@ class Copied:
         if not self.count and not packet.is_keyframe:
             raise NotAsItIs(self.stream.type)
         self._last = packet.dts
+        self._only_priming = self._only_priming and packet.is_discard
         packet.pts -= self._shift
         packet.dts -= self._shift
         packet.stream = self._out

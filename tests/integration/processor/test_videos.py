@@ -92,6 +92,22 @@ async def test_a_film_that_is_one_already_is_copied_packet_by_packet(parts: Part
     assert _packets(made.data, "flv") == _packets(body(parts, media, "mp4"), "mp4")
 
 
+async def test_the_sound_of_an_mp4_is_copied_with_what_its_encoder_put_before_it(parts: Parts) -> None:
+    made = video("mp4", options={"preset": "veryfast", "bf": "2"})
+    with av.open(io.BytesIO(made.data), "r") as file:
+        first = next(iter(file.demux(file.streams.audio[0])))
+        assert first.is_discard
+    copied = body(parts, await done(parts, made), "mp4")
+    for track in ("video", "audio"):
+        assert _packets(made.data, "mp4", track) == _packets(copied, "mp4", track)
+    source, film = play(made.data), play(copied)
+    assert (film.flash, film.beep) == pytest.approx((source.flash, source.beep), abs=0.001)
+    assert film.audio_end == source.audio_end
+    # What was made here is not made anew.
+    again = body(parts, await done(parts, Video(data=copied, mime_type="video/mp4", mark=0)), "mp4")
+    assert again == copied
+
+
 async def test_matroska_is_copied_too_though_it_does_not_say_when_to_decode(parts: Parts) -> None:
     made = video("mkv", options={"preset": "veryfast", "bf": "2"})
     media = await done(parts, made)
@@ -120,10 +136,11 @@ async def test_of_a_long_copied_film_every_picture_that_needs_no_other_is_decode
             assert plays(opened.fileno(), LONGEST_WHOLE + 1, threads=2) is whole
 
 
-def _packets(data: bytes, container: str) -> list[int]:
-    """The lengths of the pictures as they are stored, which no encoder would hit again."""
+def _packets(data: bytes, container: str, track: str = "video") -> list[bytes]:
+    """A track as it is stored, which no encoder would hit again."""
     with av.open(io.BytesIO(data), "r", format=container) as file:
-        return [packet.size for packet in file.demux(file.streams.video[0]) if packet.size]
+        stream = next(stream for stream in file.streams if stream.type == track)
+        return [bytes(packet) for packet in file.demux(stream) if packet.size]
 
 
 @pytest.mark.long
