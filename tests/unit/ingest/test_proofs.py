@@ -98,20 +98,49 @@ async def test_text_is_text_in_pieces_of_any_size(encoding: str, size: int) -> N
     assert await taken(body, "a.txt", size) == "text/plain"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-@pytest.mark.parametrize("end", ["\0", None])
-async def test_text_is_refused_for_what_its_last_byte_says(encoding: str, end: str | None) -> None:
-    text = ("words " * 20_000).encode(encoding)
-    tail = "\0".encode(encoding.replace("utf-16", "utf-16-le")) if end else "ß".encode(encoding)[-1:]
+@pytest.mark.parametrize("encoding", ["cp1252", "iso-8859-15", "koi8-r", "shift_jis", "gb18030"])
+@pytest.mark.parametrize("size", [1, 3, 4096])
+async def test_text_of_older_encodings_is_text(encoding: str, size: int) -> None:
+    words = {"koi8-r": "Привет, мир\n", "shift_jis": "こんにちは\n", "gb18030": "你好世界\n"}
+    body = (words.get(encoding, "Größe;Käse\r\n\tß") * 500).encode(encoding)
+    assert await taken(body, "a.csv", size) == "text/csv"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "tail"),
+    [("utf-8", b"\0"), ("utf-8", b"\xdf\x01"), ("cp1252", b"\0"), ("utf-16", b"\0\0"), ("utf-16", b"\0")],
+)
+async def test_text_is_refused_for_what_its_last_byte_says(encoding: str, tail: bytes) -> None:
+    text = ("words " * 20_000 + "Käse ").encode(encoding)
     with pytest.raises(UnsupportedType, match=str(len(text) + len(tail))):
         await taken(text + tail, "a.txt")
 
 
 @pytest.mark.parametrize("size", [1, 100_001])
 async def test_text_whose_last_character_is_cut_off_is_refused_for_that(size: int) -> None:
-    for text in ("a" * size + "ß").encode()[:-1], b"\xff\xfe" + b"a\0" * size + b"a":
-        with pytest.raises(UnsupportedType, match="last character is cut off"):
-            await taken(text, "a.txt")
+    with pytest.raises(UnsupportedType, match="last character is cut off"):
+        await taken(b"\xff\xfe" + b"a\0" * size + b"a", "a.txt")
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 200_000])
+async def test_text_of_old_programs_is_text_wherever_its_first_letter_beyond_ascii_stands(size: int) -> None:
+    for before in (0, 100, 150_000):
+        body = b"a;b\r\n" * (before // 5) + "Käse;12 €\r\nGrüße „an“ Zoë\t\f".encode("cp1252")
+        assert await taken(body, "a.csv", size) == "text/csv"
+
+
+@pytest.mark.parametrize("wrong", [b"\0", b"\1", b"\x1b", b"\x7f", b"\x81", b"\x9d"])
+async def test_bytes_that_no_text_has_are_refused_before_and_after_an_old_letter(wrong: bytes) -> None:
+    for body in (wrong + b" words gr\xfcn", b"gr\xfcn words" + wrong, b"gr\xfcn" + bytes(100_000) + wrong):
+        for size in (1, 4096):
+            with pytest.raises(UnsupportedType, match="text/plain"):
+                await taken(body, "a.txt", size)
+
+
+async def test_text_that_begins_as_utf_8_and_goes_on_as_something_else_is_refused() -> None:
+    for size in (1, 4096):
+        with pytest.raises(UnsupportedType):
+            await taken("Grüße ".encode() * 20_000 + "Grüße".encode("cp1252"), "a.txt", size)
 
 
 async def test_what_has_magic_bytes_is_not_looked_at_again() -> None:

@@ -163,6 +163,9 @@ JPEG, PNG, ZIP = b"\xff\xd8\xff\xe0" + bytes(60), b"\x89PNG\r\n\x1a\n" + bytes(6
         (b"a,b\n1,2\n", "a.csv", "text/plain", "text/csv"),
         (b"# Title\n", "README.md", "", "text/markdown"),
         ("grün".encode(), "a", "text/plain; charset=utf-8", "text/plain"),
+        ("grün;1 €\n".encode("cp1252"), "a.csv", "", "text/csv"),
+        ("grün".encode("cp1252"), "a", "", OCTETS),
+        ("grün;Käse\r\n".encode("cp1252"), "a.csv", "", "text/csv"),
         (b"just words", "a", "", OCTETS),
         (b"\0\1\2\3", "a.dat", "", OCTETS),
         (b"\0\1\2\3", ".hidden", "", OCTETS),
@@ -215,9 +218,9 @@ def test_a_file_that_claims_to_be_another_is_refused_with_both_named(
 
 def test_a_character_cut_off_by_the_head_does_not_make_it_binary() -> None:
     cut = "Grüße".encode()[:3]
-    assert is_text(cut, whole=False)
-    assert not is_text(cut, whole=True)
-    assert not is_text(b"\xff" + b"a" * 50, whole=False)
+    assert not is_text(cut + b"\x01", whole=False)
+    assert is_text(b"\x01" + cut, whole=False)
+    assert not is_text(b"\x01" + cut, whole=True)
     assert is_text("\N{BYTE ORDER MARK}grün".encode("utf-16-le")[:-1], whole=False)
     assert not is_text("\N{BYTE ORDER MARK}grün".encode("utf-16-le")[:-1], whole=True)
 
