@@ -26,6 +26,12 @@ WEBSOCKET_OWN = frozenset(
 )
 SILENCE_SECONDS = 90
 LARGEST_MESSAGE = 1024 * 1024
+ENDED = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
 
 
 class ClientGone(Exception):
@@ -164,25 +170,27 @@ async def pump(connection: aiohttp.ClientWebSocketResponse, receive: Receive, se
     """Carry messages both ways until one side ends."""
     outward = asyncio.create_task(to_service(connection, receive))
     try:
-        async for message in connection:
+        while (message := await connection.receive()).type not in ENDED:
             if message.type is aiohttp.WSMsgType.TEXT:
                 await send({"type": "websocket.send", "text": message.data})
             elif message.type is aiohttp.WSMsgType.BINARY:
                 await send({"type": "websocket.send", "bytes": message.data})
         if not outward.done():
-            await send(closing(connection))
+            await send(closing(connection, message))
     finally:
         outward.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await outward
 
 
-def closing(connection: aiohttp.ClientWebSocketResponse) -> Message:
+def closing(connection: aiohttp.ClientWebSocketResponse, last: aiohttp.WSMessage) -> Message:
+    """As the service closed it, its reason included; `last` is its last message."""
     # 1006 is what a lost connection looks like from here, and must not be sent.
     code = connection.close_code
     return {
         "type": "websocket.close",
         "code": code if code and code != aiohttp.WSCloseCode.ABNORMAL_CLOSURE else 1012,
+        "reason": last.extra or "" if last.type is aiohttp.WSMsgType.CLOSE else "",
     }
 
 

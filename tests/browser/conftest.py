@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+
+from tests.e2e.conftest import Client, client_of
+from tests.fixtures.system import System
+from tests.fixtures.waiting import eventually
 
 HERE = Path(__file__).parent
 
@@ -20,11 +27,64 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Browser:
-    """A tab of its own with what it says: its console, and the addresses that it asked for."""
+    """A tab of its own: what is on it, what its console says, and the addresses that it asked for."""
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
+    def __init__(self, driver: webdriver.Chrome, origin: str) -> None:
         self.driver = driver
+        self.origin = origin
         self._addresses: list[str] = []
+
+    def open(self, path: str, *, token: str = "") -> None:
+        """Go to a page of the origin; with a token it is typed into the page's field."""
+        self.driver.get(self.origin + path)
+        if token:
+            self.use_token(token)
+
+    def use_token(self, token: str) -> None:
+        self.type("#token", token)
+        self.click("#token-form button[type=submit]")
+
+    def run(self, script: str, *values: Any) -> Any:
+        """What a function body gives on the page; `arguments` are the values."""
+        return self.driver.execute_script(script, *values)
+
+    def one(self, selector: str) -> WebElement:
+        """The first one that is there, by CSS; waited for."""
+        found = eventually(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)
+        return found[0]
+
+    def click(self, selector: str) -> None:
+        element = self.one(selector)
+        self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def type(self, selector: str, text: str) -> None:
+        """In place of what is in the field."""
+        field = self.one(selector)
+        field.clear()
+        field.send_keys(text)
+
+    def choose(self, selector: str, value: str) -> None:
+        Select(self.one(selector)).select_by_value(value)
+
+    def texts(self, selector: str) -> list[str]:
+        """As people see them: what is hidden has none. In one look, so that nothing changes meanwhile."""
+        found: list[str] = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map((each) => each.innerText.trim())",
+            selector,
+        )
+        return found
+
+    def shows(self, selector: str, text: str, seconds: float = 30) -> None:
+        """Wait until one of these has the text somewhere in it."""
+        try:
+            eventually(lambda: any(text in each for each in self.texts(selector)), selector, seconds)
+        except AssertionError:
+            raise AssertionError(f"{selector} shows {self.texts(selector)}, never {text!r}") from None
+
+    def command(self, name: str, **values: Any) -> None:
+        """One of the browser's own, of the DevTools protocol."""
+        self.driver.execute_cdp_cmd(name, values)
 
     def console(self) -> list[str]:
         """Warnings and errors of the pages since the last look; a refused request is among them."""
@@ -84,7 +144,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
+def browser(chromium: webdriver.Chrome, system: System) -> Iterator[Browser]:
     """A fresh tab, 1200 by 900: nothing in its session storage, nothing of other tests in its logs."""
     first = chromium.current_window_handle
     chromium.switch_to.new_window("tab")
@@ -92,7 +152,19 @@ def browser(chromium: webdriver.Chrome) -> Iterator[Browser]:
     said(chromium, "browser")
     said(chromium, "performance")
     try:
-        yield Browser(chromium)
+        yield Browser(chromium, system.origin_url)
     finally:
         chromium.close()
         chromium.switch_to.window(first)
+
+
+@pytest.fixture
+def ann(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A user of this test only."""
+    yield from client_of(system, f"ann of {request.node.name[:100]}")
+
+
+@pytest.fixture
+def admin(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """Somebody with the role admin."""
+    yield from client_of(system, f"admin of {request.node.name[:100]}", "admin")

@@ -57,7 +57,8 @@ def nobody(system: System) -> Iterator[httpx.Client]:
         yield http
 
 
-def _client(system: System, sub: str, *roles: str) -> Iterator[Client]:
+def client_of(system: System, sub: str, *roles: str) -> Iterator[Client]:
+    """A caller with these roles, until its connections are closed."""
     headers = {"Authorization": f"Bearer {system.token(sub, *roles)}"}
     with httpx.Client(base_url=system.origin_url, headers=headers, timeout=30) as http:
         yield Client(http, sub)
@@ -66,16 +67,16 @@ def _client(system: System, sub: str, *roles: str) -> Iterator[Client]:
 @pytest.fixture
 def ann(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
     """A user of this test only, so that her list holds what the test put there."""
-    yield from _client(system, f"ann of {request.node.name[:100]}")
+    yield from client_of(system, f"ann of {request.node.name[:100]}")
 
 
 @pytest.fixture
 def bob(system: System, request: pytest.FixtureRequest) -> Iterator[Client]:
     """Another user, who has nothing to do with ann."""
-    yield from _client(system, f"bob of {request.node.name[:100]}")
+    yield from client_of(system, f"bob of {request.node.name[:100]}")
 
 
 @pytest.fixture
 def service(system: System) -> Iterator[Client]:
     """A back end that keeps the entity registry."""
-    yield from _client(system, "backend", "service")
+    yield from client_of(system, "backend", "service")

@@ -157,7 +157,7 @@ async def test_a_service_that_is_down_is_503_with_a_text() -> None:
     assert problem["detail"] == "The catalog service does not answer."
 
 
-async def test_websocket_messages_go_both_ways_and_the_closing_code_too() -> None:
+async def test_websocket_messages_go_both_ways_and_so_do_code_and_reason_of_the_end() -> None:
     async def shout(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return
@@ -166,7 +166,7 @@ async def test_websocket_messages_go_both_ways_and_the_closing_code_too() -> Non
         await send({"type": "websocket.send", "text": scope["query_string"].decode()})
         message = await receive()
         await send({"type": "websocket.send", "text": message["text"].upper()})
-        await send({"type": "websocket.close", "code": 4001})
+        await send({"type": "websocket.close", "code": 4001, "reason": "that is all"})
 
     async with (
         behind_a_proxy(shout) as origin,
@@ -176,9 +176,9 @@ async def test_websocket_messages_go_both_ways_and_the_closing_code_too() -> Non
         assert await connection.receive_str(timeout=5) == "since=7"
         await connection.send_str("hello")
         assert await connection.receive_str(timeout=5) == "HELLO"
-        await connection.receive(timeout=5)
+        last = await connection.receive(timeout=5)
 
-    assert connection.close_code == 4001
+    assert (connection.close_code, last.extra) == (4001, "that is all")
 
 
 async def test_websocket_that_the_client_leaves_is_left_behind_the_proxy_too() -> None:

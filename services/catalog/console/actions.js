@@ -17,7 +17,7 @@ export async function perform(name, media) {
   const { done, run } = ACTIONS[name];
   const refusals = (await run(media)).filter(Boolean);
   const well = media.length - refusals.length;
-  const parts = [`${well === media.length && well > 1 ? "All " : ""}${counted(well, "media", "media")} ${done}.`, ...new Set(refusals)];
+  const parts = [`${counted(well, "media", "media")} ${done}.`, ...new Set(refusals)];
   return { text: (well ? parts : parts.slice(1)).join("\n"), well: refusals.length === 0 };
 }
 

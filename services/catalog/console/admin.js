@@ -30,6 +30,7 @@ function begin() {
   stopListening();
   rows.show([]);
   byId("listing").hidden = true;
+  form.hidden = forbidden() !== "";
   say(notice, forbidden(), "bad");
   if (forbidden()) return;
   stopListening = listen(hear);
@@ -100,10 +101,11 @@ function hear(message) {
 }
 
 function turn(button, move) {
-  byId(button).addEventListener("click", (event) => {
+  byId(button).addEventListener("click", async (event) => {
     if (event.currentTarget.getAttribute("aria-disabled") === "true") return;
     move();
-    load();
+    await load();
+    byId("listing").scrollIntoView();
   });
 }
 

@@ -2,9 +2,16 @@
 
 import { call } from "./api.js";
 import { listen } from "./live.js";
+import { token } from "./token.js";
 
 const EVERY = 1500; // milliseconds between two questions; the feed is quicker
 const FINAL = new Set(["ready", "failed"]);
+
+/** How far it is. Without a token only the media itself can be asked for, if it is public. */
+async function asked(id) {
+  const path = encodeURIComponent(id);
+  return token() ? call("GET", `v1/uploads/${path}`) : { media: await call("GET", `v1/media/${path}`) };
+}
 
 /** Follows any number of media with one connection. */
 export class Following {
@@ -36,7 +43,7 @@ export class Following {
 
   async #ask(id, one) {
     try {
-      const found = await call("GET", `v1/uploads/${encodeURIComponent(id)}`);
+      const found = await asked(id);
       if (this.#followed.get(id) !== one) return;
       if (found.progress) one.told(found.progress);
       if (found.media) this.#look(id, one, found.media);

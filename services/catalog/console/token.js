@@ -100,6 +100,6 @@ function described(hint) {
   if (typeof said.sub !== "string") return "This cannot be read as a token; it is sent as it is.";
   const held = roles();
   const until = typeof said.exp === "number" ? new Date(said.exp * 1000) : null;
-  if (until && until < new Date()) return `Of ${said.sub}, but it has expired (${moment(until)}).`;
-  return `Of ${said.sub}${held.length ? `, ${held.join(" and ")}` : ""}${until ? `, until ${moment(until)}` : ""}.`;
+  if (until && until < new Date()) return `The token of ${said.sub} has expired (${moment(until)}).`;
+  return `The token of ${said.sub}${held.length ? `, ${held.join(" and ")}` : ""}${until ? `, until ${moment(until)}` : ""}.`;
 }

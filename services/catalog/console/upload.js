@@ -48,7 +48,8 @@ async function run(upload) {
     const answer = await send(api.path, formOf(upload.file, upload.options), {
       key: upload.key,
       signal: stopping.signal,
-      progress: (sent, all) => row.sending(sent, all),
+      // Of the whole form, of which the file is nearly all.
+      progress: (sent, all) => row.sending(Math.floor((upload.file.size * sent) / all), upload.file.size),
     });
     const id = await api.media(answer);
     if (id) follow(upload, id, answer);
@@ -176,6 +177,9 @@ byId("files").addEventListener("change", (event) => {
   event.target.value = ""; // so that the same file can be chosen again
 });
 byId("options").addEventListener("submit", (event) => event.preventDefault());
+byId("options").addEventListener("change", ({ currentTarget: { elements } }) => {
+  elements.profile.disabled = elements.api.value === "library"; // it has one of its own
+});
 window.addEventListener("beforeunload", (event) => {
   if (underWay > 0 || waiting.length > 0) event.preventDefault();
 });

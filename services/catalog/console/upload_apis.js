@@ -27,8 +27,9 @@ export const APIS = {
 /** The fields before the file, so that a refusal comes before the bytes. */
 export function formOf(file, options) {
   const form = new FormData();
-  const description = options.get("description");
-  if (description) form.append("description", description);
+  for (const name of ["profile", "description"]) {
+    if (options.get(name)) form.append(name, options.get(name));
+  }
   form.append("is_public", options.has("is_public") ? "true" : "false");
   form.append("file", file, file.name);
   return form;

@@ -38,7 +38,7 @@ export class Row {
   }
 
   sending(sent, all) {
-    this.#is("sending", sent < all ? `${size(sent)} of ${size(all)} sent.` : "Sent; the server stores it.");
+    this.#is("sending", sent < all || !all ? `${size(sent)} of ${size(all)} sent.` : "Sent; the server stores it.");
     this.bar.value = all ? (100 * sent) / all : 0;
   }
 

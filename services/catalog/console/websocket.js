@@ -35,7 +35,9 @@ mountToken(byId("token-form"), {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!byId("connect").disabled) connect();
+  if (byId("connect").disabled) return;
+  connect();
+  byId("disconnect").focus(); // the button that had it is disabled
 });
 byId("disconnect").addEventListener("click", () => {
   socket?.close();
