@@ -58,7 +58,7 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=1)
+            self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
