@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.processor import failures, pipeline, video_pictures
+from services.processor import failures, pipeline, video_pictures, video_whole
 from services.processor.film_steps import Report, step, warnings_of
 from services.processor.frames import Film, Finished, Result
 from services.processor.video_check import plays
@@ -40,6 +40,8 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
     with step(work, "films", report):
         filming = _filming(work, look, told.duration, course)
         films, duration = _films(work, filming, outputs, course, report)
+    if video_whole.is_cut(work.descriptor, work.job.mime_type):
+        work.warnings.append(video_whole.CUT)
     work.warnings = warnings_of(work)
     kept = tuple(film.code for film in work.job.recipe.films.all if film.code in work.job.there)
     return msgspec.structs.replace(

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 
-from shared.events.messages import MediaFailed, MediaProcessed
+from shared.events.messages import MediaFailed
 from tests.fixtures.playlists import Canary, concat, dash, hls, sdp
 from tests.fixtures.videos import Video, play, video
 from tests.integration.processor.films import body, done, event_of
@@ -22,20 +22,28 @@ def parts(film_parts: Parts) -> Parts:
     return film_parts
 
 
-@pytest.mark.parametrize("share", [0.7])
 @pytest.mark.parametrize(
-    "kind", ["mp4", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("webm", "avi"))]
+    "share", [0.8, *(pytest.param(each, marks=pytest.mark.long) for each in (0.5, 0.97))]
+)
+@pytest.mark.parametrize(
+    "kind", ["mp4", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("webm", "mkv", "avi", "mov"))]
 )
 async def test_a_video_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str, share: float) -> None:
-    made = video(kind)
+    in_front = {"moov_size": "3072"} if kind in {"mp4", "mov"} else {}
+    made = video(kind, container_options=in_front)
     cut = Video(data=made.data[: int(len(made.data) * share)], mime_type=made.mime_type, mark=0)
+    media = await done(parts, cut)
+    assert any("breaks off" in warning for warning in media.warnings), media.warnings
+    play(body(parts, media, "mp4"))
+
+
+async def test_a_video_that_was_cut_off_before_its_index_fails_as_that(parts: Parts) -> None:
+    made = video("mp4")
+    cut = Video(data=made.data[: int(len(made.data) * 0.7)], mime_type=made.mime_type, mark=0)
     await process(parts, await event_of(parts, cut))
     (found,) = await parts.events()
-    if isinstance(found, MediaFailed):
-        assert found.code in {"corrupt", "truncated"}
-    else:
-        assert isinstance(found, MediaProcessed)
-        play(body(parts, found, "mp4"))
+    assert isinstance(found, MediaFailed)
+    assert found.code in {"corrupt", "truncated"}
 
 
 @pytest.mark.parametrize(
