@@ -128,7 +128,7 @@ def the_slots(one: User, system: System) -> None:
         new = [name for name in system.objects() - before if "/variants/" not in name]
         assert any(re.search(rf"{key}-\d{{14}}-[0-9a-f]+\.jpg$", name) for name in new), new
         assert one.get(str(media["id"])) == media
-    film = one.post("posts/1/media", video("m4v", seconds=1.5, rate=4).data, "sunset.m4v").json()["media"]
+    film = one.post("posts/1/media", video("mp4", seconds=1.5, rate=4).data, "sunset.mp4").json()["media"]
     is_shown(film, "post", 1, "media")
     assert film["media_type"] == "video"
 
