@@ -25,6 +25,9 @@ def welcome(stack: EmbeddedStack, console: Console, seconds: float) -> None:
     places = {
         "try it": f"{url}/docs",
         "reference": f"{url}/redoc",
+        "upload": f"{url}/static/media-upload-test.html",
+        "events": f"{url}/static/websocket-test.html",
+        "media": f"{url}/admin/mediafiles/media/",
         "health": f"{url}/health/ready",
         "metrics": metrics(stack),
         "data": str(stack.folder.root),
