@@ -1,5 +1,6 @@
 """DOCX, XLSX and PPTX (ISO/IEC 29500): title, counts and text of those parts that hold them."""
 
+import html
 import re
 from collections.abc import Iterable
 
@@ -22,7 +23,9 @@ _BESIDE = ("footnotes", "endnotes", "header", "footer")  # in the order in which
 _NUMBER = re.compile(r"(\d{1,6})\.xml$")
 _MACROS = re.compile(r"(?i)(?:^|/)(?:vbaProject\.bin$|vbaData\.xml$|(?:intl)?macrosheets/)")
 _TYPES = "[Content_Types].xml"
-_TYPES_OF_MACROS = re.compile(rb"(?i)vnd\.ms-(?:office\.vbaProject|excel\.(?:intl)?macrosheet)")
+_OF_MACROS = re.compile(
+    r"(?i)vnd\.ms-(?:office\.vbaProject|excel\.(?:intl)?macrosheet)|relationships/(?:vbaProject|xl(?:intl)?macrosheet)"
+)
 # Settings of paragraphs hold elements that are called like what breaks a line.
 _SKIPPED = frozenset({"pPr", "rPr", "sectPr", "tblPr", "endParaRPr", "Fallback", "instrText", "delText"})
 _AFTER = {"p": "\n", "tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "tc": "\t", "tr": "\n"}
@@ -36,7 +39,7 @@ def read(work: Work, course: Course) -> Found:
     told = Office(parts, work.job.mime_type)
     found = told.found
     kind = work.job.mime_type
-    found.flag(encrypted=parts.is_encrypted, macros=_has_macros(parts))
+    found.flag(encrypted=parts.is_encrypted, macros=_has_macros(parts, _MAIN[kind]))
     if parts.is_encrypted:
         return told.ended()
     core = told.values("docProps/core.xml", Values({"title"}))
@@ -63,11 +66,15 @@ def read(work: Work, course: Course) -> Found:
     return told.ended()
 
 
-def _has_macros(parts: Parts) -> bool:
-    """By the names of parts, which may be any, or by their types, which are told in UTF-8 or UTF-16."""
+def _has_macros(parts: Parts, main: str) -> bool:
+    """By the names of parts, which may be any; by their types; or by what the main part says that they are to it."""
     if any(_MACROS.search(name) for name in parts.names):
         return True
-    return _TYPES_OF_MACROS.search(parts.beginning(_TYPES).replace(b"\0", b"")) is not None
+    folder, _, name = main.rpartition("/")
+    told = [parts.beginning(part) for part in (_TYPES, f"{folder}/_rels/{name}.rels")]
+    # UTF-8 or UTF-16, and with any letter written as a number.
+    texts = [html.unescape(one.replace(b"\0", b"").decode("latin-1")) for one in told]
+    return any(_OF_MACROS.search(one) for one in texts)
 
 
 def _locked() -> Found:

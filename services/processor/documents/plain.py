@@ -9,8 +9,6 @@ from services.processor.work import Work
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like that of UTF-16
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -22,8 +20,9 @@ def read(work: Work, course: Course) -> Found:
     """The text, and its `encoding` by its name for the web."""
     found = Found()
     mark, encoding = _marked(work.view)
-    if mark == b"" and not _is_utf8(work.view):
-        encoding = _OLD
+    is_broken = mark == b"" and not _is_utf8(work.view)
+    if is_broken and not _is_mostly_utf8(work.view[:_CHUNK]):
+        encoding, is_broken = _OLD, False
     found.fields["encoding"] = encoding
     decoder = codecs.getincrementaldecoder("cp1252" if encoding == _OLD else encoding)("replace")
     size, at, damaged = len(work.view), len(mark), False
@@ -35,7 +34,7 @@ def read(work: Work, course: Course) -> Found:
         course.at(at / size)
     if at >= size and decoder.decode(b"", final=True):
         found.warnings.append(CUT_OFF)
-    if damaged and mark:  # of UTF-8 without a mark all was looked at: such signs are its own
+    if is_broken or (damaged and mark):  # of UTF-8 that is whole such signs are its own
         found.warnings.append(DAMAGED)
     if found.said.is_cut:
         found.warnings.append(CUT)
@@ -55,3 +54,10 @@ def _is_utf8(view: mmap.mmap) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_mostly_utf8(data: bytes) -> bool:
+    """Whether a text that is no UTF-8 is one with a mistake rather than one of another encoding."""
+    text = data.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    return len(text) - len(text.encode("ascii", "ignore")) > 2 * wrong

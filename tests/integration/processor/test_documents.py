@@ -135,6 +135,15 @@ async def test_a_pdf_with_scripts_is_flagged_and_they_are_not_run(parts: Parts, 
     assert text(parts, media) == "harmless"
 
 
+@pytest.mark.parametrize("packed", [True, False])
+async def test_a_script_in_packed_objects_of_a_pdf_is_seen(parts: Parts, packed: bool) -> None:  # noqa: FBT001
+    objects = b"7 0 <</S/JavaScript/JS(app.alert)>>" if packed else b"7 0 <</S/GoTo/D[5 0 R/Fit]>>"
+    body = zlib.compress(objects).decode("latin-1")
+    stream = f"<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length {len(body)}>>stream\r\n{body}\nendstream"
+    data = pdf("harmless").replace(b"xref\n", f"9 0 obj\n{stream}\nendobj\nxref\n".encode("latin-1"), 1)
+    assert (await read(parts, data, PDF)).exif["macros"] is packed
+
+
 async def test_a_word_document_tells_title_counts_and_text(parts: Parts) -> None:
     data = docx(
         "Über den Eisvogel",
@@ -187,6 +196,7 @@ def with_part(document: bytes, name: str) -> bytes:
     return out.getvalue()
 
 
+RELATED = '<Relationships><Relationship Id="r" Type="x/relationships/vba&#80;roject" Target="a.bin"/></Relationships>'
 RENAMED = '<Types><Override PartName="/a.bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>'
 
 
@@ -200,6 +210,7 @@ RENAMED = '<Types><Override PartName="/a.bin" ContentType="application/vnd.ms-of
         (with_part(xlsx([["text"]]), "xl/intlMacrosheets/sheet1.xml"), XLSX),
         (with_part(pptx("text"), "ppt/vbaProject.bin"), PPTX),
         (docx("text", parts={"[Content_Types].xml": RENAMED}), DOCX),
+        (docx("text", parts={"word/_rels/document.xml.rels": RELATED}), DOCX),
         (docx("text", parts={"[Content_Types].xml": RENAMED.encode("utf-16")}), DOCX),
         (open_document("<text:p>text</text:p>", parts={"Basic/Standard/Module1.xml": "<m/>"}), ODT),
         (open_document("<text:p>text</text:p>", parts={"Scripts/python/m.py": "x"}), ODT),
@@ -242,6 +253,12 @@ async def test_plain_text_is_told_with_its_encoding(
     media = await read(parts, data, mime_type)
     assert media.exif == {"encoding": encoding}
     assert text(parts, media) == said
+
+
+async def test_utf_8_with_a_mistake_in_it_is_read_as_such_and_says_so(parts: Parts) -> None:
+    media = await read(parts, "Grüße an Käthe\n".encode() + b"br\xc3 \n", "text/plain")
+    assert (media.exif, media.warnings) == ({"encoding": "utf-8"}, (DAMAGED,))
+    assert text(parts, media) == "Grüße an Käthe\nbr"
 
 
 async def test_a_document_processed_again_has_the_same_variants(parts: Parts) -> None:
