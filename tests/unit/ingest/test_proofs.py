@@ -129,18 +129,12 @@ async def test_text_of_old_programs_is_text_wherever_its_first_letter_beyond_asc
         assert await taken(body, "a.csv", size) == "text/csv"
 
 
-@pytest.mark.parametrize("wrong", [b"\0", b"\1", b"\x1b", b"\x7f", b"\x81", b"\x9d"])
+@pytest.mark.parametrize("wrong", [b"\0", b"\1", b"\x1b", b"\x7f"])
 async def test_bytes_that_no_text_has_are_refused_before_and_after_an_old_letter(wrong: bytes) -> None:
     for body in (wrong + b" words gr\xfcn", b"gr\xfcn words" + wrong, b"gr\xfcn" + bytes(100_000) + wrong):
         for size in (1, 4096):
             with pytest.raises(UnsupportedType, match="text/plain"):
                 await taken(body, "a.txt", size)
-
-
-async def test_text_that_begins_as_utf_8_and_goes_on_as_something_else_is_refused() -> None:
-    for size in (1, 4096):
-        with pytest.raises(UnsupportedType):
-            await taken("Grüße ".encode() * 20_000 + "Grüße".encode("cp1252"), "a.txt", size)
 
 
 async def test_what_has_magic_bytes_is_not_looked_at_again() -> None:
