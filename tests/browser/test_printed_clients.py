@@ -5,7 +5,10 @@ As printed, with the origin filled in, and without the types of TypeScript, whic
 
 import base64
 import itertools
+import threading
 import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -115,12 +118,31 @@ FILES = (
 _numbers = itertools.count(98_000)
 
 
+class Shop(BaseHTTPRequestHandler):
+    """Somebody else's web site, of one empty page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>A shop</title><link rel='icon' href='data:,'>")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing to tell."""
+
+
 @pytest.fixture
-def other_origin(browser: Browser) -> Browser:
-    """A page of somebody else."""
-    browser.driver.get("data:text/html,<title>A shop</title>")
-    assert browser.driver.execute_script("return location.origin") == "null"
-    return browser
+def other_origin(browser: Browser) -> Iterator[Browser]:
+    """On a page of another origin, from which a browser lets requests go to a server of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            browser.driver.get(f"http://localhost:{server.server_port}/")
+            yield browser
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def told(browser: Browser, what: str, number: int) -> list[Any]:
