@@ -36,10 +36,10 @@ def run(work: Work, outputs: Sequence[int], report: Report) -> Result:
         return _without_pictures(work, told)
     with step(work, "pictures", report):
         course.enter("pictures", _PICTURED)
-        video_pictures.pictures(work, look, told.duration, course)
+        seen = video_pictures.pictures(work, look, told.duration, course)
     with step(work, "films", report):
         filming = _filming(work, look, told.duration, course)
-        films, duration = _films(work, filming, outputs, course, report)
+        films, duration = _films(work, filming, outputs, course, report, seen=seen)
     if video_whole.is_cut(work.descriptor, work.job.mime_type):
         work.warnings.append(video_whole.CUT)
     work.warnings = warnings_of(work)
@@ -96,9 +96,10 @@ def _filming(work: Work, look: Look, duration: float | None, course: Course) -> 
 
 
 def _films(
-    work: Work, filming: Filming, outputs: Sequence[int], course: Course, report: Report
+    work: Work, filming: Filming, outputs: Sequence[int], course: Course, report: Report, *, seen: bool
 ) -> tuple[tuple[Film, ...], float | None]:
-    """Each film of the recipe, told as soon as it is whole; and how long the video is."""
+    """Each film of the recipe, told as soon as it is whole; and how long the video is. `seen`: every picture of it was
+    decoded before."""
     films, wanted = [], work.job.recipe.films.all
     places = iter(range(len(outputs)))
     duration = filming.duration
@@ -109,7 +110,8 @@ def _films(
         film = Film(name=spec.name, width=width, height=height, place=place)
         if place is not None:
             filming.make(spec, outputs[place])
-            if filming.copied and not plays(outputs[place], filming.duration, threads=work.job.threads):
+            threads = work.job.threads
+            if filming.copied and not plays(outputs[place], filming.duration, threads=threads, seen=seen):
                 work.warnings.append(_DAMAGED)
                 filming.make(spec, outputs[place])  # now from what can be decoded
             duration = _checked(work, outputs[place], filming.duration)

@@ -1,6 +1,7 @@
 """The still part of a video: poster and thumbnails, the storyboard with its WebVTT, and what makes it findable."""
 
 import mmap
+from functools import partial
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -17,6 +18,7 @@ from services.processor.video_stills import (
     SAMPLES,
     Pixels,
     Still,
+    are_close,
     at,
     board_times,
     poster_at,
@@ -31,13 +33,17 @@ _MIDDLE = 320  # pixels of what smaller pictures are made of
 VTT = "text/vtt"
 
 
-def pictures(work: Work, look: Look, duration: float | None, course: Course) -> None:
-    """Fill in `variants`, `fingerprint` and the sides of the poster's ladder. Raises JobFailed, FFmpegError."""
+def pictures(work: Work, look: Look, duration: float | None, course: Course) -> bool:
+    """Fill in `variants`, `fingerprint` and the sides of the poster's ladder, and tell whether every picture of the
+    video was decoded for that. Raises JobFailed, FFmpegError."""
     board = work.job.recipe.films.storyboard
-    poster, samples, tiles, faults = _collected(work, look, duration, board, course, threads=work.job.threads)
+    wanted = _wanted(duration, board)
+    whole = are_close([time for time, _ in wanted], duration)
+    collect = partial(_collected, work, look, wanted, board, course, every=whole)
+    poster, samples, tiles, faults = collect(threads=work.job.threads)
     if faults and work.job.threads > 1:
         # Several threads guess what is missing in another way each time.
-        poster, samples, tiles, faults = _collected(work, look, duration, board, course, threads=1)
+        poster, samples, tiles, faults = collect(threads=1)
     if faults:
         work.warnings.append("Parts of the video are damaged.")
     work.ladder = Ladder(_image(poster), width=poster.shape[1], height=poster.shape[0])
@@ -47,23 +53,35 @@ def pictures(work: Work, look: Look, duration: float | None, course: Course) -> 
         made += storyboard(board, tiles, duration)
     work.variants = tuple(made)
     _identify(work, samples)
+    return whole
+
+
+def _wanted(duration: float | None, board: Storyboard | None) -> list[tuple[float, str]]:
+    """The moments that are looked at, in order, and what for."""
+    wanted = [(poster_at(duration), "poster")]
+    if duration is not None:
+        wanted += [(time, "sample") for time in sample_times(duration)]
+        wanted += [(time, "tile") for time in board_times(board, duration)] if board else []
+    return sorted(wanted)
 
 
 def _collected(
-    work: Work, look: Look, duration: float | None, board: Storyboard | None, course: Course, *, threads: int
+    work: Work,
+    look: Look,
+    wanted: list[tuple[float, str]],
+    board: Storyboard | None,
+    course: Course,
+    *,
+    threads: int,
+    every: bool,
 ) -> tuple[Pixels, list[Pixels], list[Pixels], list[str]]:
-    """The poster, the samples, the storyboard's pictures and what was damaged, in one pass through the video."""
+    """The poster, the samples, the storyboard's pictures and what was damaged, in one pass through the video; `every`
+    picture of it is decoded."""
     largest = max(work.job.recipe.posters, key=lambda spec: spec.width * spec.height, default=None)
     box = (largest.width, largest.height) if largest else (SAMPLE_SIDE, SAMPLE_SIDE)
     whole = Still(look, width=max(box[0], _MIDDLE), height=max(box[1], _MIDDLE), threads=threads)
     # The table by which HDR becomes SDR takes seconds to make, so there is one.
     middle = whole if look.hdr else Still(look, width=_MIDDLE, height=_MIDDLE, threads=threads)
-    first = poster_at(duration)
-    wanted = [(first, "poster")]
-    if duration is not None:
-        wanted += [(time, "sample") for time in sample_times(duration)]
-        wanted += [(time, "tile") for time in board_times(board, duration)] if board else []
-    wanted.sort()
     found: dict[str, list[Pixels]] = {"poster": [], "sample": [], "tile": []}
     still = {"poster": whole, "sample": middle, "tile": middle}
     tile_box = (board.width, board.height) if board else (_MIDDLE, _MIDDLE)
@@ -73,11 +91,13 @@ def _collected(
     }
     faults: list[str] = []
     times = [time for time, _ in wanted]
-    shown = at(work.descriptor, work.job.mime_type, times, faults, threads=threads)
+    shown = at(work.descriptor, work.job.mime_type, times, faults, threads=threads, whole=every)
     for number, ((_, kind), (_, frame)) in enumerate(zip(wanted, shown, strict=False)):
         pixels = still[kind].of(frame)
         found[kind].append(_shrunk(pixels, sides[kind]) if kind in sides else pixels)
         course.at(number / len(wanted))
+    for _ in shown:  # what comes after the last
+        continue
     if not found["poster"]:
         raise failures.truncated("no picture could be decoded")
     return found["poster"][0], found["sample"] or found["poster"], found["tile"], faults

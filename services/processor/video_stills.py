@@ -38,11 +38,17 @@ def sample_times(duration: float) -> list[float]:
     return [duration * (place + 0.5) / SAMPLES for place in range(SAMPLES)]
 
 
+def are_close(times: list[float], duration: float | None) -> bool:
+    """Whether all of the video is decoded on the way to these times, but for what comes after the last of them."""
+    ends = zip([0.0, *times], [*times, duration], strict=True)
+    return all(after is not None and after - before <= _NEAR for before, after in ends)
+
+
 def at(
-    descriptor: int, mime_type: str, times: list[float], faults: list[str], *, threads: int
+    descriptor: int, mime_type: str, times: list[float], faults: list[str], *, threads: int, whole: bool
 ) -> Iterator[tuple[float, VideoFrame]]:
     """For each of the sorted times, in seconds from the beginning, the picture that is shown then, or the nearest that
-    could be decoded. Every time that can be answered at all is."""
+    could be decoded. Every time that can be answered at all is. `whole`: every picture is decoded, to the end."""
     with opened(descriptor, mime_type) as source:
         stream = picture_stream(source)
         if stream is None:
@@ -51,7 +57,7 @@ def at(
         origin = (source.start_time or 0) / 1_000_000
         coming = frames(source, stream, faults)
         shown: VideoFrame | None = None
-        can_jump = True
+        can_jump = not whole
         for time in times:
             before = shown
             ahead = time - (shown.time - origin) if shown is not None and shown.pts is not None else time
@@ -66,6 +72,9 @@ def at(
             if shown is None:
                 return
             yield time, shown
+        if whole:
+            for _ in coming:
+                continue
 
 
 def _until(
