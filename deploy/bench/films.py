@@ -1,5 +1,5 @@
-"""A film with sound beside what FFmpeg's own program needs with the same settings; a copied one, which is looked at before
-it is believed, beside an encoded one."""
+"""A film with sound beside FFmpeg's own program with the same settings; a copied one, which is looked at before it is
+believed, beside an encoded one."""
 
 import os
 import shutil
