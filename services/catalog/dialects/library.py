@@ -12,7 +12,8 @@ from msgspec import UNSET, UnsetType
 
 from services.catalog import commands, openapi, queries
 from services.catalog.database import Database
-from services.catalog.dialects import library_filter, library_live
+from services.catalog.dialects import library_filter, library_links, library_live
+from services.catalog.dialects.library_find import find
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
 from services.catalog.routes.files import deliver
@@ -21,7 +22,6 @@ from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
 from shared.dialects import library
 from shared.dialects.library import PROFILE, LibraryDeleted, LibraryFile, StorageInfo
-from shared.dialects.view import View
 from shared.dialects.whole import whole
 from shared.errors import Invalid
 from shared.events.messages import MediaType
@@ -60,21 +60,6 @@ async def _page(
             connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=base_url
         )
     return [library.shape(view, base_url) for view in found]
-
-
-async def _find(database: Database, caller: Caller, settings: CatalogSettings, media_id: str) -> View:
-    """Raises NotFound."""
-    async with database.reading_for(caller) as connection:
-        found = await queries.find_view(
-            connection,
-            caller,
-            filters=Filters(profiles=(PROFILE,)),
-            number=whole(media_id),
-            base_url=settings.http.base_url,
-        )
-    if found is None:
-        raise library.no_file(media_id)
-    return found
 
 
 @get(
@@ -201,7 +186,7 @@ async def get_file(
 ) -> LibraryFile:
     """What is known of it, with its URLs."""
     caller = library.reading(optional_caller, settings.dialects.anonymous)
-    return library.shape(await _find(database, caller, settings, media_id), settings.http.base_url)
+    return library.shape(await find(database, caller, settings, media_id), settings.http.base_url)
 
 
 @route(
@@ -223,7 +208,7 @@ async def download(
     """As they were uploaded, with Range and the conditional headers. A browser shows it in place where nothing in
     its type is active."""
     caller = library.reading(optional_caller, settings.dialects.anonymous)
-    found = await _find(database, caller, settings, media_id)
+    found = await find(database, caller, settings, media_id)
     return await deliver(request, caller, found.media.id, disposition="inline")
 
 
@@ -244,9 +229,9 @@ async def patch_file(
     """What the body leaves out stays as it is. Of another's public file: 403."""
     caller = library.writing(optional_caller, settings.dialects.anonymous)
     base_url = settings.http.base_url
-    found = await _find(database, caller, settings, media_id)
+    found = await find(database, caller, settings, media_id)
     await commands.edit(database, caller, found.media.id, data.patch(), base_url=base_url)
-    return library.shape(await _find(database, caller, settings, media_id), base_url)
+    return library.shape(await find(database, caller, settings, media_id), base_url)
 
 
 @delete(
@@ -265,7 +250,7 @@ async def delete_file(
 ) -> LibraryDeleted:
     """It is gone at once; its bytes follow within moments."""
     caller = library.writing(optional_caller, settings.dialects.anonymous)
-    found = await _find(database, caller, settings, media_id)
+    found = await find(database, caller, settings, media_id)
     await commands.remove(database, caller, found.media.id)
     return LibraryDeleted()
 
@@ -279,6 +264,7 @@ ROUTER = Router(
         list_public,
         storage_info,
         *library_filter.HANDLERS,
+        *library_links.HANDLERS,
         *library_live.HANDLERS,
         get_file,
         download,

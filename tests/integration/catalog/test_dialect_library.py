@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from shared import links
 from shared.dialects.settings import ALL, DialectSettings
 from shared.events.messages import MediaUploaded
 from tests.fixtures.openapi import check
+from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, serving
 
 ONE, FILE = "/media/{media_id}", "/media/{media_id}/download"
@@ -126,6 +129,32 @@ async def test_a_dialect_that_is_switched_off_answers_404(catalog: Service, publ
         ]
 
 
+async def test_a_presigned_url_works_for_an_hour_unless_asked_otherwise_and_is_made_by_who_may_read(
+    catalog: Service, private: MediaUploaded
+) -> None:
+    path = f"/media/{private.number}/presigned"
+    async with catalog.caller("bob") as bob, catalog.caller("ann") as ann:
+        assert (await catalog.nobody.get(path)).status_code == 401
+        assert (await ann.get(path)).status_code == 404
+        for wrong in (0, -1, 7 * 24 * 3600 + 1, "soon"):
+            assert (await bob.get(path, params={"expires_in": wrong})).status_code == 422
+        link = (await bob.get(path)).json()
+        week = (await bob.get(path, params={"expires_in": 7 * 24 * 3600})).json()
+        window = catalog.settings.links.window
+        assert 3600 - 5 <= link["expires_in"] <= 3600 + window
+        assert 7 * 24 * 3600 - 5 <= week["expires_in"] <= 7 * 24 * 3600 + window
+        ends = datetime.fromisoformat(link["expires_at"]) - datetime.now(UTC)
+        assert abs(ends.total_seconds() - link["expires_in"]) < 10
+        url = link["url"].removeprefix(catalog.settings.http.base_url)
+        shown = await catalog.nobody.get(url, headers={"Range": "bytes=1-3"})
+        assert (shown.status_code, shown.content) == (206, stories.BODY[1:4])
+        assert (await catalog.nobody.get(url.replace("expires=", "expires=9"))).status_code == 403
+        signed, _ = links.sign(catalog.settings.links, url.partition("?")[0], seconds=1, now=1_700_000_000)
+        assert (await catalog.nobody.get(signed)).status_code == 403, "it is over"
+        await bob.delete(f"/media/{private.number}")
+        assert (await catalog.nobody.get(url)).status_code == 404
+
+
 CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", "/media", "/media/", {}, 200),
     ("GET", "/media", "/media?limit=-1", {}, 422),
@@ -144,6 +173,9 @@ CASES: list[tuple[str, str, str, dict[str, Any], int]] = [
     ("GET", FILE, "/media/NUMBER/download", {"headers": {"If-None-Match": "*"}}, 304),
     ("GET", FILE, "/media/NUMBER/download", {"headers": {"If-Match": '"x"'}}, 412),
     ("GET", FILE, "/media/NUMBER/download", {"headers": {"Range": "bytes=99999999-"}}, 416),
+    ("GET", f"{ONE}/presigned", "/media/NUMBER/presigned", {}, 200),
+    ("GET", f"{ONE}/presigned", "/media/NUMBER/presigned?expires_in=0", {}, 422),
+    ("GET", f"{ONE}/presigned", "/media/999999/presigned", {}, 404),
     ("PATCH", ONE, "/media/NUMBER", {"json": {"alt_text": "x"}}, 200),
     ("PATCH", ONE, "/media/NUMBER", {"content": b"{"}, 400),
     ("PATCH", ONE, "/media/NUMBER", {"content": b" " * 1_048_577}, 413),
