@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
-from services.ingest import import_numbers
+from services.ingest import import_numbers, importing
 from services.ingest.numbers import BLOCK, KEY
 from shared.errors import Unavailable
 from shared.events import topology
@@ -20,6 +21,7 @@ from shared.imports import Answered, Asked
 from tests.fixtures.pictures import encoded, picture
 from tests.integration.ingest.in_memory import FORM_TYPE, Small, fields, form, part, running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = b"what an older system had\n"
 WHEN = "2019-05-06T07:08:09.123456Z"
 
@@ -58,106 +60,99 @@ async def bring(http: httpx.AsyncClient, old_id: str, *, key: str = "", **said: 
     query = {"dialect": "library", "old_id": old_id, "owner": "7", "created_at": WHEN} | said
     sent = fields({"caption": "old"})
     body = form(*sent, part("file", TEXT, "notes.txt"))
-    headers = {**FORM_TYPE, "Idempotency-Key": key or f"row-{old_id}"}
+    headers = {**FORM_TYPE, "Idempotency-Key": (key or f"row-{old_id}").replace(" ", "-")}
     return await http.post("/v1/imports/media", params=query, content=body, headers=headers)
 
 
-async def uploads(small: Small) -> list[MediaUploaded]:
-    return [event for event in await small.events() if isinstance(event, MediaUploaded)]
+async def told(origin: "Origin", said: Mapping[str, Any]) -> MediaUploaded:
+    """The one event of an import, by its answer."""
+    found = [event for event in await origin.small.events() if isinstance(event, MediaUploaded)]
+    (event,) = [event for event in found if str(event.id) == said["id"]]
+    return event
 
 
-async def test_an_import_keeps_what_it_was_called_whose_it_is_and_since_when() -> None:
-    old = "0b5c2a3e-8f43-4a51-9d3a-3f6f0e1d2c4b"
-    async with beside(Catalog()) as (small, http):
-        made = await http.post("/v1/imports/numbers", json={"highest": 5000})
-        assert made.json() == {"free": [[1001, 5001]]}, "one more, because blocks would lead to 5001"
-        answer = await bring(
-            http, "3000", number="3000", id=old, public_id="MED-old-3", moderation="rejected"
-        )
-        assert answer.status_code == 201, answer.text
-        said = answer.json()
-        assert said["kept"] == {"number": True, "id": True, "public_id": True}
-        assert (said["number"], said["id"], said["public_id"]) == (3000, old, "MED-old-3")
-        (event,) = await uploads(small)
-        assert (event.owner, event.owner_uid, event.moderation) == ("7", 7, "rejected")
-        assert event.created_at.isoformat() == "2019-05-06T07:08:09.123456+00:00"
-        assert event.key.startswith("2019/05/06/")
-        assert event.imported
-        assert event.imported.public_id == "MED-old-3"
-        later = await http.put("/v1/uploads/raw/a.txt", content=TEXT)
-        assert later.json()["number"] > 5000
+class Origin(NamedTuple):
+    catalog: Catalog
+    small: Small
+    http: httpx.AsyncClient
 
 
-async def test_a_number_that_an_upload_may_have_is_not_given_to_an_import() -> None:
-    async with beside(Catalog()) as (_, http):
-        await http.post("/v1/imports/numbers", json={"highest": 2000})
-        said = (await bring(http, "900", number="900")).json()
-        assert said["kept"] == {"number": False}
-        assert said["number"] > 2000
-
-
-@pytest.mark.parametrize("taken", ["number", "id"])
-async def test_of_two_rows_with_one_id_the_second_gets_a_new_one(taken: str) -> None:
-    old = {"number": "1500", "id": str(uuid.uuid4())}[taken]
-    async with beside(Catalog()) as (_, http):
-        await http.post("/v1/imports/numbers", json={"highest": 2000})
-        first = (await bring(http, "1", **{taken: old})).json()
-        second = (await bring(http, "2", **{taken: old})).json()
-        assert first["kept"] == {taken: True}
-        assert second["kept"] == {taken: False}
-        assert str(second[taken]) != old
-
-
-async def test_what_the_catalog_has_otherwise_is_not_taken() -> None:
-    catalog, theirs = Catalog(), uuid.uuid4()
-    catalog.known, catalog.numbers = {theirs}, {1500: theirs}
-    async with beside(catalog) as (_, http):
-        await http.post("/v1/imports/numbers", json={"highest": 2000})
-        said = (await bring(http, "1", id=str(theirs), number="1500")).json()
-        assert said["kept"] == {"id": False, "number": False}
-
-
-async def test_a_row_that_is_sent_again_under_another_key_is_the_same_media() -> None:
-    """As after a day, when its Idempotency-Key is forgotten, and it is not known to have ended."""
-    async with beside(Catalog()) as (small, http):
-        await http.post("/v1/imports/numbers", json={"highest": 2000})
-        first = (await bring(http, "1", number="1500", key="one")).json()
-        again = (await bring(http, "1", number="1500", key="two")).json()
-        assert again == first
-        assert len({event.id for event in await uploads(small)}) == 1
-
-
-async def test_a_row_whose_media_was_deleted_stays_deleted() -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def origin() -> AsyncIterator[Origin]:
+    """Numbers below 1001 are out of hand, those from 1001 to 9001 are for imports; each test has its own rows."""
     catalog = Catalog()
     async with beside(catalog) as (small, http):
-        first = (await bring(http, "1", key="one")).json()
-        catalog.gone = {uuid.UUID(first["id"])}
-        again = await bring(http, "1", key="two")
-        assert (again.status_code, again.json()["code"]) == (410, "gone")
-        assert len(await uploads(small)) == 1
+        made = await http.post("/v1/imports/numbers", json={"highest": 9000})
+        assert made.json() == {"free": [[1001, 9001]]}, "one more, because blocks would lead to 9001"
+        yield Origin(catalog, small, http)
 
 
-async def test_two_systems_of_one_dialect_have_rows_of_their_own() -> None:
-    async with beside(Catalog()) as (_, http):
-        first = (await bring(http, "1", key="one")).json()
-        second = (await bring(http, "1", key="two", source="berlin")).json()
-        assert first["id"] != second["id"]
+async def test_an_import_keeps_what_it_was_called_whose_it_is_and_since_when(origin: Origin) -> None:
+    old = "0b5c2a3e-8f43-4a51-9d3a-3f6f0e1d2c4b"
+    answer = await bring(
+        origin.http, "3000", number="3000", id=old, public_id="MED-old-3", moderation="rejected"
+    )
+    assert answer.status_code == 201, answer.text
+    said = answer.json()
+    assert said["kept"] == {"number": True, "id": True, "public_id": True}
+    assert (said["number"], said["id"], said["public_id"]) == (3000, old, "MED-old-3")
+    event = await told(origin, said)
+    assert (event.owner, event.owner_uid, event.moderation) == ("7", 7, "rejected")
+    assert event.created_at.isoformat() == "2019-05-06T07:08:09.123456+00:00"
+    assert event.key.startswith("2019/05/06/")
+    assert event.imported
+    assert event.imported.public_id == "MED-old-3"
+    later = await origin.http.put("/v1/uploads/raw/a.txt", content=TEXT)
+    assert later.json()["number"] > 9000
 
 
-async def test_only_a_service_may_import() -> None:
-    async with running() as small:
-        for roles in ((), ("admin",), ("moderator",)):
-            async with small.client("ann", *roles) as http:
-                assert (await bring(http, "1")).status_code == 403
-                assert (await http.post("/v1/imports/numbers", json={"highest": 5})).status_code == 403
+async def test_a_number_that_an_upload_may_have_is_not_given_to_an_import(origin: Origin) -> None:
+    said = (await bring(origin.http, "900", number="900")).json()
+    assert said["kept"] == {"number": False}
+    assert said["number"] > 9000
 
 
-async def test_while_the_catalog_is_silent_nothing_is_imported() -> None:
-    async with running() as small, small.client("mover", "service") as http:
-        answer = await bring(http, "1")
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) > 0
-        assert not small.blobs.objects
+async def test_of_two_rows_with_one_id_the_second_gets_a_new_one(origin: Origin) -> None:
+    for name, old in (("number", "1500"), ("id", str(uuid.uuid4())), ("public_id", "MED-of-two")):
+        first = (await bring(origin.http, f"{name} 1", **{name: old})).json()
+        second = (await bring(origin.http, f"{name} 2", **{name: old})).json()
+        assert first["kept"] == {name: True}
+        assert second["kept"] == {name: False}
+        assert str(second[name]) != old
+
+
+async def test_what_the_catalog_has_otherwise_is_not_taken(origin: Origin) -> None:
+    theirs = uuid.uuid4()
+    origin.catalog.known, origin.catalog.numbers = {theirs}, {1600: theirs}
+    said = (await bring(origin.http, "theirs", id=str(theirs), number="1600")).json()
+    assert said["kept"] == {"id": False, "number": False}
+
+
+async def test_a_row_that_is_sent_again_under_another_key_is_the_same_media(origin: Origin) -> None:
+    """As after a day, when its Idempotency-Key is forgotten, and it is not known to have ended."""
+    first = (await bring(origin.http, "twice", number="1700", key="one")).json()
+    again = (await bring(origin.http, "twice", number="1700", key="two")).json()
+    assert again == first
+
+
+async def test_a_row_whose_media_was_deleted_stays_deleted(origin: Origin) -> None:
+    first = (await bring(origin.http, "gone", key="gone one")).json()
+    origin.catalog.gone = {uuid.UUID(first["id"])}
+    again = await bring(origin.http, "gone", key="gone two")
+    assert (again.status_code, again.json()["code"]) == (410, "gone")
+
+
+async def test_two_systems_of_one_dialect_have_rows_of_their_own(origin: Origin) -> None:
+    first = (await bring(origin.http, "1", key="first")).json()
+    second = (await bring(origin.http, "1", key="second", source="berlin")).json()
+    assert first["id"] != second["id"]
+
+
+async def test_only_a_service_may_import(origin: Origin) -> None:
+    for roles in ((), ("admin",), ("moderator",)):
+        async with origin.small.client("ann", *roles) as http:
+            assert (await bring(http, "1")).status_code == 403
+            assert (await http.post("/v1/imports/numbers", json={"highest": 5})).status_code == 403
 
 
 WRONG = (
@@ -175,79 +170,91 @@ WRONG = (
 )
 
 
-async def test_a_wrong_value_is_named() -> None:
-    async with beside(Catalog()) as (small, http):
-        for said, named in WRONG:
-            answer = await bring(http, "1", **said)
-            assert answer.status_code in {400, 422}, answer.text
-            assert named in answer.json()["detail"]
-        for highest in (0, -1, 2**53):
-            answer = await http.post("/v1/imports/numbers", json={"highest": highest})
-            assert answer.status_code == 422, answer.text
-        assert not small.blobs.objects
+async def test_a_wrong_value_is_named(origin: Origin) -> None:
+    before = len(origin.small.blobs.objects)
+    for said, named in WRONG:
+        answer = await bring(origin.http, "wrong", **said)
+        assert answer.status_code in {400, 422}, answer.text
+        assert named in answer.json()["detail"]
+    for highest in (0, -1, 2**53):
+        answer = await origin.http.post("/v1/imports/numbers", json={"highest": highest})
+        assert answer.status_code == 422, answer.text
+    assert len(origin.small.blobs.objects) == before
 
 
-async def test_uploads_and_imports_at_once_never_get_one_number_twice() -> None:
-    async with beside(Catalog()) as (small, http):
+async def test_a_picture_with_a_wrong_name_is_what_its_bytes_are(origin: Origin) -> None:
+    """Older systems looked at names alone; a page that is called a picture is none for that."""
+    query = {"dialect": "mediafiles", "owner": "7", "created_at": WHEN}
+    answers = []
+    for old_id, data in (("png", encoded(picture(8, 8), "PNG")), ("page", b"<html></html>")):
+        headers = {**FORM_TYPE, "Idempotency-Key": old_id}
+        body = form(part("file", data, "a.jpg"))
+        path = "/v1/imports/media"
+        answers.append(
+            await origin.http.post(path, params={**query, "old_id": old_id}, content=body, headers=headers)
+        )
+    assert [answer.status_code for answer in answers] == [201, 415]
+    event = await told(origin, answers[0].json())
+    assert (event.filename, event.mime_type) == ("a.jpg", "image/png")
+    assert event.key.startswith("user_7/image/"), "not that of the service that imports"
+    assert event.key.endswith(".png")
 
-        async def number(answer: httpx.Response) -> int:
-            found: dict[str, Any] = answer.json()
-            return int(found["number"])
 
-        async def ordinary() -> int:
-            return await number(await http.put("/v1/uploads/raw/a.txt", content=TEXT))
+async def test_uploads_and_imports_at_once_never_get_one_number_twice(origin: Origin) -> None:
+    async def number(answer: httpx.Response) -> int:
+        found: dict[str, Any] = answer.json()
+        return int(found["number"])
 
-        async def old(n: int) -> int:
-            await http.post("/v1/imports/numbers", json={"highest": 1000 + n * 7})
-            return await number(await bring(http, str(n), number=str(1000 + n * 7)))
+    async def ordinary() -> int:
+        return await number(await origin.http.put("/v1/uploads/raw/a.txt", content=TEXT))
 
-        found = await asyncio.gather(*(work for n in range(1, 16) for work in (ordinary(), old(n))))
-        assert len(set(found)) == len(found)
-        assert len(await uploads(small)) == len(found)
+    async def old(n: int) -> int:
+        await origin.http.post("/v1/imports/numbers", json={"highest": 20_000 + n * 7})
+        return await number(await bring(origin.http, f"at once {n}", number=str(20_000 + n * 7)))
+
+    found = await asyncio.gather(*(work for n in range(1, 11) for work in (ordinary(), old(n))))
+    assert len(set(found)) == len(found)
+
+
+async def test_while_the_catalog_is_silent_nothing_is_imported(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(origin.small.blobs.objects)
+    monkeypatch.setattr(importing, "_CATALOG_SECONDS", 0.05)
+    monkeypatch.setattr(topology, "CATALOG_FIND_IMPORT", "catalog.v1.nobody")
+    answer = await bring(origin.http, "silent")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert len(origin.small.blobs.objects) == before
 
 
 @pytest.mark.parametrize("where", ["noted", "lifted"])
 async def test_a_lift_that_was_cut_off_is_told_from_one_that_was_not(
-    where: str, monkeypatch: pytest.MonkeyPatch
+    where: str, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with beside(Catalog()) as (small, _):
-        counters = small.bus.kv(topology.COUNTERS)
-        update = type(counters).update
+    small = origin.small
+    counters = small.bus.kv(topology.COUNTERS)
+    entry = await counters.get(KEY)
+    assert entry
+    stood, highest = int(entry.value), int(entry.value) + 5000
+    update = type(counters).update
 
-        async def cut(self: Any, key: str, value: bytes, revision: int) -> int:
-            if key == KEY:
-                if where == "lifted":
-                    await update(self, key, value, revision)
-                raise Unavailable("cut")
-            return await update(self, key, value, revision)
+    async def cut(self: Any, key: str, value: bytes, revision: int) -> int:
+        if key == KEY:
+            if where == "lifted":
+                await update(self, key, value, revision)
+            raise Unavailable("cut")
+        return await update(self, key, value, revision)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(type(counters), "update", cut)
-            with pytest.raises(Unavailable):
-                await import_numbers.make_room(small.ingest, 4000)
-        for _ in range(3):  # uploads go on meanwhile
-            small.ingest.numbers.forget()
-            await small.ingest.numbers.take()
-        found = await import_numbers.make_room(small.ingest, 4000)
-        expected = 1001 if where == "lifted" else 1001 + 3 * BLOCK
-        assert found.free[0][0] == expected
-        assert found.has(4000)
-
-
-async def test_a_picture_with_a_wrong_name_is_what_its_bytes_are() -> None:
-    """Older systems looked at names alone; a page that is called a picture is none for that."""
-    async with beside(Catalog()) as (small, http):
-        query = {"dialect": "mediafiles", "owner": "7", "created_at": WHEN}
-        for old_id, data, status in (("1", encoded(picture(8, 8), "PNG"), 201), ("2", b"<html></html>", 415)):
-            body = form(part("file", data, "a.jpg"))
-            answer = await http.post(
-                "/v1/imports/media",
-                params={**query, "old_id": old_id},
-                content=body,
-                headers={**FORM_TYPE, "Idempotency-Key": old_id},
-            )
-            assert answer.status_code == status, answer.text
-        (event,) = await uploads(small)
-        assert (event.filename, event.mime_type) == ("a.jpg", "image/png")
-        assert event.key.startswith("user_7/image/"), "not that of the service that imports"
-        assert event.key.endswith(".png")
+    with monkeypatch.context() as patched:
+        patched.setattr(type(counters), "update", cut)
+        with pytest.raises(Unavailable):
+            await import_numbers.make_room(small.ingest, highest)
+    for _ in range(3):  # uploads go on meanwhile
+        small.ingest.numbers.forget()
+        await small.ingest.numbers.take()
+    found = await import_numbers.make_room(small.ingest, highest)
+    first = stood if where == "lifted" else stood + 3 * BLOCK
+    assert found.has(first)
+    assert found.has(highest)
+    assert not found.has(first - 1) or where == "lifted"
