@@ -122,6 +122,54 @@ def test_a_sound_ends_as_an_mp3_of_128_kbits_at_44_1_khz(
     assert heard.seconds == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "name", "mime_type"),
+    [
+        ("m4v", "a.mp4", "video/mp4"),
+        ("mov", "a.mov", "video/quicktime"),
+        ("avi-mjpeg", "a.avi", "video/x-msvideo"),
+        ("mkv", "a.mkv", "video/x-matroska"),
+        ("webm", "a.webm", "video/webm"),
+    ],
+)
+def test_every_listed_video_becomes_such_an_mp4_with_the_picture_of_its_first_second(
+    ann: User, nobody: httpx.Client, kind: str, name: str, mime_type: str
+) -> None:
+    made = ann.ready(video(kind, width=320, height=180, seconds=2.1, rate=10).data, name)  # white at 1 s
+    assert (made["file_type"], made["mime_type"]) == ("video", mime_type)
+    film = nobody.get(made["display_url"])
+    played = play(film.content)
+    assert (played.codec, played.audio_codec, played.width, played.height) == ("h264", "aac", 320, 180)
+    assert played.duration == pytest.approx(made["duration"], abs=0.05)
+    if kind != "mkv":  # which is H.264 already and so is copied
+        assert b"crf=23.0" in film.content  # as x264 writes down how it was asked
+    with Image.open(io.BytesIO(nobody.get(made["thumbnail_url"]).content)) as picture:
+        assert picture.size == (150, 150)
+        assert ImageStat.Stat(picture.convert("L")).mean[0] > 225
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "name", "mime_type"),
+    [
+        ("mp3", "a.mp3", "audio/mpeg"),
+        ("wav", "a.wav", "audio/wav"),
+        ("ogg", "a.ogg", "audio/ogg"),
+        ("aac", "a.aac", "audio/aac"),
+        ("m4a", "a.m4a", "audio/mp4"),
+    ],
+)
+def test_every_other_listed_sound_becomes_such_an_mp3(
+    ann: User, nobody: httpx.Client, kind: str, name: str, mime_type: str
+) -> None:
+    made = ann.ready(sound(kind, seconds=1.2).data, name)
+    assert (made["file_type"], made["mime_type"]) == ("audio", mime_type)
+    heard = hear(nobody.get(made["display_url"]).content)
+    assert (heard.codec, heard.rate, heard.bit_rate) == ("mp3", 44_100, 128_000)
+    assert heard.seconds == pytest.approx(made["duration"], abs=0.05)
+
+
 def test_a_film_is_loaded_in_parts(ann: User, film: dict[str, Any]) -> None:
     url = film["display_url"]
     whole = ann.http.get(url)
