@@ -17,7 +17,12 @@ log = structlog.get_logger()
 _KINDS = frozenset({"application/vnd.apple.mpegurl", "text/vtt"})
 _MOST_BYTES = 8 * 1024 * 1024  # read whole; the processor writes none that is nearly as long
 # An address as the processor writes it: a variant of the same media, at the beginning of a line or within quotes.
-_ADDRESS = re.compile(rb'(?m)(^|URI=")([A-Za-z0-9_-]{1,64})\?v=([0-9a-f]{1,64})(?=$|["#])')
+_ADDRESS = re.compile(rb'(?m)(^|URI=")([A-Za-z0-9_-]{1,64})(\.[a-z0-9]{1,8})?\?v=([0-9a-f]{1,64})(?=$|["#])')
+
+
+def bare(name: str) -> str:
+    """The variant's name, without the ending that playlists put behind it."""
+    return name.removesuffix(".mp4").removesuffix(".m3u8")
 
 
 def is_one(file: File) -> bool:
@@ -56,9 +61,9 @@ def _signed(text: bytes, sign: Callable[[str], str]) -> bytes:
     links: dict[bytes, bytes] = {}  # a playlist has one line a segment, all of the same film
 
     def linked(found: re.Match[bytes]) -> bytes:
-        before, name, version = found.groups()
+        before, name, ending, version = found.groups(b"")
         if name not in links:
             links[name] = sign(name.decode()).encode()
-        return before + name + b"?v=" + version + b"&" + links[name]
+        return before + name + ending + b"?v=" + version + b"&" + links[name]
 
     return _ADDRESS.sub(linked, text)

@@ -39,7 +39,7 @@ async def keep_master(blobs: Blobs, media_id: uuid.UUID, rungs: list[Rung]) -> V
             f"#EXT-X-STREAM-INF:BANDWIDTH={peak},AVERAGE-BANDWIDTH={average},"
             f"RESOLUTION={rung.film.width}x{rung.film.height}{_codecs(rung.playlist)}"
         )
-        lines.append(f"{rung.spec.name}_playlist?v={rung.spec.hash}")
+        lines.append(f"{rung.spec.name}_playlist.m3u8?v={rung.spec.hash}")
     text = ("\n".join(lines) + "\n").encode()
     made_of = hashlib.sha256(text).hexdigest()[:8]
     key = keys.variant(media_id, spec=made_of, name=NAME, extension="m3u8")

@@ -31,7 +31,8 @@ def playlist(descriptor: int, spec: FilmSpec) -> bytes:
         codecs = _codecs(moov, has_sound=bool(film.streams.audio))
         last = begins[0] + (duration_of(film, None) or 0.0) - late
     lengths = [after - before for before, after in zip(begins, [*begins[1:], last], strict=True)]
-    uri = f"{spec.name}?v={spec.hash}"
+    # FFmpeg, and the players that are made of it, open no segment without a known ending.
+    uri = f"{spec.name}.{spec.extension}?v={spec.hash}"
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",

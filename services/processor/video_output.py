@@ -43,9 +43,7 @@ class Film:
         self._writer = Writer(descriptor)
         self._descriptor = descriptor
         # With the index in front a film plays while it is loaded; fragments carry their own.
-        flags = (
-            "+frag_keyframe+delay_moov+default_base_moof" if fragmented else "+faststart"
-        )
+        flags = "+frag_keyframe+delay_moov+default_base_moof" if fragmented else "+faststart"
         self.container: OutputContainer = av.open(
             self._writer,
             "w",

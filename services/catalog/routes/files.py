@@ -90,8 +90,10 @@ async def variant(
     signature: Signature = None,
 ) -> ASGIApp:
     """As the media object names it. While it is being made the answer waits for some seconds, then it is 404 with
-    Retry-After. With the `v` of our own URLs it may be cached for ever."""
+    Retry-After. With the `v` of our own URLs it may be cached for ever. `.mp4` and `.m3u8` may stand behind the name,
+    as in playlists: some players open nothing else."""
     media_id = media_id_of(ref)
+    name = linked_playlists.bare(name)
     until = check_link(settings, variant_path(media_id, name), expires, disposition, signature)
     caller = None if until else optional_caller
     return await deliver(

@@ -159,7 +159,7 @@ async def test_a_ladder_is_cut_at_the_same_moments_and_each_segment_plays(parts:
     assert isinstance(media, MediaProcessed)
     master = body(parts, media, "hls").decode().splitlines()
     assert [line for line in master if not line.startswith("#")] == [
-        f"{rung.name}_playlist?v={rung.hash}" for rung in rungs
+        f"{rung.name}_playlist.m3u8?v={rung.hash}" for rung in rungs
     ]
     assert "RESOLUTION=128x72" in master[3]
     assert re.search(r',CODECS="avc1\.64[0-9a-f]{4},mp4a\.40\.2"$', master[3])
@@ -174,7 +174,7 @@ async def test_a_ladder_is_cut_at_the_same_moments_and_each_segment_plays(parts:
         assert played.beep == pytest.approx(source.beep, abs=0.04)
         assert played.video_end == pytest.approx(9, abs=0.01)
         lengths.append(re.findall(r"#EXTINF:([\d.]+),", text))
-        assert f"{rung.name}?v={rung.hash}" in text
+        assert f"{rung.name}.mp4?v={rung.hash}" in text
         head = int(re.findall(r'BYTERANGE="(\d+)@0"', text)[0])
         ranges = [
             (int(size), int(place)) for size, place in re.findall(r"#EXT-X-BYTERANGE:(\d+)@(\d+)", text)
