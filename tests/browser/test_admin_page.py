@@ -212,6 +212,20 @@ def test_details_show_everything_and_close_with_escape(list_page: Browser, ann: 
     assert list_page.run("return document.activeElement.innerText") == "Details"
 
 
+def test_a_sound_is_played_in_its_details_and_stops_when_they_close(
+    list_page: Browser, ann: Client, word: str
+) -> None:
+    make(ann, word, "song.wav", SOUND)
+    show(list_page, "song.wav")
+    list_page.click("#rows button")
+    list_page.one("#details audio")
+    eventually(
+        lambda: list_page.run("return document.querySelector('audio').duration > 0"), "it to be playable"
+    )
+    list_page.click("#details form button")
+    assert list_page.run("return document.querySelectorAll('audio').length") == 0
+
+
 def test_names_and_captions_with_markup_are_texts(list_page: Browser, ann: Client, word: str) -> None:
     name, caption = (
         "<b onmouseover=harm()>.jpg",

@@ -64,6 +64,19 @@ def types(browser: Browser) -> list[str]:
     return browser.texts("#log strong")
 
 
+def test_the_librarys_address_tells_of_its_files(browser: Browser, ann: Client, system: System) -> None:
+    browser.open(PAGE, token=system.token(ann.sub))
+    browser.click("#connect")
+    browser.shows("#state", "Connected to /ws/media.")
+    sent = ann.http.post("/media/upload", files={"file": ("sea.png", SMALL, "image/png")})
+    number = sent.json()["id"]
+    assert ann.http.patch(f"/media/{number}", json={"description": "At sea"}).status_code == 200
+    assert ann.http.delete(f"/media/{number}").status_code == 200
+    for word in ("created", "updated", "deleted"):
+        browser.shows("#log strong", word)
+    assert browser.console() == []
+
+
 def test_a_lost_connection_comes_back_and_asks_for_what_it_missed(
     browser: Browser, ann: Client, system: System
 ) -> None:

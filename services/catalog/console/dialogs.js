@@ -26,12 +26,13 @@ export function sureToDelete(media) {
 /** Opens the details of a media as they are now. */
 export async function showDetails(listed) {
   const body = byId("details-body");
+  byId("details").addEventListener("close", () => body.replaceChildren(), { once: true }); // what plays stops
   byId("details-name").textContent = listed.filename;
   body.replaceChildren(element("p", { class: "state" }, "Loading ..."));
   byId("details").showModal();
   try {
     const media = await call("GET", `v1/media/${listed.id}`);
-    body.replaceChildren(picture(media), links(media), table(media), json(media));
+    body.replaceChildren(picture(media), ...(await player(media)), links(media), table(media), json(media));
   } catch (refusal) {
     body.replaceChildren(element("p", { class: "notice bad" }, refusal.message));
   }
@@ -43,6 +44,15 @@ function picture(media) {
   const harmless = found?.mime_type.startsWith("image/");
   if (harmless) show(box, found.url, media.alt_text ?? "");
   return box;
+}
+
+/** The film or the sound that was made of it, if there is one; it streams, so its address has to work without a token. */
+async function player(media) {
+  const found = media.variants.find((each) => /^(video|audio)\//.test(each.mime_type));
+  if (!found) return [];
+  const src = await signed(media.id, { variant: found.name, disposition: "inline" });
+  const kind = found.mime_type.split("/")[0];
+  return [element(kind, { class: "player", src, controls: true, preload: "metadata", "aria-label": media.filename })];
 }
 
 function links(media) {

@@ -4,7 +4,8 @@ import { call } from "./api.js";
 import { listen } from "./live.js";
 import { token } from "./token.js";
 
-const EVERY = 1500; // milliseconds between two questions; the feed is quicker
+const EVERY = 1500; // milliseconds between two looks; the feed is quicker
+const AT_ONCE = 4; // questions in one look, of whom was asked longest ago: with many files the feed has to do
 const FINAL = new Set(["ready", "failed"]);
 
 /** How far it is. Without a token only the media itself can be asked for, if it is public. */
@@ -15,15 +16,17 @@ async function asked(id) {
 
 /** Follows any number of media with one connection. */
 export class Following {
-  #followed = new Map();
+  #followed = new Map(); // who was asked longest ago comes first
   #stop = null;
+  #timer = 0;
 
-  /** Calls `told({stage, percent})` on the way and `done(media)` at the end; gives a function that ends it. */
-  follow(id, { told, done, lost }) {
-    const one = { told, done, lost, timer: 0 };
-    this.#followed.set(id, one);
+  /** Calls `told({stage, percent})` on the way, `done(media)` at the end, and `lost(why)` where there will be none; gives
+   * a function that ends it. */
+  follow(id, hooks) {
+    this.#followed.set(id, hooks);
     this.#stop ??= listen((message) => this.#hear(message));
-    this.#ask(id, one);
+    this.#timer ||= setInterval(() => this.#look(), EVERY);
+    this.#ask(id);
     return () => this.#leave(id);
   }
 
@@ -34,43 +37,49 @@ export class Following {
   }
 
   #hear(message) {
-    const one = this.#followed.get(message.id);
-    if (!one) return;
-    if (message.type === "progress" && message.stage) one.told(message);
-    else if (message.media) this.#look(message.id, one, message.media);
-    else if (message.type === "media.deleted") this.#end(message.id, () => one.lost("It was deleted."));
+    const hooks = this.#followed.get(message.id);
+    if (!hooks) return;
+    if (message.type === "progress" && message.stage) hooks.told(message);
+    else if (message.media) this.#judge(message.id, message.media);
+    else if (message.type === "media.deleted") this.#end(message.id, (one) => one.lost("It was deleted."));
   }
 
-  async #ask(id, one) {
+  #look() {
+    for (const [id, hooks] of [...this.#followed].slice(0, AT_ONCE)) {
+      this.#followed.delete(id);
+      this.#followed.set(id, hooks);
+      this.#ask(id);
+    }
+  }
+
+  async #ask(id) {
     try {
       const found = await asked(id);
-      if (this.#followed.get(id) !== one) return;
-      if (found.progress) one.told(found.progress);
-      if (found.media) this.#look(id, one, found.media);
+      if (found.progress) this.#followed.get(id)?.told(found.progress);
+      if (found.media) this.#judge(id, found.media);
     } catch (refusal) {
-      if (refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429) {
-        this.#end(id, () => one.lost(refusal.message));
-      }
+      const forGood = refusal.status >= 400 && refusal.status < 500 && refusal.status !== 429;
+      if (forGood) this.#end(id, (one) => one.lost(refusal.message));
     }
-    if (this.#followed.get(id) === one) one.timer = setTimeout(() => this.#ask(id, one), EVERY);
   }
 
-  #look(id, one, media) {
-    if (FINAL.has(media.status)) this.#end(id, () => one.done(media));
+  #judge(id, media) {
+    if (FINAL.has(media.status)) this.#end(id, (one) => one.done(media));
   }
 
   #end(id, tell) {
-    if (!this.#followed.has(id)) return;
+    const hooks = this.#followed.get(id);
+    if (!hooks) return;
     this.#leave(id);
-    tell();
+    tell(hooks);
   }
 
   #leave(id) {
-    clearTimeout(this.#followed.get(id)?.timer);
     this.#followed.delete(id);
-    if (this.#followed.size === 0) {
-      this.#stop?.();
-      this.#stop = null;
-    }
+    if (this.#followed.size > 0) return;
+    this.#stop?.();
+    this.#stop = null;
+    clearInterval(this.#timer);
+    this.#timer = 0;
   }
 }

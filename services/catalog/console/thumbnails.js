@@ -18,10 +18,15 @@ const sight = new IntersectionObserver((seen) => {
 export function thumbnail(media) {
   const box = element("span", { class: "thumbnail" }, sign(media.media_type));
   if (media.thumbnail_url) {
-    loading.set(box, () => show(box, media.thumbnail_url, media.alt_text ?? ""));
-    sight.observe(box);
+    whenSeen(box, () => show(box, media.thumbnail_url, media.alt_text ?? ""));
   }
   return box;
+}
+
+/** Calls `load` once, when the box comes into sight: a thousand pictures at once would fill the memory. */
+export function whenSeen(box, load) {
+  loading.set(box, load);
+  sight.observe(box);
 }
 
 export function sign(type) {

@@ -2,8 +2,9 @@
 
 import { element } from "./elements.js";
 import { size } from "./measures.js";
-import { show, showBlob, sign } from "./thumbnails.js";
+import { show, showBlob, sign, whenSeen } from "./thumbnails.js";
 
+const LARGEST_PREVIEW = 20e6; // bytes
 const KINDS = ["image", "video", "audio"];
 
 export class Row {
@@ -12,7 +13,9 @@ export class Row {
     const id = `file-${Row.#made++}`;
     const kind = KINDS.find((each) => file.type.startsWith(`${each}/`)) ?? "other";
     this.preview = element("span", { class: "thumbnail" }, sign(kind));
-    if (file.type.startsWith("image/") && file.size < 2e7) showBlob(this.preview, file, "").catch(() => undefined);
+    if (kind === "image" && file.size < LARGEST_PREVIEW) {
+      whenSeen(this.preview, () => showBlob(this.preview, file, "").catch(() => undefined)); // not every browser can
+    }
     this.bar = element("progress", { max: 100, value: 0, "aria-labelledby": id });
     this.state = element("p", { class: "state" }, "Waiting.");
     this.links = element("p", { class: "links", hidden: true });
@@ -55,7 +58,7 @@ export class Row {
     this.#over();
     this.links.replaceChildren(...links.flatMap((link) => [link, " "]));
     this.links.hidden = links.length === 0;
-    if (thumbnail) show(this.preview, thumbnail, "");
+    if (thumbnail) whenSeen(this.preview, () => show(this.preview, thumbnail, ""));
   }
 
   /** `phase`: refused, failed, lost or cancelled. */

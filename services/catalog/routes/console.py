@@ -40,9 +40,9 @@ def policy(store: str | None) -> str:
     store where that sends files itself."""
     files = f" {_origin(store)}" if store else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'{files};"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script';"
-        " trusted-types 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
+        f" media-src 'self'{files}; connect-src 'self'{files}; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
