@@ -81,6 +81,17 @@ def post_of(service: httpx.Client, user: User, number: int) -> str:
     return f"posts/{number}/media"
 
 
+def processed(user: User, media: dict[str, Any]) -> dict[str, Any]:
+    """The media once it is; on a busy system a video takes longer than its upload waits."""
+
+    def look() -> dict[str, Any] | None:
+        answer = user.http.get(f"/v1/media/{media['id']}")
+        found: dict[str, Any] = answer.json()
+        return found if answer.is_success and found["status"] != "processing" else None
+
+    return media if media["status"] != "processing" else eventually(look, f"media {media['id']}", 60)
+
+
 def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["detail"]
 

@@ -21,6 +21,7 @@ from tests.e2e.dialects.entities_users import (
     PRINTED,
     SPOKEN_OF,
     User,
+    processed,
     registered,
     run,
     until_known,
@@ -129,6 +130,7 @@ def the_slots(one: User, system: System) -> None:
         assert any(re.search(rf"{key}-\d{{14}}-[0-9a-f]+\.jpg$", name) for name in new), new
         assert one.get(str(media["id"])) == media
     film = one.post("posts/1/media", video("mp4", seconds=1.5, rate=4).data, "sunset.mp4").json()["media"]
+    film = processed(one, film)
     is_shown(film, "post", 1, "media")
     assert film["media_type"] == "video"
 
