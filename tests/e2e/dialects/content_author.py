@@ -39,6 +39,16 @@ class Author:
         found: dict[str, Any] = answer.json()
         return found
 
+    def processed(self, data: bytes, name: str, **said: str) -> dict[str, Any]:
+        """The record once it is ready or failed: behind a long film its upload may be answered before."""
+        made = self.upload(data, name, **said)
+        path = f"/v1/media/{made['id']}"
+        eventually(
+            lambda: self.http.get(path).json().get("status") in {"ready", "failed"}, f"{name} to be processed"
+        )
+        found: dict[str, Any] = self.get(f"/{made['id']}")
+        return found
+
     def get(self, path: str, **query: str | int) -> Any:
         answer = self.http.get(MEDIA + path, params=query)
         assert answer.status_code == 200, answer.text

@@ -45,7 +45,7 @@ def new_content(caller: Caller) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def clip(ann: Author) -> dict[str, Any]:
-    return ann.upload(CLIP.data, "Our trip.mov", media_type="video", metadata='{"location": "Uganda"}')
+    return ann.processed(CLIP.data, "Our trip.mov", media_type="video", metadata='{"location": "Uganda"}')
 
 
 def test_a_video_stays_as_it_was_and_is_answered_with_its_length_and_a_picture(
@@ -81,11 +81,11 @@ def test_a_video_is_loaded_in_parts(nobody: httpx.Client, clip: dict[str, Any]) 
 
 def test_a_sound_has_its_length_and_its_cover(ann: Author, nobody: httpx.Client) -> None:
     plain, covered = sound("ogg", seconds=0.6).data, sound("mp3", seconds=0.6, cover=SMALL).data
-    made = ann.upload(plain, "a.ogg", media_type="audio")
+    made = ann.processed(plain, "a.ogg", media_type="audio")
     assert (made["media_type"], made["mime_type"], made["duration"]) == ("audio", "audio/ogg", 1)
     assert (made["width"], made["height"], made["thumbnail_url"]) == (None, None, None)
     assert nobody.get(made["url"]).content == plain
-    with_cover = ann.upload(covered, "b.mp3", media_type="audio")
+    with_cover = ann.processed(covered, "b.mp3", media_type="audio")
     assert nobody.get(with_cover["url"]).content == covered
     with Image.open(io.BytesIO(nobody.get(with_cover["thumbnail_url"]).content)) as picture:
         assert picture.size == (64, 48)
@@ -110,7 +110,7 @@ def test_every_other_listed_type_is_read_and_stays_as_it_was(
 ) -> None:
     said = mime_type.partition("/")[0]
     data = video(kind, seconds=1.2).data if said == "video" else sound(kind, seconds=1.2).data
-    made = ann.upload(data, name, media_type=said)
+    made = ann.processed(data, name, media_type=said)
     assert (made["mime_type"], made["duration"]) == (mime_type, 1)
     assert (made["thumbnail_url"] is not None) is (said == "video")
     assert nobody.get(made["url"]).content == data
@@ -150,7 +150,7 @@ def test_a_content_is_shown_with_all_its_media_and_their_pictures(
         "document": ("a.pdf", pdf("Words of a document")),
     }
     made = {
-        kind: ann.upload(data, name, media_type=kind, content_id=about)
+        kind: ann.processed(data, name, media_type=kind, content_id=about)
         for kind, (name, data) in files.items()
     }
     listed = nobody.get(f"{MEDIA}/content/{about}/media").json()
@@ -168,7 +168,7 @@ def test_a_content_is_shown_with_all_its_media_and_their_pictures(
 
 
 def test_a_video_that_cannot_be_read_is_kept_without_a_picture(ann: Author, nobody: httpx.Client) -> None:
-    made = ann.upload(BROKEN, "odd.mp4", media_type="video")
+    made = ann.processed(BROKEN, "odd.mp4", media_type="video")
     assert (made["thumbnail_url"], made["duration"], made["file_size"]) == (None, None, len(BROKEN))
     own = ann.http.get(f"/v1/media/{made['id']}").json()
     assert (own["status"], own["error"]["code"] in {"corrupt", "truncated"}) == ("failed", True)
@@ -195,7 +195,7 @@ def test_what_is_no_such_type_is_refused(ann: Author) -> None:
 def test_a_closed_video_has_no_picture_for_others_and_a_deleted_one_for_nobody(
     ann: Author, nobody: httpx.Client, system: System
 ) -> None:
-    made = ann.upload(video("webm", seconds=0.4).data, "gone.webm", media_type="video")
+    made = ann.processed(video("webm", seconds=0.4).data, "gone.webm", media_type="video")
     path, urls = f"{MEDIA}/{made['id']}", (made["url"], made["thumbnail_url"])
     assert ann.http.patch(f"/v1/media/{made['id']}", json={"is_public": False}).is_success
     for url in urls:
