@@ -40,6 +40,14 @@ class ImportedMedia(msgspec.Struct, frozen=True, kw_only=True):
     url: str
 
 
+class ImportCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a row. `kept`: which of the ids that are asked for it would have."""
+
+    mime_type: str
+    profile: str
+    kept: dict[str, bool]
+
+
 class NumbersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The highest number of an export."""
 

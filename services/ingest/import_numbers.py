@@ -48,6 +48,12 @@ async def ranges(ingest: Ingest) -> Ranges:
     return _decoded(await ingest.bus.kv(topology.IMPORTS).get(_RANGES))
 
 
+async def can_have(ingest: Ingest, number: int) -> bool:
+    """Whether an import may keep the number, as far as uploads are concerned, once room is made for it."""
+    counter = await ingest.bus.kv(topology.COUNTERS).get(KEY)
+    return (counter is not None and number >= int(counter.value)) or (await ranges(ingest)).has(number)
+
+
 async def make_room(ingest: Ingest, highest: int) -> Ranges:
     """Lift the counter above `highest`, unless it is there; the ranges afterwards. Raises Invalid, Unavailable."""
     if not 0 < highest <= MOST_NUMBER:

@@ -16,16 +16,20 @@ from services.ingest.context import Ingest
 from services.ingest.dialects.entity_slots import profile_of
 from services.ingest.duplicates import Reused
 from services.ingest.fields import Options
+from services.ingest.form import boundary_of
+from services.ingest.import_check import check
 from services.ingest.import_numbers import make_room
 from services.ingest.imported import DIALECTS, Dialect, Import
+from services.ingest.limits import FORM_OVERHEAD_BYTES
 from services.ingest.openapi import FIELDS, FILE, HEADERS, REPLAYED, RESPONSES, problem, shown
-from services.ingest.requests import AnyRequest, response, upload_form
-from services.ingest.source import Reading
+from services.ingest.requests import AnyRequest, body_of, response, upload_form, wish_of
+from services.ingest.sniff import HEAD_BYTES
+from services.ingest.source import Reading, from_form
 from shared import errors
 from shared.auth import Caller
 from shared.dialects import content, library, mediafiles, personas
-from shared.errors import Forbidden, Malformed
-from shared.imports import ImportedMedia, NumbersAsked, NumbersFree
+from shared.errors import Forbidden, Invalid, Malformed
+from shared.imports import ImportCheck, ImportedMedia, NumbersAsked, NumbersFree
 from shared.openapi import with_headers
 from shared.profiles import Profiles, of_entities
 
@@ -58,6 +62,13 @@ class ImportOperation(Operation):
     """`POST /v1/imports/media`."""
 
     def __post_init__(self) -> None:
+        self.describe()
+        with_headers(self, REPLAYED, 200, 201)
+        self.operation_id = "importMedia"
+        self.summary = "Take a media over from an older system"
+
+    def describe(self, also: Mapping[str, str] | None = None) -> None:
+        """The form, and the query with what is `also` in it, by name with a description; that is needed."""
         own = {name: schema for name, schema in FIELDS.items() if name not in {"profile", "on_duplicate"}}
         schema = Schema(type=OpenAPIType.OBJECT, properties={"file": FILE, **own}, required=["file"])
         self.request_body = RequestBody(
@@ -68,15 +79,12 @@ class ImportOperation(Operation):
                 name=name,
                 param_in="query",
                 description=says,
-                required=name in _NEEDED,
+                required=name in _NEEDED or name in (also or {}),
                 schema=Schema(type=OpenAPIType.STRING, enum=list(DIALECTS) if name == "dialect" else None),
             )
-            for name, says in _SAYS.items()
+            for name, says in {**_SAYS, **(also or {})}.items()
         ]
         self.parameters = [*(self.parameters or ()), *query, *HEADERS]
-        with_headers(self, REPLAYED, 200, 201)
-        self.operation_id = "importMedia"
-        self.summary = "Take a media over from an older system"
 
 
 def _check(caller: Caller) -> None:
@@ -103,6 +111,18 @@ def _reading(known: Profiles, row: Import) -> Reading:
     )
 
 
+def _row(request: AnyRequest, *, besides: tuple[str, ...] = ()) -> Import:
+    """What the query says. Raises Malformed, Invalid."""
+    query: Mapping[str, Any] = request.query_params
+    names = (*imported.NAMES, *besides)
+    for name in query:
+        if name not in names:
+            raise Malformed(
+                f"The parameter {name[:80]!r} is unknown; there are {', '.join(names)}.", field=name[:80]
+            )
+    return imported.parse(query.get)
+
+
 @post(
     "/v1/imports/media",
     request_max_body_size=None,
@@ -122,14 +142,7 @@ async def post_import(request: AnyRequest, caller: NamedDependency[Caller]) -> R
     _check(caller)
     if "idempotency-key" not in request.headers:
         raise Malformed("An import needs an Idempotency-Key: rows are sent again until they are there.")
-    query: Mapping[str, Any] = request.query_params
-    for name in query:
-        if name not in imported.NAMES:
-            raise Malformed(
-                f"The parameter {name[:80]!r} is unknown; there are {', '.join(imported.NAMES)}.",
-                field=name[:80],
-            )
-    row = imported.parse(query.get)
+    row = _row(request)
     ingest: Ingest = request.app.state.ingest
     try:
         return await upload_form(
@@ -141,6 +154,44 @@ async def post_import(request: AnyRequest, caller: NamedDependency[Caller]) -> R
         )
     except Reused as found:
         return response(found.answer, replayed=True)
+
+
+@dataclass
+class CheckOperation(ImportOperation):
+    """`POST /v1/imports/check`."""
+
+    def __post_init__(self) -> None:
+        self.describe(also={"size": "The bytes of the whole file."})
+        self.operation_id = "checkImport"
+        self.summary = "What would become of a media of an older system"
+
+
+@post(
+    "/v1/imports/check",
+    status_code=200,
+    request_max_body_size=None,
+    middleware=[answer_early],
+    operation_class=CheckOperation,
+    responses={status: spec for status, spec in RESPONSES.items() if status not in {201, 202}}
+    | {200: shown(ImportCheck, "It would be taken"), 403: _FORBIDDEN},
+    tags=["imports"],
+)
+async def post_check(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[ImportCheck]:
+    """As an import whose `file` is the beginning of a file of `size` bytes. `registering=true`: what it hangs on will
+    be registered. Nothing is stored. Needs the role service."""
+    _check(caller)
+    row = _row(request, besides=("size", "registering"))
+    size = request.query_params.get("size", "")
+    if not (size.isascii() and size.isdigit() and len(size) < 19):
+        raise Invalid(f"size is {size[:40]!r}; allowed is a number of bytes.", field="size")
+    ingest: Ingest = request.app.state.ingest
+    reading = _reading(ingest.settings.profiles, row)
+    wish = msgspec.structs.replace(wish_of(request, caller), reading=reading, imported=row)
+    read = body_of(request, wish, FORM_OVERHEAD_BYTES, profiles=reading.profiles, largest=2 * HEAD_BYTES)
+    source = await from_form(read, boundary_of(request.headers.get("content-type", "")), reading)
+    registering = request.query_params.get("registering") == "true"
+    found = await check(ingest, caller, row, source, int(size), registering=registering)
+    return Response(found, headers={"Cache-Control": "no-store"})
 
 
 @post(
@@ -167,4 +218,4 @@ async def post_numbers(
     return Response(NumbersFree(free=found.free), headers={"Cache-Control": "no-store"})
 
 
-ROUTES = (post_import, post_numbers)
+ROUTES = (post_import, post_check, post_numbers)

@@ -18,7 +18,7 @@ from services.ingest.attempt import Wish
 from services.ingest.context import Ingest
 from services.ingest.duplicates import Reused
 from services.ingest.idempotency import Answer
-from services.ingest.import_numbers import ranges
+from services.ingest.import_numbers import can_have, ranges
 from services.ingest.imported import Import
 from services.ingest.limits import RETRY_SECONDS
 from shared.dialects.view import View
@@ -47,9 +47,7 @@ async def ids(ingest: Ingest, row: Import) -> tuple[uuid.UUID, int]:
         if await _claim(ingest, *_named(str(row.id)), row.identity, free=free):
             media_id = row.id
     if media_id in known.gone:
-        raise Gone(
-            f"{row.dialect} {row.old_id} was imported as {public_id(media_id)}, which was deleted since."
-        )
+        raise _gone(row, media_id)
     if media_id in known.known:
         raise Reused(await _there(ingest, row, media_id, known))
     if row.public_id is not None:
@@ -59,6 +57,24 @@ async def ids(ingest: Ingest, row: Import) -> tuple[uuid.UUID, int]:
         if await _claim(ingest, *_numbered(row.number), row.identity, free=free):
             return media_id, row.number
     return media_id, await ingest.numbers.take()
+
+
+async def would_keep(ingest: Ingest, row: Import) -> dict[str, bool]:
+    """Which ids the row would have if it came now, after room was made; nothing is noted. Raises Gone where its media
+    was deleted since, Unavailable."""
+    wanted = (row.own_id,) if row.id is None else (row.id, row.own_id)
+    known = await _ask(ingest, Asked(ids=wanted, number=row.number, public_id=row.public_id))
+    kept = {}
+    if row.id is not None:
+        kept["id"] = await _may_have(ingest, row, *_named(str(row.id)), free=row.id not in known.known)
+    if row.own_id in known.gone:
+        raise _gone(row, row.own_id)
+    if row.public_id is not None:
+        kept["public_id"] = await _may_have(ingest, row, *_named(row.public_id), free=known.public_id is None)
+    if row.number is not None:
+        free = known.number is None and await can_have(ingest, row.number)
+        kept["number"] = await _may_have(ingest, row, *_numbered(row.number), free=free)
+    return kept
 
 
 async def told(ingest: Ingest, wish: Wish, event: MediaUploaded) -> MediaUploaded:
@@ -114,6 +130,11 @@ async def _there(ingest: Ingest, row: Import, media_id: uuid.UUID, known: Answer
     return Answer(status=200, location=media.url, body=msgspec.json.encode(shown).decode())
 
 
+def _gone(row: Import, media_id: uuid.UUID) -> Gone:
+    name = f"{row.dialect} {row.old_id}"
+    return Gone(f"{name} was imported as {public_id(media_id)}, which was deleted since.")
+
+
 async def _ask(ingest: Ingest, asked: Asked) -> Answered:
     answer = await _request(ingest, topology.CATALOG_FIND_IMPORT, msgspec.json.encode(asked))
     return msgspec.json.decode(answer, type=Answered)
@@ -136,6 +157,13 @@ def _named(name: str) -> tuple[str, str]:
 
 def _numbered(number: int) -> tuple[str, str]:
     return f"number.{number // _PER_KEY}", str(number)
+
+
+async def _may_have(ingest: Ingest, row: Import, key: str, name: str, *, free: bool) -> bool:
+    """Whether the name is this row's, or could be."""
+    entry = await ingest.bus.kv(topology.IMPORTS).get(key)
+    takers: dict[str, str] = msgspec.json.decode(entry.value) if entry else {}
+    return takers[name] == row.identity[:_DIGITS] if name in takers else free
 
 
 async def _claim(ingest: Ingest, key: str, name: str, identity: str, *, free: bool) -> bool:

@@ -53,7 +53,7 @@ Pay: TypeAlias = Callable[[Source], Awaitable[Source]]
 async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt, pay: Pay) -> Answer:
     """Raises the TripodError that refuses the file; what it has left is undone. `pay` gives the same file that pays
     for itself: after what is refused, or there already, whatever is left of a quota."""
-    entity = await _check_early(ingest, wish.caller, source)
+    entity = await check_early(ingest, wish.caller, source)
     await duplicates.look_early(ingest, wish, source, attempt.id)
     source = await pay(source)
     head = await read_head(source.chunks)
@@ -68,7 +68,7 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt, pay
             declared=source.declared,
             from_older_system=wish.imported is not None,
         )
-        file = _looked_at(ingest.settings.profiles, source, head, found, entity)
+        file = looked_at(ingest.settings.profiles, source, head, found, entity)
         return await _store_and_announce(ingest, wish, attempt, file)
     except TripodError as error:
         if error.status < 500 and not isinstance(error, (ClientGone, Conflict)):
@@ -77,7 +77,7 @@ async def take(ingest: Ingest, wish: Wish, source: Source, attempt: Attempt, pay
         raise
 
 
-async def _check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity | None:
+async def check_early(ingest: Ingest, caller: Caller, source: Source) -> Entity | None:
     """What the fields before the file say is checked before the file is taken; the entity that they name."""
     if not source.profile_known:
         return None
@@ -97,7 +97,7 @@ async def check_entity(ingest: Ingest, caller: Caller, options: Options, profile
     return await rules.check_entity(ingest.entities, caller, options.entity, profile)
 
 
-def _looked_at(known: Profiles, source: Source, head: Head, found: Format, entity: Entity | None) -> File:
+def looked_at(known: Profiles, source: Source, head: Head, found: Format, entity: Entity | None) -> File:
     """Raises what can be told of the file's beginning: a type, an announced size or sides that are not allowed."""
     name = source.early.profile
     rules.check_media_type(source.early.media_type, found)

@@ -84,6 +84,8 @@ async def importing(
         encoding=given["encoding"] or encoding_of(export),
         renamed=_renamed(given["renamed"]),
         owner=given["owner"],
+        register=given["register"],
+        dry=dry_run,
     )
     if plan.encoding == "latin-1":
         said(f"{export} is not UTF-8; it is read as Latin-1. --encoding says otherwise.")
@@ -102,9 +104,7 @@ async def importing(
                 say=said,
             )
             ids = None if dry_run else written.with_name(f"{written.name}.ids.csv")
-            await _whole(
-                run, opened, entities, ids, jobs=given["concurrency"], json_=json_, register=given["register"]
-            )
+            await _whole(run, opened, entities, ids, jobs=given["concurrency"], json_=json_)
 
 
 async def _whole(
@@ -115,23 +115,22 @@ async def _whole(
     *,
     jobs: int,
     json_: bool,
-    register: bool,
 ) -> None:
     """Raises SystemExit unless every row is here. `ids`: where the new ids go; None for a dry run."""
-    began, stopped, interrupted = time.monotonic(), None, False
-    survey = await run.survey(ask=ids is None and not register)
+    began = time.monotonic()
+    survey = await run.survey()
     if ids is not None:
-        stopped, interrupted = await _send(run, survey, jobs, json_=json_)
+        await run.make_room(survey.highest)
+    stopped, interrupted = await _send(run, survey, jobs, json_=json_)
     failed = sum(1 for _ in journal.failed())
     variants, others = run.left_alone()
-    imported = survey.to_send if ids is None else run.sent
     summary = Summary(
         rows=survey.rows,
-        imported=imported,
+        imported=run.done,
         before=survey.before,
         not_taken=failed,
-        not_tried=survey.rows - imported - survey.before - failed,
-        renumbered=write_ids(journal, ids) if ids is not None else 0,
+        not_tried=survey.rows - run.done - survey.before - failed,
+        renumbered=write_ids(journal, ids) if ids is not None else run.renumbered,
         variants=variants,
         others=others,
         bytes=survey.bytes,
@@ -151,7 +150,6 @@ async def _whole(
 
 async def _send(run: Run, survey: Survey, jobs: int, *, json_: bool) -> tuple[TripodError | None, bool]:
     """Why it ended early, and whether that was Ctrl-C."""
-    await run.make_room(survey.highest)
     with bars(survey.to_send, shown=not json_) as watcher:
         progress = Progress(survey.to_send, survey.bytes, watcher, said)
         try:

@@ -73,7 +73,8 @@ def show(summary: Summary, journal: Journal, *, json_: bool) -> None:
             "names"
         )
     if summary.renumbered:
-        said(f"{summary.renumbered} media have a new id; {summary.ids} has them all")
+        have = f"have a new id; {summary.ids} has them all" if summary.ids else "would get a new id"
+        said(f"{summary.renumbered} media {have}")
 
 
 def _table(journal: Journal, count: int) -> None:

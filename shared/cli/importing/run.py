@@ -18,7 +18,7 @@ from shared.cli.importing.folder import Folder, NoFile, Opened, is_variant
 from shared.cli.importing.journal import Failed, Journal, Taken, Why
 from shared.cli.importing.progress import Progress
 from shared.cli.importing.row import Row, old_id_of, row_of
-from shared.cli.importing.sending import Changed, Wish, digest, send
+from shared.cli.importing.sending import Changed, Wish, check, digest, send
 from shared.errors import Invalid, TripodError
 from shared.formats import BY_NAME
 from shared.imports import ImportedMedia, NumbersAsked
@@ -34,13 +34,15 @@ _REGISTERED_TRIES = 40
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for on the command line."""
+    """What is asked for on the command line. `dry`: nothing is written."""
 
     dialect: Dialect
     export: Path
     encoding: str
     renamed: dict[str, str] = {}
     owner: str | None = None
+    register: bool = False
+    dry: bool = False
 
 
 class Survey(msgspec.Struct, kw_only=True):
@@ -76,11 +78,13 @@ class Run:
         self._entities = entities
         self._say = say
         self._stopped: TripodError | None = None
-        self.sent = 0
+        self.done = 0
+        """Rows that were taken, or would be."""
+        self.renumbered = 0
+        """Rows that would get a new id."""
 
-    async def survey(self, *, ask: bool) -> Survey:
-        """Reads all of the export, and looks at every file. `ask`: the server is asked for every entity, too. Raises
-        Invalid for what is no export of this system."""
+    async def survey(self) -> Survey:
+        """Reads all of the export, and looks for every file. Raises Invalid for what is no export of this system."""
         found = Survey()
         for told in self._told():
             found.rows += 1
@@ -91,8 +95,6 @@ class Run:
                 found.before += 1
                 continue
             try:
-                if ask and row.entity is not None and not await self._entities.known(row.entity):
-                    raise _unknown(row)
                 opened = self._folder.open(row.path)
             except TripodError as error:
                 self._fail(row, error)
@@ -112,7 +114,7 @@ class Run:
             await self._client.ask("POST", "/v1/imports/numbers", body=NumbersAsked(highest=highest))
 
     async def go(self, jobs: int, progress: Progress) -> TripodError | None:
-        """Send what is planned, `jobs` at a time; why it ended early, None where it did not."""
+        """Send what is planned, or have it checked, `jobs` at a time; why it ended early, None where it did not."""
         waiting = self._planned()
         lock = asyncio.Lock()
 
@@ -182,7 +184,7 @@ class Run:
             opened = self._folder.open(row.path)
             size = opened.size
             try:
-                media, note = await self._bring(row, opened, progress)
+                await (self._check(row, opened) if self._plan.dry else self._take(row, opened, progress))
             finally:
                 os.close(opened.fd)
         except TripodError as error:
@@ -191,19 +193,31 @@ class Run:
                 return
             self._fail(row, error)
         else:
-            self.sent += 1
-            self._journal.take(
-                Taken(
-                    old_id=row.old_id,
-                    id=str(media.id),
-                    public_id=media.public_id,
-                    number=media.number,
-                    kept=all(media.kept.values()) and _number_kept(row, media, self._plan.dialect),
-                    old_public_id=row.query.get("public_id"),
-                    note=note,
-                )
-            )
+            self.done += 1
         progress.row_done(row.old_id, size)
+
+    async def _check(self, row: Row, opened: Opened) -> None:
+        """Nothing is written, here or there."""
+        found = await check(self._client, self._wish, row, opened, registering=self._plan.register)
+        self.renumbered += not (all(found.kept.values()) and self._asked_for_all(row))
+
+    async def _take(self, row: Row, opened: Opened, progress: Progress) -> None:
+        media, note = await self._bring(row, opened, progress)
+        self._journal.take(
+            Taken(
+                old_id=row.old_id,
+                id=str(media.id),
+                public_id=media.public_id,
+                number=media.number,
+                kept=all(media.kept.values()) and self._asked_for_all(row),
+                old_public_id=row.query.get("public_id"),
+                note=note,
+            )
+        )
+
+    def _asked_for_all(self, row: Row) -> bool:
+        """Whether its number is one that can be kept at all."""
+        return columns.SHAPES[self._plan.dialect].keeps != "number" or row.number is not None
 
     async def _bring(self, row: Row, opened: Opened, progress: Progress) -> tuple[ImportedMedia, str | None]:
         sha256 = await digest(opened)
@@ -257,11 +271,6 @@ def _unknown(row: Row) -> UnknownEntity:
     entity = row.entity
     name = f"{entity.type}/{entity.id}" if entity else "nothing"
     return UnknownEntity(f"{name} is not registered here; --register-entities does that.")
-
-
-def _number_kept(row: Row, media: ImportedMedia, dialect: Dialect) -> bool:
-    """Also where the number was too high to be asked for."""
-    return columns.SHAPES[dialect].keeps != "number" or str(media.number) == row.old_id
 
 
 def _differences(row: Row, opened: Opened, sha256: str, media: ImportedMedia) -> str | None:

@@ -18,12 +18,15 @@ from shared.cli.importing.folder import Opened
 from shared.cli.importing.row import Row
 from shared.cli.retries import Patience, retrying
 from shared.errors import TripodError
-from shared.imports import ImportedMedia
+from shared.imports import ImportCheck, ImportedMedia
 
 CHUNK = 256 * 1024
 READ = 4 * 1024 * 1024
 ASKS_FIRST = 1024 * 1024
 PATH = "/v1/imports/media"
+PATH_OF_CHECKS = "/v1/imports/check"
+HEAD = 64 * 1024
+"""Bytes by which a file is checked; the server looks at no more."""
 
 
 class Changed(TripodError):
@@ -58,14 +61,7 @@ async def send(
     noting: Callable[[BaseException, float], None],
 ) -> ImportedMedia:
     """What it became. Raises what the last attempt raised."""
-    when = row.created_at or datetime.fromtimestamp(opened.modified_ns / 1e9, UTC)
-    query = (
-        ("dialect", wish.dialect),
-        ("source", wish.source),
-        ("old_id", row.old_id),
-        ("created_at", when.isoformat()),
-        *row.query.items(),
-    )
+    query = _query(wish, row, opened)
     said = msgspec.json.encode([query, row.fields, row.filename, opened.size, sha256])
     key = f"import-{hashlib.sha256(said).hexdigest()[:40]}"
 
@@ -79,7 +75,7 @@ async def send(
             "Repr-Digest": f"sha-256=:{binascii.b2a_base64(bytes.fromhex(sha256), newline=False).decode()}:",
         }
         faults: list[Changed] = []
-        url = client.address(PATH, tuple((name, value) for name, value in query if value))
+        url = client.address(PATH, query)
         pieces = _pieces(before, opened, after, moved, faults)
         try:
             async with client.request(
@@ -92,6 +88,38 @@ async def send(
             raise Unreachable(f"{client.server.url} answers, but not as Tripod does.") from error
 
     return await retrying(wish.patience, noting)(once)
+
+
+async def check(client: Client, wish: Wish, row: Row, opened: Opened, *, registering: bool) -> ImportCheck:
+    """What would become of it, by the beginning of its file. Raises what the last attempt raised."""
+    query = (
+        *_query(wish, row, opened),
+        ("size", str(opened.size)),
+        *((("registering", "true"),) if registering else ()),
+    )
+    boundary = f"tripod-{secrets.token_hex(16)}"
+    before, after = _around(boundary, row)
+    body = before + await asyncio.to_thread(_read, opened.fd, HEAD, 0) + after
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+
+    async def once() -> ImportCheck:
+        async with client.request(
+            "POST", client.address(PATH_OF_CHECKS, query), headers=headers, data=body
+        ) as answer:
+            return msgspec.json.decode(await answer.read(), type=ImportCheck)
+
+    return await retrying(wish.patience)(once)
+
+
+def _query(wish: Wish, row: Row, opened: Opened) -> tuple[tuple[str, str], ...]:
+    when = row.created_at or datetime.fromtimestamp(opened.modified_ns / 1e9, UTC)
+    said = {
+        "dialect": wish.dialect,
+        "source": wish.source,
+        "old_id": row.old_id,
+        "created_at": when.isoformat(),
+    }
+    return tuple((name, value) for name, value in {**said, **row.query}.items() if value)
 
 
 def _around(boundary: str, row: Row) -> tuple[bytes, bytes]:

@@ -200,6 +200,48 @@ async def test_a_picture_with_a_wrong_name_is_what_its_bytes_are(origin: Origin)
     assert event.key.endswith(".png")
 
 
+async def test_a_check_tells_what_would_become_of_a_row_and_leaves_nothing(origin: Origin) -> None:
+    async def checked(old_id: str, data: bytes, size: int, **said: str) -> httpx.Response:
+        query = {
+            "dialect": "mediafiles",
+            "owner": "7",
+            "created_at": WHEN,
+            "old_id": old_id,
+            "size": str(size),
+        }
+        body = form(part("file", data, "a.jpg"))
+        return await origin.http.post(
+            "/v1/imports/check", params=query | said, content=body, headers=FORM_TYPE
+        )
+
+    before = (len(origin.small.blobs.objects), await origin.small.bus.kv(topology.IMPORTS).keys())
+    png = encoded(picture(8, 8), "PNG")
+    found = (await checked("1", png, len(png), number="1800")).json()
+    assert found == {"mime_type": "image/png", "profile": "mediafiles", "kept": {"number": True}}
+    assert (await checked("1", png, len(png), number="12")).json()["kept"] == {"number": False}
+    statuses = {
+        "page": (await checked("2", b"<html></html>", 13)).status_code,
+        "large": (await checked("3", png, 11 * 2**20)).status_code,
+        "size": (await checked("5", png, -1)).status_code,
+        "parameter": (await checked("6", png, 5, colour="red")).status_code,
+    }
+    assert statuses == {"page": 415, "large": 413, "size": 422, "parameter": 400}
+    assert before == (len(origin.small.blobs.objects), await origin.small.bus.kv(topology.IMPORTS).keys())
+
+
+async def test_a_check_knows_what_is_to_be_registered(origin: Origin) -> None:
+    query = {"dialect": "personas", "owner": "7", "created_at": WHEN, "old_id": "1", "size": "99"}
+    sent = fields({"entity_type": "persona", "entity_id": "404"})
+    body = form(*sent, part("file", encoded(picture(8, 8)), "a.jpg"))
+    statuses = []
+    for more in ({}, {"registering": "true"}):
+        answer = await origin.http.post(
+            "/v1/imports/check", params=query | more, content=body, headers=FORM_TYPE
+        )
+        statuses.append(answer.status_code)
+    assert statuses == [404, 200]
+
+
 async def test_uploads_and_imports_at_once_never_get_one_number_twice(origin: Origin) -> None:
     async def number(answer: httpx.Response) -> int:
         found: dict[str, Any] = answer.json()
