@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -165,6 +166,26 @@ def test_a_video_of_more_than_500_megabytes_is_refused_before_it_is_sent(one: Us
     detail = json.loads(answer.read())["detail"]
     assert (answer.status, detail) == (400, "File too large. Maximum size is 500 MB.")
     line.close()
+
+
+@pytest.mark.long
+def test_a_video_has_500_megabytes_and_not_a_byte_more(one: User, post: str, tmp_path: Path) -> None:
+    clip, most = video("m4v").data, 500 * 2**20
+    large = tmp_path / "large.m4v"
+    with large.open("wb") as file:
+        file.write(clip + (most - len(clip)).to_bytes(4) + b"free")
+        file.truncate(most)
+    with large.open("rb") as file:
+        answer = one.http.post(f"/v1/media/{post}", files={"file": ("large.m4v", file)}, timeout=300)
+    assert answer.status_code == 201, answer.text
+    media = processed(one, answer.json()["media"])
+    assert (media["status"], media["file_size"], media["width"]) == ("ready", most, 64)
+    with large.open("ab") as file:
+        file.write(b"x")
+    with large.open("rb") as file:
+        answer = one.http.post(f"/v1/media/{post}", files={"file": ("large.m4v", file)}, timeout=300)
+    assert refusal(answer) == (400, "File too large. Maximum size for video is 500 MB.")
+    assert len(one.get(f"entity/post/{one.number}")) == 1
 
 
 def test_a_video_for_anothers_post_or_none_is_not_taken(
