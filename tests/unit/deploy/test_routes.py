@@ -53,6 +53,8 @@ OLDER_READS = (
 @pytest.mark.parametrize(
     ("method", "path", "owner"),
     [
+        ("GET", "/ws/media", "catalog"),
+        ("POST", "/media/filter/paginated", "catalog"),
         ("POST", "/v1/uploads", "ingest"),
         ("POST", "/v1/uploads/", "ingest"),
         ("POST", "/v1/uploads/batch", "ingest"),
