@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import av
 import pytest
 
+from deploy.stack import EmbeddedStack
 from tests.browser.conftest import Browser
-from tests.e2e.conftest import Client
+from tests.e2e.conftest import Client, client_of
 from tests.fixtures.sounds import sound
+from tests.fixtures.system import EmbeddedSystem
 from tests.fixtures.videos import video
 from tests.fixtures.waiting import eventually
 
@@ -47,6 +49,12 @@ def site() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture
+def ann(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """A user of the embedded stack, which has a profile whose recipe asks for a ladder."""
+    yield from client_of(EmbeddedSystem(stack), f"ann of {request.node.name[:100]}")
 
 
 @pytest.fixture
