@@ -56,6 +56,7 @@ class Browser:
     def click(self, selector: str) -> None:
         element = self.one(selector)
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
+        eventually(element.is_enabled, f"{selector} to be enabled")
         element.click()
 
     def type(self, selector: str, text: str) -> None:

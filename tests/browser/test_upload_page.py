@@ -229,3 +229,37 @@ def test_the_token_lives_in_this_tab_alone_and_is_forgotten_on_request(
     browser.click("#token-form button[type=button]")
     assert browser.run("return [sessionStorage.length, document.querySelector('#token').value]") == [0, ""]
     assert not any(token in address for address in browser.addresses())
+
+
+def test_a_cancel_after_the_last_byte_does_not_claim_that_nothing_is_kept(
+    browser: Browser, ann: Client, system: System
+) -> None:
+    browser.open(PAGE, token=system.token(ann.sub))
+    # A server that takes everything and does not answer yet.
+    browser.run("""
+      XMLHttpRequest.prototype.send = function (form) {
+        this.upload.dispatchEvent(new ProgressEvent('progress', {loaded: 500, total: 500}));
+        window.form = form;
+      };
+      XMLHttpRequest.prototype.abort = function () {
+        this.dispatchEvent(new ProgressEvent('abort'));
+        this.dispatchEvent(new ProgressEvent('loadend'));
+      };
+      window.keys = [];
+      const set = XMLHttpRequest.prototype.setRequestHeader;
+      XMLHttpRequest.prototype.setRequestHeader = function (name, value) {
+        if (name === 'Idempotency-Key') keys.push(value);
+        set.call(this, name, value);
+      };
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(['some words'], 'words.txt'));
+      document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true}));
+    """)
+    browser.shows(".row-of-file .state", "Sent; the server stores it.")
+    browser.click(".row-of-file .buttons .quiet")
+    browser.shows(".row-of-file .state", "Cancelled; the server may have it already.")
+    browser.click(".row-of-file .buttons button:not(.quiet)")
+    keys = eventually(
+        lambda: (found := browser.run("return keys")) and len(found) == 2 and found, "it to be sent again"
+    )
+    assert keys[0] == keys[1], "the same upload, should the server have it"

@@ -14,6 +14,7 @@ const notice = byId("notice");
 const listing = new Listing();
 const rows = new MediaRows(byId("rows"), { selected, details: showDetails });
 const buttons = [...document.querySelectorAll("[data-action]")];
+let acting = false;
 let asked = null; // the request whose answer is waited for
 let stopListening = () => undefined;
 
@@ -42,17 +43,17 @@ function filtered() {
   const query = new URLSearchParams([...filters].filter(([name, value]) => value !== (name === "profile" ? "mediafiles" : "")));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   listing.filter(filters);
-  if (!forbidden()) load();
+  if (!forbidden()) load("first");
 }
 
-/** The page again, or another one. */
-async function load({ quietly = false } = {}) {
+/** Shows the first page, or that forward, back or the same again. */
+async function load(page, { quietly = false } = {}) {
   asked?.abort();
   asked = new AbortController();
   const { signal } = asked;
   byId("rows").setAttribute("aria-busy", "true");
   try {
-    const media = await listing.media(signal);
+    const media = await listing.media(page, signal);
     if (!quietly) say(notice, "");
     byId("listing").hidden = false;
     rows.show(media);
@@ -75,7 +76,7 @@ function paged(count) {
 function selected() {
   const count = rows.selected.length;
   byId("selected").textContent = count ? `${count} selected.` : "None selected.";
-  for (const button of buttons) button.disabled = count === 0;
+  for (const button of buttons) button.disabled = acting || count === 0;
   byId("all").checked = count > 0 && count === rows.count;
   byId("all").indeterminate = count > 0 && count < rows.count;
 }
@@ -83,28 +84,32 @@ function selected() {
 async function act(name) {
   const media = rows.selected;
   if (name === "delete" && !(await sureToDelete(media))) return;
+  acting = true; // a second press would do it twice
+  selected();
   try {
     const { text, well } = await perform(name, media);
     say(notice, text, well ? "good" : "bad");
   } catch (refusal) {
     say(notice, refusal.message, "bad");
   }
-  await load({ quietly: true });
-  byId("all").focus();
+  acting = false;
+  selected();
+  await load("same", { quietly: true });
+  const button = buttons.find((each) => each.dataset.action === name);
+  (button.disabled ? byId("all") : button).focus();
 }
 
 function hear(message) {
   if (message.type === "progress") rows.progress(message);
   else if (message.type === "media.updated") rows.update(message.media);
   else if (message.type === "media.deleted") rows.remove(message.id);
-  else if (message.type === "resync") load({ quietly: true });
+  else if (message.type === "resync") load("same", { quietly: true });
 }
 
-function turn(button, move) {
-  byId(button).addEventListener("click", async (event) => {
+function turn(page) {
+  byId(page).addEventListener("click", async (event) => {
     if (event.currentTarget.getAttribute("aria-disabled") === "true") return;
-    move();
-    await load();
+    await load(page);
     byId("listing").scrollIntoView();
   });
 }
@@ -126,8 +131,8 @@ form.addEventListener("change", (event) => {
   if (event.target.name !== "q") filtered(); // words are asked for when they are typed whole
 });
 form.addEventListener("reset", () => setTimeout(filtered)); // the fields are empty only afterwards
-turn("back", () => listing.back());
-turn("forward", () => listing.forward());
+turn("back");
+turn("forward");
 byId("all").addEventListener("change", (event) => rows.select(event.target.checked));
 for (const button of buttons) button.addEventListener("click", () => act(button.dataset.action));
 begin();

@@ -10,18 +10,9 @@ export class Listing {
   #cursors = [null]; // of each page from the first to the one that is shown
   #next = null;
 
-  /** Begins anew, at the first page. */
+  /** What is asked for from now on. */
   filter(filters) {
     this.#filters = filters;
-    this.#cursors = [null];
-  }
-
-  forward() {
-    this.#cursors.push(this.#next);
-  }
-
-  back() {
-    this.#cursors.pop();
   }
 
   get page() {
@@ -32,13 +23,20 @@ export class Listing {
     return this.#next !== null;
   }
 
-  /** The media of the page. Throws Refusal. */
-  async media(signal) {
+  /** The media of the page that is then shown: the first, forward, back or the same. Throws Refusal, and stays where it
+   * was. */
+  async media(page, signal) {
+    const cursors = {
+      first: [null],
+      forward: [...this.#cursors, this.#next],
+      back: this.#cursors.slice(0, -1),
+      same: this.#cursors,
+    }[page];
     const body = { filter: condition(this.#filters), limit: LIMIT };
     if (this.#filters.get("q")) body.q = this.#filters.get("q");
-    const cursor = this.#cursors.at(-1);
-    if (cursor) body.cursor = cursor;
+    if (cursors.at(-1)) body.cursor = cursors.at(-1);
     const found = await call("POST", "v1/media/search", body, { signal });
+    this.#cursors = cursors;
     this.#next = found.next_cursor;
     return found.items;
   }

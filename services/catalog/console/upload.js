@@ -10,6 +10,7 @@ import { APIS, formOf } from "./upload_apis.js";
 import { Row } from "./upload_row.js";
 
 const AT_ONCE = 3;
+const CONFLICT = 409;
 const following = new Following();
 const rows = [];
 const waiting = [];
@@ -48,16 +49,28 @@ async function run(upload) {
     const answer = await send(api.path, formOf(upload.file, upload.options), {
       key: upload.key,
       signal: stopping.signal,
-      // Of the whole form, of which the file is nearly all.
-      progress: (sent, all) => row.sending(Math.floor((upload.file.size * sent) / all), upload.file.size),
+      progress: (sent, all) => {
+        upload.whole = sent === all;
+        // Of the whole form, of which the file is nearly all.
+        row.sending(Math.floor((upload.file.size * sent) / all), upload.file.size);
+      },
     });
     const id = await api.media(answer);
     if (id) follow(upload, id, answer);
     else row.ready("Stored.", { links: [open(api.link(answer), "Open")] });
   } catch (error) {
-    if (error.name === "AbortError") row.ended("cancelled", "Cancelled; nothing is kept.", { again: true });
-    else row.ended(error.status ? "refused" : "lost", error.message, { again: true });
+    const [phase, text] = outcome(error, upload);
+    row.ended(phase, text, { again: true });
   }
+}
+
+/** What an upload without an answer has come to. */
+function outcome(error, upload) {
+  if (error.name === "AbortError") {
+    return ["cancelled", upload.whole ? "Cancelled; the server may have it already." : "Cancelled; nothing is kept."];
+  }
+  const known = error.status && error.status !== CONFLICT; // that is the first attempt, which still runs
+  return [known ? "refused" : "lost", error.message];
 }
 
 function follow(upload, id, answer) {
@@ -124,8 +137,10 @@ function cancel(upload) {
 }
 
 function again(upload) {
-  // What was refused is asked for anew; what broke off is the same upload, and never a second one.
-  if (upload.row.phase !== "lost") upload.key = newKey();
+  // What was refused is asked for anew; what the server may have is the same upload, and never a second one.
+  const same = upload.row.phase === "lost" || (upload.row.phase === "cancelled" && upload.whole);
+  if (!same) upload.key = newKey();
+  upload.whole = false;
   upload.row.waiting();
   waiting.push(upload);
   next();

@@ -62,7 +62,8 @@ async def test_a_page_comes_with_its_policy_and_is_asked_for_again_each_time(
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert policy == {
         "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self' blob:",
-        "media-src": "'self'", "connect-src": "'self'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'",
+        "media-src": "'self'", "connect-src": "'self'", "base-uri": "'none'", "form-action": "'none'",
+        "frame-ancestors": "'none'",
         "require-trusted-types-for": "'script'", "trusted-types": "'none'",
     }  # fmt: skip
     assert answer.headers["x-content-type-options"] == "nosniff"
