@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TICKS = Fraction(1, 90_000)
 _MOST_HELD = 32
+_MOST_PRIMING = 3 * 1024  # samples; Apple's encoder has 2112 of them
 _H264: Literal["libx264"] = "libx264"
 _NARROW = 1  # 16 to 235, as televisions have it
 _SEGMENT = 4  # seconds between the places where a film of a ladder may be cut
@@ -73,9 +74,11 @@ class Copied:
 
     def _is_priming(self, packet: "Packet[Any]") -> bool:
         """Whether it is there for the decoder alone, before the sound begins, as AAC's encoders have it: the film has
-        an edit list that says so, too."""
-        begins = packet.pts is not None and packet.pts < self._shift
-        return self.stream.type == "audio" and begins and self._only_priming
+        an edit list that says so, too. What lies further back was cut away, and is not to be heard."""
+        if not isinstance(self.stream, AudioStream) or packet.pts is None or not self._only_priming:
+            return False
+        ahead = (self._shift - packet.pts) * (self.stream.time_base or Fraction(1))
+        return 0 < ahead <= Fraction(_MOST_PRIMING, self.stream.codec_context.sample_rate)
 
     def _mux(self, packet: "Packet[Any]") -> None:
         if packet.pts is None or packet.dts is None or packet.dts > packet.pts:

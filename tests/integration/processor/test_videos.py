@@ -2,6 +2,7 @@
 
 import io
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -106,6 +107,23 @@ async def test_the_sound_of_an_mp4_is_copied_with_what_its_encoder_put_before_it
     # What was made here is not made anew.
     again = body(parts, await done(parts, Video(data=copied, mime_type="video/mp4", mark=0)), "mp4")
     assert again == copied
+
+
+async def test_sound_that_was_cut_away_by_an_edit_list_is_not_in_the_film(parts: Parts) -> None:
+    made, out = video("mp4", seconds=2), io.BytesIO()
+    with av.open(io.BytesIO(made.data), "r") as source, av.open(out, "w", format="mp4") as target:
+        tracks = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                cut = round(Fraction(1, 2) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut
+                packet.stream = tracks[packet.stream.index]
+                target.mux(packet)
+    film = body(parts, await done(parts, Video(data=out.getvalue(), mime_type="video/mp4", mark=0)), "mp4")
+    with av.open(io.BytesIO(film), "r", options={"ignore_editlist": "1"}) as file:
+        (sound,) = file.streams.audio
+        assert sound.duration is not None
+        assert float(sound.duration * (sound.time_base or 0)) == pytest.approx(1.5, abs=0.07)
 
 
 async def test_matroska_is_copied_too_though_it_does_not_say_when_to_decode(parts: Parts) -> None:
