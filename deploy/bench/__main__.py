@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from deploy.bench import films, latency, live, machine, pixels, rows, uploads, workers
+from deploy.bench import films, latency, live, machine, pixels, rows, sounds, uploads, workers
 from deploy.bench.results import Report, Row, Setting
 from deploy.bench.show import show
 
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[Setting], Iterator[Row]]] = {
     "large": uploads.measure_large,
     "pixels": pixels.measure,
     "films": films.measure,
+    "sounds": sounds.measure,
     "rows": rows.measure,
     "latency": latency.measure,
     "live": live.measure,
