@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.ingest.dialects.entity_slots import places
@@ -79,12 +80,23 @@ async def test_without_the_catalog_an_upload_is_answered_with_its_ids_and_no_siz
 async def test_what_takes_longer_than_the_wait_is_answered_without_sizes(start: Start) -> None:
     async with start(**settings(wait=0.1)) as gateway, Catalog(gateway).running():
         await gateway.put_entity(Entity(type="post", id="1", owners=("ann",)))
-        clip = {"file": ("a.mkv", matroska("matroska", 1) + bytes(20_000))}  # the processor of this test is slow
+        clip = {
+            "file": ("a.mkv", matroska("matroska", 1) + bytes(20_000))
+        }  # the processor of this test is slow
         answer = await gateway.http.post("/v1/media/posts/1/media", files=clip)
         media = answer.json()["media"]
         assert (answer.status_code, media["status"], media["media_type"]) == (201, "processing", "video")
         assert [media[f"{size}_url"] for size in ("thumbnail", "small", "medium", "large")] == [None] * 4
         assert (media["width"], media["duration"], media["moderation_status"]) == (None, None, "approved")
+
+
+async def test_where_moderators_look_first_an_upload_says_that_it_is_pending(start: Start) -> None:
+    changes = settings()
+    known = dict(changes["profiles"])
+    known["avatar"] = msgspec.structs.replace(known["avatar"], moderation="pending")
+    async with start(**changes | {"profiles": known}) as gateway:
+        media = (await gateway.http.post(ME, files=FILE)).json()["media"]
+        assert (media["moderation_status"], media["is_public"]) == ("pending", True)
 
 
 async def test_a_user_is_known_by_the_number_in_their_token(start: Start) -> None:
