@@ -21,7 +21,9 @@ Why: TypeAlias = Literal[
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (dialect TEXT, source TEXT, url TEXT);
 CREATE TABLE IF NOT EXISTS taken (
-    old_id TEXT PRIMARY KEY, id TEXT, public_id TEXT, number INTEGER, kept INTEGER, old TEXT, note TEXT) WITHOUT ROWID;
+    old_id TEXT PRIMARY KEY, id TEXT, public_id TEXT, number INTEGER, kept INTEGER, old TEXT, note TEXT,
+    path TEXT) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS taken_path ON taken (path);
 CREATE TEMP TABLE seen (old_id TEXT PRIMARY KEY, line INTEGER, path TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE failed (line INTEGER, old_id TEXT, why TEXT, detail TEXT);
 """
@@ -38,7 +40,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A row that is here. `kept`: every id that it had is still its own. `note`: where the export tells otherwise than
-    the file is."""
+    the file is; `path`: of the file, below the folder."""
 
     old_id: str
     id: str
@@ -47,6 +49,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool
     old_public_id: str | None = None
     note: str | None = None
+    path: str | None = None
 
 
 class Journal:
@@ -104,9 +107,11 @@ class Journal:
         """Where the export has this id first."""
         return int(self._db.execute("SELECT line FROM seen WHERE old_id = ?", (old_id,)).fetchone()[0])
 
-    def paths(self) -> set[str]:
-        """The files that rows of this run name."""
-        return {path for (path,) in self._db.execute("SELECT path FROM seen WHERE path IS NOT NULL")}
+    def names(self, path: str) -> bool:
+        """Whether a row of this run, or one that is here, names that file."""
+        self._db.execute("CREATE INDEX IF NOT EXISTS temp.seen_path ON seen (path)")
+        asked = "SELECT 1 FROM seen WHERE path = ?1 UNION ALL SELECT 1 FROM taken WHERE path = ?1"
+        return self._db.execute(asked, (path,)).fetchone() is not None
 
     def is_taken(self, old_id: str) -> bool:
         return self._db.execute("SELECT 1 FROM taken WHERE old_id = ?", (old_id,)).fetchone() is not None
@@ -114,8 +119,8 @@ class Journal:
     def take(self, row: Taken) -> None:
         """On the disk when it returns."""
         self._db.execute(
-            "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (row.old_id, row.id, row.public_id, row.number, row.kept, row.old_public_id, row.note),
+            "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.old_id, row.id, row.public_id, row.number, row.kept, row.old_public_id, row.note, row.path),
         )
 
     def fail(self, row: Failed) -> None:
@@ -137,7 +142,7 @@ class Journal:
 
 
 def _taken(found: Any) -> Taken:
-    old_id, media_id, public_id, number, kept, old, note = found
+    old_id, media_id, public_id, number, kept, old, note, path = found
     return Taken(
         old_id=old_id,
         id=media_id,
@@ -146,4 +151,5 @@ def _taken(found: Any) -> Taken:
         kept=bool(kept),
         old_public_id=old,
         note=note,
+        path=path,
     )

@@ -133,10 +133,9 @@ class Run:
 
     def left_alone(self) -> tuple[int, int]:
         """Files of the folder that no row names: variants of the older system, and others."""
-        named = self._journal.paths()
         variants = others = 0
         for path in self._folder.files():
-            if path not in named:
+            if not self._journal.names(path):
                 variants, others = (variants + 1, others) if is_variant(path) else (variants, others + 1)
         return variants, others
 
@@ -212,6 +211,7 @@ class Run:
                 kept=all(media.kept.values()) and self._asked_for_all(row),
                 old_public_id=row.query.get("public_id"),
                 note=note,
+                path=opened.path,
             )
         )
 
