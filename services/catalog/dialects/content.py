@@ -3,16 +3,17 @@
 import uuid
 from typing import Annotated, Any
 
-from litestar import HttpMethod, Request, Router, delete, get, put, route
+from litestar import Request, Router, delete, get, put, route
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import UNSET
 
-from services.catalog import commands, openapi, queries
+from services.catalog import commands, queries
 from services.catalog.database import Database
+from services.catalog.dialects.finding import BYTES, find
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.row_security import unrestricted
 from services.catalog.schemas import Disposition, MediaPatch
@@ -33,8 +34,6 @@ from shared.http import provide_lenient_caller
 from shared.openapi import PUBLIC
 
 MOST_OF_A_CONTENT = 10_000
-_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
-_FILE = {**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)}
 
 
 @get("/", summary="List media, newest first", responses=problems(401, 422))
@@ -113,11 +112,9 @@ async def get_media(
 
 @route(
     "/{media_id:str}/download",
-    http_method=_METHODS,
     summary="The file of a media",
-    operation_class=openapi.FileOperation,
     security=PUBLIC,
-    responses=_FILE,
+    **BYTES,
 )
 async def download(
     media_id: FromPath[str],
@@ -132,11 +129,9 @@ async def download(
 
 @route(
     "/files/{file_path:path}",
-    http_method=_METHODS,
     summary="The file at a path of the store",
-    operation_class=openapi.FileOperation,
     security=PUBLIC,
-    responses=_FILE,
+    **BYTES,
 )
 async def get_file(
     file_path: FromPath[str],
@@ -207,13 +202,7 @@ async def _find(
     database: Database, caller: Caller, media_id: uuid.UUID, absent: str = content.MEDIA_NOT_FOUND
 ) -> View:
     """Raises NotFound in the document's words."""
-    async with database.reading_for(caller) as connection:
-        found = await queries.find_view(
-            connection, caller, filters=_filters(), media_id=media_id, base_url=""
-        )
-    if found is None:
-        raise NotFound(absent)
-    return found
+    return await find(database, caller, _filters(), media_id=media_id, absent=NotFound(absent))
 
 
 async def _own(database: Database, caller: Caller, media_id: str, to: str) -> View:

@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery
 
 from services.catalog import commands, queries
 from services.catalog.database import Database
+from services.catalog.dialects.finding import find
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, no_nul, problems
 from services.catalog.settings import CatalogSettings
@@ -126,13 +127,14 @@ async def remove(
 
 
 async def _find(number: int, caller: Caller, database: Database, settings: CatalogSettings) -> View:
-    async with database.reading_for(caller) as connection:
-        view = await queries.find_view(
-            connection, caller, filters=_of_this_api(settings), number=number, base_url=settings.http.base_url
-        )
-    if view is None:
-        raise entities.no_media(number)
-    return view
+    return await find(
+        database,
+        caller,
+        _of_this_api(settings),
+        number=number,
+        absent=entities.no_media(number),
+        base_url=settings.http.base_url,
+    )
 
 
 async def delete_many(

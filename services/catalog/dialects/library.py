@@ -3,19 +3,20 @@
 from typing import Annotated, Any, get_args
 
 import msgspec
-from litestar import HttpMethod, Request, delete, get, patch, route
+from litestar import Request, delete, get, patch, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.router import Router
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
-from services.catalog import commands, openapi, queries
+from services.catalog import commands, queries
 from services.catalog.database import Database
 from services.catalog.dialects import library_filter, library_links, library_live
+from services.catalog.dialects.finding import BYTES
 from services.catalog.dialects.library_find import find
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.schemas import MediaPatch
 from services.catalog.settings import CatalogSettings
@@ -191,12 +192,10 @@ async def get_file(
 
 @route(
     "/media/{media_id:str}/download",
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     tags=_TAGS,
     summary="The bytes of a file",
-    operation_class=openapi.FileOperation,
     security=PUBLIC,
-    responses={**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)},
+    **BYTES,
 )
 async def download(
     media_id: FromPath[str],

@@ -1,7 +1,7 @@
 """One file of the library by its number, for whoever may read it."""
 
-from services.catalog import queries
 from services.catalog.database import Database
+from services.catalog.dialects import finding
 from services.catalog.queries import Filters
 from services.catalog.settings import CatalogSettings
 from shared.auth import Caller
@@ -13,14 +13,11 @@ from shared.dialects.whole import whole
 
 async def find(database: Database, caller: Caller, settings: CatalogSettings, media_id: str) -> View:
     """Raises NotFound."""
-    async with database.reading_for(caller) as connection:
-        found = await queries.find_view(
-            connection,
-            caller,
-            filters=Filters(profiles=(PROFILE,)),
-            number=whole(media_id),
-            base_url=settings.http.base_url,
-        )
-    if found is None:
-        raise library.no_file(media_id)
-    return found
+    return await finding.find(
+        database,
+        caller,
+        Filters(profiles=(PROFILE,)),
+        number=whole(media_id),
+        absent=library.no_file(media_id),
+        base_url=settings.http.base_url,
+    )

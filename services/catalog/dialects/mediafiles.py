@@ -4,15 +4,16 @@ from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from litestar import HttpMethod, Request, Response, Router, delete, get, post, route
+from litestar import Request, Response, Router, delete, get, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
-from services.catalog import commands, openapi, queries
+from services.catalog import commands, queries
 from services.catalog.database import Database
+from services.catalog.dialects.finding import BYTES, find
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NO_CONTENT, NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.common import NO_CONTENT, PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.settings import CatalogSettings
 from services.catalog.totals import totals
@@ -26,8 +27,6 @@ from shared.errors import NotFound
 from shared.openapi import PUBLIC
 
 PAGE, LARGEST_PAGE = 20, 100
-_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
-_FILE = {**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)}
 _TAGS = ["mediafiles"]
 
 
@@ -143,12 +142,10 @@ async def reprocess(
 
 @route(
     [f"/media/{folder}/{{filename:str}}" for folder, _ in mediafiles.PLACES.values()],
-    http_method=_METHODS,
     tags=_TAGS,
     summary="A version of a file",
-    operation_class=openapi.FileOperation,
     security=PUBLIC,
-    responses=_FILE,
+    **BYTES,
 )
 async def get_variant(
     filename: FromPath[str],
@@ -167,12 +164,10 @@ async def get_variant(
 
 @route(
     "/media/{folder:str}/{file_type:str}/{filename:str}",
-    http_method=_METHODS,
     tags=_TAGS,
     summary="An original",
-    operation_class=openapi.FileOperation,
     security=PUBLIC,
-    responses=_FILE,
+    **BYTES,
 )
 async def get_original(
     folder: FromPath[str],
@@ -199,14 +194,7 @@ def _own(caller: Caller, **more: Any) -> Filters:
 
 
 async def _find(database: Database, caller: Caller, filters: Filters, number: int | None) -> View:
-    """Raises NotFound in the document's words."""
-    found = None
-    if number is not None:
-        async with database.reading_for(caller) as connection:
-            found = await queries.find_view(connection, caller, filters=filters, number=number, base_url="")
-    if found is None:
-        raise mediafiles.absent()
-    return found
+    return await find(database, caller, filters, number=number, absent=mediafiles.absent())
 
 
 ROUTER = Router(

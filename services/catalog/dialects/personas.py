@@ -2,18 +2,19 @@
 
 from typing import Annotated, Any
 
-from litestar import HttpMethod, Request, delete, get, put, route
+from litestar import Request, delete, get, put, route
 from litestar.datastructures import FormMultiDict
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.router import Router
 from litestar.types import ASGIApp
 
-from services.catalog import commands, openapi, queries
+from services.catalog import commands, queries
 from services.catalog.database import Database
 from services.catalog.dialects.described import form_body
+from services.catalog.dialects.finding import BYTES, find
 from services.catalog.queries import Filters
-from services.catalog.routes.common import NOT_MODIFIED, PARTS, problems
+from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.schemas import MediaPatch
 from services.catalog.settings import CatalogSettings
@@ -37,14 +38,8 @@ def _own(caller: Caller, **more: Any) -> Filters:
 
 
 async def _find(database: Database, caller: Caller, media_id: str) -> View:
-    """Raises NotFound in the document's words."""
-    async with database.reading_for(caller) as connection:
-        found = await queries.find_view(
-            connection, caller, filters=_own(caller), number=whole(media_id), base_url=""
-        )
-    if found is None:
-        raise personas.no_file(media_id)
-    return found
+    absent = personas.no_file(media_id)
+    return await find(database, caller, _own(caller), number=whole(media_id), absent=absent)
 
 
 @get("/media/files", tags=_TAGS, summary="The caller's files", responses=problems(401, 422))
@@ -77,11 +72,9 @@ async def get_file(
 
 @route(
     "/media/download/{media_id:str}",
-    http_method=[HttpMethod.GET, HttpMethod.HEAD],
     tags=_TAGS,
     summary="The bytes of a file",
-    operation_class=openapi.FileOperation,
-    responses={**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)},
+    **BYTES,
 )
 async def download(
     media_id: FromPath[str],
