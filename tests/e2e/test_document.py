@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.e2e.conftest import Client
+from tests.fixtures.compound_files import doc
 from tests.fixtures.documents import docx, locked_pdf, pdf
 from tests.fixtures.waiting import eventually
 
@@ -47,3 +48,14 @@ def test_documents_that_are_locked_or_bear_macros_are_ready_and_say_so(ann: Clie
     macros = ann.uploaded(docx("harmless", parts={"word/vbaProject.bin": b"\xd0\xcf"}), "letter.docx")
     assert (macros["status"], macros["exif"]["macros"]) == ("ready", True)
     assert "macros" in macros["warnings"][0]
+
+
+def test_documents_of_old_programs_are_taken_and_say_what_is_read_of_them(ann: Client) -> None:
+    old = ann.uploaded(doc(title="Haubentaucher", macros=True), "letter.doc")
+    assert (old["status"], old["mime_type"]) == ("ready", "application/msword")
+    assert (old["exif"]["title"], old["exif"]["macros"]) == ("Haubentaucher", True)
+    assert any("not read" in warning for warning in old["warnings"])
+    table = ann.uploaded("Käse;12 €\r\nWürste;3\r\n".encode("cp1252"), "prices.csv")
+    assert (table["mime_type"], table["exif"]["encoding"]) == ("text/csv", "windows-1252")
+    (text,) = table["variants"]
+    assert ann.http.get(text["url"]).text == "Käse;12 €\nWürste;3"
