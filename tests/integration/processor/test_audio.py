@@ -14,6 +14,8 @@ import pytest_asyncio
 from PIL import Image
 
 from services.ingest.sniff import sniff
+from services.processor import cancelling
+from shared.events import topology
 from shared.events.messages import MediaFailed, MediaProcessed
 from shared.sound_recipes import Sounds, SoundSpec
 from tests.fixtures.pictures import encoded, picture
@@ -22,7 +24,7 @@ from tests.fixtures.recipes import STANDARD
 from tests.fixtures.sounds import KINDS, Sound, beeping, hear, sound
 from tests.integration.processor.films import LIMITS, body, ref
 from tests.integration.processor.test_handlers import Parts, process, requested, uploaded
-from tests.integration.processor.test_videos_long import Site, chromium  # noqa: F401 - a fixture
+from tests.integration.processor.test_video_jobs import running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -234,6 +236,23 @@ async def test_what_a_stopped_worker_has_finished_is_not_made_again(parts: Parts
     assert (small.rate, small.bit_rate) == (32_000, 64_000)
 
 
+async def test_cancelling_stops_the_child_of_a_sound_within_two_seconds(parts: Parts) -> None:
+    over = asyncio.Event()
+    reader = asyncio.create_task(cancelling.keep_listening(parts.bus, parts.deps.running, over))
+    event = await event_of(parts, sound("flac", wave=np.zeros(8000 * 1800, np.float32), rate=8000))
+    task = await running(parts, event)
+    async with asyncio.timeout(2):
+        await parts.bus.broadcast(topology.cancel(str(event.id)), b"1")
+        await task
+    assert parts.deps.sandbox.pids == ()
+    (found,) = await parts.events()
+    assert isinstance(found, MediaFailed)
+    assert found.code == "cancelled"
+    assert parts.variants(event.id) == {}
+    over.set()
+    await reader
+
+
 @pytest.mark.long
 async def test_samples_beyond_all_bounds_and_no_numbers_become_sound(parts: Parts) -> None:
     wave = beeping(1, 48_000)
@@ -285,34 +304,6 @@ async def test_a_cover_that_is_broken_costs_a_warning_and_nothing_else(parts: Pa
     media = await done(parts, Sound(data=broken, mime_type=made.mime_type))
     assert [variant.name for variant in media.variants] == ["mp3", "waveform", "waveform_png"]
     assert any("cover" in warning for warning in media.warnings)
-
-
-def page(source: str) -> bytes:
-    return (
-        "<audio id=a></audio><script>const a = document.getElementById('a');"
-        "const say = text => fetch('/say?' + encodeURIComponent(text));"
-        "a.onended = () => say('ended after ' + a.duration.toFixed(2) + ' ' + a.currentTime.toFixed(2));"
-        f"a.onerror = () => say('error ' + a.error.message); a.src = '{source}';"
-        "a.play().catch(error => say('refused ' + error));</script>"
-    ).encode()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["wav", "mp3"])
-async def test_a_browser_plays_the_mp3_to_the_end(
-    parts: Parts, request: pytest.FixtureRequest, kind: str
-) -> None:
-    opened = request.getfixturevalue("chromium")
-    media = await done(parts, sound(kind, rate=44_100, seconds=3, kbits=128 if kind == "mp3" else None))
-    site = Site({"/mp3": (body(parts, media, "mp3"), "audio/mpeg"), "/page": (page("/mp3"), "text/html")})
-    try:
-        opened(f"http://127.0.0.1:{site.server.server_port}/page")
-        assert await asyncio.to_thread(site.told.wait, 60)
-        words = site.said[-1].split()
-        assert words[:2] == ["ended", "after"]
-        assert [float(word) for word in words[2:]] == pytest.approx([3, 3], abs=0.05)
-    finally:
-        site.close()
 
 
 @pytest.mark.long
