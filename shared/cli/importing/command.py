@@ -150,16 +150,16 @@ async def _whole(
 
 async def _send(run: Run, survey: Survey, jobs: int, *, json_: bool) -> tuple[TripodError | None, bool]:
     """Why it ended early, and whether that was Ctrl-C."""
+    stopped, interrupted = None, False
     with bars(survey.to_send, shown=not json_) as watcher:
         progress = Progress(survey.to_send, survey.bytes, watcher, said)
         try:
             stopped = await run.go(jobs, progress)
         except asyncio.CancelledError:
-            return None, True
-        finally:
-            if survey.to_send:
-                said(progress.line())
-    return stopped, False
+            interrupted = True
+    if survey.to_send:
+        said(progress.line())
+    return stopped, interrupted
 
 
 def _renamed(given: tuple[str, ...]) -> dict[str, str]:

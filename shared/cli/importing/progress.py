@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from shared.cli.bars import clock, shortened, size
+from shared.cli.bars import clock, size
 from shared.cli.tally import Tally, Watcher
 
 _EVERY_SECONDS = 10.0
@@ -20,13 +20,12 @@ class Progress:
         self._said = time.monotonic()
         self._under_way: dict[str, int] = {}
 
-    def begins(self, name: str, path: str, count: int) -> None:
+    def begins(self, name: str, count: int) -> None:
         """An attempt: what a former one sent does not count any more."""
         self.tally.done -= self._under_way.get(name, 0)
         if self._watcher is not None:
-            if name in self._under_way:
-                self._watcher.ends(name)
-            self._watcher.begins(name if not path else shortened(path), count)
+            self._watcher.ends(name)
+            self._watcher.begins(name, count)
         self._under_way[name] = 0
 
     def moved(self, name: str, count: int) -> None:

@@ -193,7 +193,7 @@ class Run:
             self._fail(row, error)
         else:
             self.done += 1
-        progress.row_done(row.old_id, size)
+        progress.row_done(_name(row), size)
 
     async def _check(self, row: Row, opened: Opened) -> None:
         """Nothing is written, here or there."""
@@ -230,11 +230,11 @@ class Run:
             row,
             opened,
             sha256,
-            moved=partial(progress.moved, row.old_id),
+            moved=partial(progress.moved, _name(row)),
             noting=partial(self._note_retry, row),
         )
         for attempt in range(_REGISTERED_TRIES):
-            progress.begins(row.old_id, opened.path, opened.size)
+            progress.begins(_name(row), opened.size)
             try:
                 media = await bring()
             except Refused as error:
@@ -261,6 +261,11 @@ class Run:
         elif isinstance(error, UnknownEntity):
             why = "unknown_entity"
         self._journal.fail(Failed(row=row.line, old_id=row.old_id, reason=why, detail=error.detail))
+
+
+def _name(row: Row) -> str:
+    """By which a person knows the row while it is under way: two rows may have one file."""
+    return f"{row.old_id} {row.filename}"
 
 
 class UnknownEntity(TripodError):

@@ -20,6 +20,7 @@ from shared.cli.importing.run import Plan, Run
 from shared.cli.importing.sending import Wish
 from shared.cli.retries import Patience
 from shared.cli.server import Server
+from shared.cli.tally import Tally
 from shared.errors import TripodError
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -146,3 +147,36 @@ async def test_lines_tell_how_far_it_is_where_there_is_no_terminal(
     assert lines[-1].startswith("30 of 30 rows (")
     assert "30.0 MiB of 30.0 MiB" in lines[-1]
     assert lines[-1].endswith("0:00:00 left")
+
+
+class Drawn:
+    """What is on the screen."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, int] = {}
+        self.most = 0
+        self.total = ""
+
+    def begins(self, name: str, size: int) -> None:
+        assert name not in self.bars
+        assert size == len(DATA)
+        self.bars[name] = 0
+        self.most = max(self.most, len(self.bars))
+
+    def moves(self, name: str, done: int) -> None:
+        self.bars[name] = done
+
+    def ends(self, name: str) -> None:
+        self.bars.pop(name, None)
+
+    def totals(self, tally: Tally) -> None:
+        self.total = f"{tally.files_done} of {tally.files}, {tally.done} of {tally.planned}"
+
+
+async def test_on_a_terminal_there_is_a_bar_for_each_row_under_way_and_none_is_left(tmp_path: Path) -> None:
+    drawn = Drawn()
+    async with importing(Imports(503, 503), tmp_path, MANY) as run:
+        survey = await run.survey()
+        await run.go(3, Progress(survey.to_send, survey.bytes, drawn, lambda _line: None))
+    assert (drawn.bars, drawn.most) == ({}, 3)
+    assert drawn.total == f"30 of 30, {30 * len(DATA)} of {30 * len(DATA)}"
