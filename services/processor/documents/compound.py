@@ -74,14 +74,14 @@ class Compound:
     def _sectors_of_fat(self, count: int, more: int, lists: int) -> list[int]:
         sectors = list(_LISTED.unpack_from(self._view, _LISTED_AT))
         per_list = (1 << self._shift) // _NUMBER.size
-        most = len(self._view) >> self._shift
-        for _ in range(min(lists, most)):
+        most = min(count, len(self._view) >> self._shift)
+        while lists > 0 and len(sectors) < most:
             listed = self._numbers(self._sector(more))
             if not listed:
                 break
             sectors += listed[: per_list - 1]
-            more = listed[-1]
-        return sectors[: min(count, most)]
+            more, lists = listed[-1], lists - 1
+        return sectors[:most]
 
     def _sector(self, number: int) -> bytes:
         """Nothing for what lies outside the file."""
