@@ -17,7 +17,7 @@ from shared.film_recipes import FilmSpec
 
 _PROFILES = frozenset({"Baseline", "Constrained Baseline", "Main", "High"})
 _MOST_COPIED = 12_000_000  # bits a second: what has more is encoded, so that it can be streamed
-_MOST_RATE = 48_000
+_RATES = frozenset({44_100, 48_000})
 
 
 class Filming:
@@ -150,7 +150,7 @@ def _is_such_sound(stream: AudioStream) -> bool:
         context.name == "aac"
         and context.profile == "LC"
         and context.channels in {1, 2}
-        and context.sample_rate <= _MOST_RATE
+        and context.sample_rate in _RATES
         and bool(context.extradata)
         and (stream.bit_rate or 0) <= 256_000
     )

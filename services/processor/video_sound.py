@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -12,6 +13,7 @@ from av.filter import Graph
 from av.packet import Packet
 
 _RATES = (44_100, 48_000)
+_MOST_CUT = 6  # channels; PyAV reads beyond the planes of eight
 
 
 class Sound:
@@ -28,13 +30,34 @@ class Sound:
         self._graph: Graph | None = None
         self._made_for: tuple[object, ...] | None = None
         self._written = 0
+        self._held: AudioFrame | None = None
 
     def encode(self, frame: AudioFrame | None) -> "Iterator[Packet[AudioStream]]":
         """The packets that this frame completes; None for the rest."""
+        held, self._held = self._held, frame
+        if held is not None:
+            yield from self._taken(held if frame is not None else self._ended(held))
         if frame is None:
             yield from self._pulled(None)
             yield from self.stream.encode(None)
-            return
+
+    def _ended(self, last: AudioFrame) -> AudioFrame:
+        """The last frame as far as the source lasts: AAC fills it up, at 8 kHz with an eighth of a second."""
+        source = self._source
+        if source.codec_context.name != "aac" or last.format.name != "fltp" or source.channels > _MOST_CUT:
+            return last
+        if last.pts is None or last.time_base is None or not source.duration or not source.time_base:
+            return last
+        end = ((source.start_time or 0) + source.duration) * source.time_base
+        kept = round((end - last.pts * last.time_base) * last.sample_rate)
+        if not 0 < kept < last.samples:
+            return last
+        samples = np.ascontiguousarray(last.to_ndarray()[:, :kept], dtype=np.float32)
+        cut = AudioFrame.from_ndarray(samples, format="fltp", layout=last.layout.name)
+        cut.sample_rate, cut.pts, cut.time_base = last.sample_rate, last.pts, last.time_base
+        return cut
+
+    def _taken(self, frame: AudioFrame) -> "Iterator[Packet[AudioStream]]":
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._graph is None or kind != self._made_for:
             if self._graph is not None:

@@ -14,6 +14,7 @@ from services.processor.video_check import LONGEST_WHOLE, plays
 from shared.events.messages import MediaProcessed
 from shared.film_recipes import Films as FilmsAsked
 from shared.film_recipes import FilmSpec
+from tests.fixtures import videos
 from tests.fixtures.recipes import STANDARD
 from tests.fixtures.videos import KINDS, Video, play, video
 from tests.integration.processor.films import body, done, event_of, ref
@@ -107,6 +108,21 @@ async def test_the_sound_of_an_mp4_is_copied_with_what_its_encoder_put_before_it
     # What was made here is not made anew.
     again = body(parts, await done(parts, Video(data=copied, mime_type="video/mp4", mark=0)), "mp4")
     assert again == copied
+
+
+async def test_sound_of_few_samples_a_second_lasts_no_longer_than_its_pictures(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "RATE", 8000)
+    made = video("3gp", seconds=1.04)
+    with av.open(io.BytesIO(made.data), "r") as file:
+        assert file.duration == 1_040_000
+        heard = sum(frame.samples for frame in file.decode(audio=0))
+        assert heard > 1.1 * 8000
+    media = await done(parts, made)
+    film = play(body(parts, media, "mp4"))
+    assert media.duration == pytest.approx(1.04, abs=0.03)
+    assert film.audio_end == pytest.approx(1.04, abs=0.03)
 
 
 async def test_sound_that_was_cut_away_by_an_edit_list_is_not_in_the_film(parts: Parts) -> None:
