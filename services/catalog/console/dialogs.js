@@ -6,7 +6,8 @@ import { counted, moment, seconds, size } from "./measures.js";
 import { show, sign } from "./thumbnails.js";
 
 const NAMED = 5;
-const LARGEST_FIRST = ["large", "medium", "poster", "small", "thumbnail"];
+const PLAYED = ["mp4", "mp3"]; // every browser can
+const LARGEST_FIRST = ["large", "medium", "poster", "small", "thumbnail", "waveform_png"];
 
 /** Whether somebody said yes. */
 export function sureToDelete(media) {
@@ -32,23 +33,24 @@ export async function showDetails(listed) {
   byId("details").showModal();
   try {
     const media = await call("GET", `v1/media/${listed.id}`);
-    body.replaceChildren(picture(media), ...(await player(media)), links(media), table(media), json(media));
+    body.replaceChildren(...picture(media), ...(await player(media)), links(media), table(media), json(media));
   } catch (refusal) {
     body.replaceChildren(element("p", { class: "notice bad" }, refusal.message));
   }
 }
 
 function picture(media) {
+  const pictures = media.variants.filter((each) => each.mime_type.startsWith("image/"));
+  const found = LARGEST_FIRST.map((name) => pictures.find((each) => each.name === name)).find(Boolean);
+  if (!found) return [];
   const box = element("div", { class: "picture" }, sign(media.media_type));
-  const found = LARGEST_FIRST.map((name) => media.variants.find((each) => each.name === name)).find(Boolean);
-  const harmless = found?.mime_type.startsWith("image/");
-  if (harmless) show(box, found.url, media.alt_text ?? "");
-  return box;
+  show(box, found.url, media.alt_text ?? "");
+  return [box];
 }
 
 /** The film or the sound that was made of it, if there is one; it streams, so its address has to work without a token. */
 async function player(media) {
-  const found = media.variants.find((each) => /^(video|audio)\//.test(each.mime_type));
+  const found = media.variants.find((each) => PLAYED.includes(each.name));
   if (!found) return [];
   const src = await signed(media.id, { variant: found.name, disposition: "inline" });
   const kind = found.mime_type.split("/")[0];
