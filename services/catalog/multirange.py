@@ -15,7 +15,9 @@ MOST_RANGES = 16
 MOST_GAP = 80
 """Bytes between two parts that are sent along instead of a second part's head, which is longer."""
 _UNIT = re.compile(r"bytes=(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
-_ONE = re.compile(r"(\d{0,18})-(\d{0,18})", re.ASCII)
+_ONE = re.compile(r"(\d*)-(\d*)", re.ASCII)
+_BEYOND = 18
+"""Digits that no place in a file has; Python reads numbers of thousands of digits slowly, or not at all."""
 
 Span: TypeAlias = tuple[int, int]
 """Start and length."""
@@ -43,16 +45,21 @@ def spans(header: str, size: int) -> list[Span] | None:
 def _span(text: str, size: int) -> Span | None:
     """None for what is no range; of no length where it lies outside of the file."""
     match = _ONE.fullmatch(text)
-    if match is None or match.group(1) == match.group(2) == "":
+    if match is None or text == "-":
         return None
-    first, last = match.groups()
-    if not first:
-        start = max(size - int(last), 0)
+    first, last = (_place(digits) if digits else None for digits in match.groups())
+    if first is None:
+        start = max(size - (last or 0), 0)
         return start, size - start
-    if last and int(first) > int(last):
+    if last is not None and first > last:
         return None
-    start, end = int(first), min(int(last) if last else size, size - 1)
-    return start, max(end - start + 1, 0)
+    end = size - 1 if last is None else min(last, size - 1)
+    return first, max(end - first + 1, 0)
+
+
+def _place(digits: str) -> int:
+    digits = digits.lstrip("0")
+    return 10**_BEYOND if len(digits) > _BEYOND else int(digits or 0)
 
 
 def _together(inside: Sequence[Span]) -> list[Span]:

@@ -37,6 +37,9 @@ SIZE = len(BODY)
         ("bytes=0-0,-1", [(0, 1), (SIZE - 1, 1)]),
         ("bytes=0-1,999999-", [(0, 2)]),  # what lies outside is left out
         ("bytes=,0-1,,5000-5001,", [(0, 2), (5000, 2)]),  # empty elements of a list count for nothing
+        ("bytes=5-" + "9" * 5000, [(5, SIZE - 5)]),
+        ("bytes=-" + "9" * 5000, [(0, SIZE)]),
+        ("bytes=" + "0" * 5000 + "1-1", [(1, 1)]),
         ("bytes=0-1,x", None),
         ("bytes=0-1,9-5", None),
         ("bytes=0-1,-", None),
@@ -51,9 +54,10 @@ def test_ranges_are_put_together_in_the_order_of_the_field(
     assert spans(header, SIZE) == expected
 
 
-def test_ranges_that_all_lie_outside_are_refused() -> None:
+@pytest.mark.parametrize("header", [f"bytes={SIZE}-,-0", "bytes=" + "9" * 5000 + "-"], ids=["end", "far"])
+def test_ranges_that_all_lie_outside_are_refused(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable):
-        spans(f"bytes={SIZE}-,-0", SIZE)
+        spans(header, SIZE)
 
 
 _SPEC = st.one_of(
