@@ -6,7 +6,7 @@ import { counted, moment, seconds, size } from "./measures.js";
 import { show, sign } from "./thumbnails.js";
 
 const NAMED = 5;
-const PLAYED = ["mp4", "mp3"]; // every browser can
+const PLAYED = ["video/mp4", "audio/mpeg"]; // every browser can
 const LARGEST_FIRST = ["large", "medium", "poster", "small", "thumbnail", "waveform_png"];
 
 /** Whether somebody said yes. */
@@ -50,7 +50,7 @@ function picture(media) {
 
 /** The film or the sound that was made of it, if there is one; it streams, so its address has to work without a token. */
 async function player(media) {
-  const found = media.variants.find((each) => PLAYED.includes(each.name));
+  const found = media.variants.find((each) => PLAYED.includes(each.mime_type));
   if (!found) return [];
   const src = await signed(media.id, { variant: found.name, disposition: "inline" });
   const kind = found.mime_type.split("/")[0];
