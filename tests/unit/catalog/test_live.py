@@ -11,7 +11,7 @@ from shared.auth import Caller
 from shared.events.bus import Message
 from shared.events.memory import MemoryBus
 from shared.events.memory_broker import MemoryBroker
-from shared.events.messages import Progress, encode
+from shared.events.messages import MediaDeleted, Progress, encode
 from shared.events.topology import progress
 from shared.ids import new_id
 
@@ -72,3 +72,41 @@ async def test_listeners_are_told_to_ask_again_when_the_broker_was_away() -> Non
         assert (await asyncio.wait_for(heard, 5)).type == "resync"
     stop.set()
     await running
+
+
+def test_what_older_apis_need_to_know_is_not_told() -> None:
+    media_id = new_id()
+    message = LiveMessage(type="media.deleted", id=media_id, sequence=7, number=12, profile="library")
+    assert message.text == f'{{"type":"media.deleted","id":"{media_id}","sequence":7}}'
+
+
+async def test_a_listener_of_some_profiles_hears_of_no_others_even_of_their_own() -> None:
+    feed = Feed()
+    with (
+        feed.listeners.listening(Caller(sub="ann"), only=frozenset({"library"}), deletions=True) as ann,
+        feed.listeners.listening(Caller(sub="bob"), only=frozenset({"library"}), deletions=True) as bob,
+        feed.listeners.listening(Caller(sub="bob")) as elsewhere,
+    ):
+        for number, profile, public in ((1, "content", True), (2, "library", False), (3, "library", True)):
+            await feed.take(NOT_ASKED, deletion(number, profile, public=public))
+        assert [(await heard_by(ann)).number for _ in range(2)] == [2, 3]
+        assert (await heard_by(bob)).number == 3
+        elsewhere.put(LiveMessage(type="resync"))
+        assert (await heard_by(elsewhere)).type == "resync"
+
+
+def deletion(number: int, profile: str, *, public: bool) -> Message:
+    media_id, now = new_id(), datetime.now(UTC)
+    event = MediaDeleted(
+        id=media_id,
+        number=number,
+        owner="ann",
+        media_type="image",
+        key=None,
+        variants="",
+        profile=profile,
+        public=public,
+        deleted_at=now,
+    )
+    data = encode(event, source="catalog", event_id="1", subject=str(media_id), time=now, traceparent=None)
+    return Message(subject="live", data=data, headers={})

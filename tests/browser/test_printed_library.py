@@ -1,0 +1,135 @@
+"""The JavaScript that the library's document prints, run as printed by a browser on a page of another origin, without a
+token; its React and Vue examples send the same requests (tests/e2e/dialects/test_library_walk.py)."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from selenium.webdriver.common.by import By
+
+from tests.browser.conftest import Browser
+from tests.browser.test_printed_javascript import Shop
+from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.system import System
+from tests.fixtures.waiting import eventually
+
+# As printed, with the origin filled in. What it tells in the console is kept.
+SOCKET = """
+const ws = new WebSocket('ws://localhost:8000/ws/media');
+
+ws.onmessage = (event) => {
+    const data = JSON.parse(event.data);
+    console.log('Media update:', data);
+
+    switch(data.type) {
+        case 'created':
+            console.log('New file uploaded:', data.data);
+            break;
+        case 'updated':
+            console.log('File metadata updated:', data.data);
+            break;
+        case 'deleted':
+            console.log('File deleted:', data.data.id);
+            break;
+    }
+};
+"""
+UPLOAD = """
+async function uploadFile(file, metadata = {}) {
+    const formData = new FormData();
+    formData.append('file', file);
+
+    if (metadata.description) formData.append('description', metadata.description);
+    if (metadata.alt_text) formData.append('alt_text', metadata.alt_text);
+    if (metadata.user_id) formData.append('user_id', metadata.user_id);
+    if (metadata.is_public !== undefined) formData.append('is_public', metadata.is_public);
+
+    const response = await fetch('http://localhost:8000/media/upload', {
+        method: 'POST',
+        body: formData
+    });
+
+    return await response.json();
+}
+
+// Usage
+const fileInput = document.querySelector('input[type="file"]');
+fileInput.addEventListener('change', async (e) => {
+    const file = e.target.files[0];
+    const result = await uploadFile(file, {
+        description: 'My file',
+        is_public: true
+    });
+    console.log('Uploaded:', result);
+});
+"""
+GIVEN = """
+document.body.innerHTML = '<input type="file"><img>';
+window.told = [];
+console.log = (said, data) => { window.told.push([said, data]); };
+"""
+OPENED = "window.opened = () => ws.readyState === WebSocket.OPEN;"
+PNG = encoded(picture(90, 70, seed=193), "PNG")
+
+
+@pytest.fixture
+def other_origin(browser: Browser) -> Iterator[Browser]:
+    """On somebody's page, of this machine, from which a browser lets requests go to a server of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            browser.driver.get(f"http://localhost:{server.server_port}/")
+            yield browser
+        finally:
+            browser.driver.get("about:blank")  # its socket goes with the page
+            server.shutdown()
+            thread.join()
+
+
+def hearing(browser: Browser) -> Callable[[str, Callable[[Any], bool]], Any]:
+    def until(what: str, fits: Callable[[Any], bool]) -> Any:
+        def look() -> list[Any] | None:
+            lines: list[tuple[str, Any]] = browser.driver.execute_script("return window.told")
+            return [data for said, data in lines if said == what and fits(data)] or None
+
+        return eventually(look, f"{what!r} to be said", 60)[0]
+
+    return until
+
+
+def test_the_printed_page_uploads_and_hears_what_becomes_of_the_file(
+    other_origin: Browser, system: System, tmp_path: Path
+) -> None:
+    file = tmp_path / "holiday.png"
+    file.write_bytes(PNG)
+    there = system.origin_url
+    printed = SOCKET.replace("ws://localhost:8000", there.replace("http", "ws", 1))
+    printed += UPLOAD.replace("http://localhost:8000", there)
+    other_origin.driver.execute_script(GIVEN + printed + OPENED)
+    eventually(lambda: other_origin.driver.execute_script("return window.opened()"), "the socket")
+    other_origin.driver.find_element(By.CSS_SELECTOR, 'input[type="file"]').send_keys(str(file))
+    heard = hearing(other_origin)
+
+    made = heard("Uploaded:", lambda _data: True)
+    assert made["message"] == "File uploaded successfully"
+    number = made["id"]
+    created = heard("New file uploaded:", lambda data: data["id"] == number)
+    assert (created["filename"], created["description"], created["is_public"]) == (
+        "holiday.png",
+        "My file",
+        True,
+    )
+    image = "const image = document.querySelector('img'); image.src = arguments[0]; return image.decode()"
+    other_origin.driver.execute_script(image, made["url"])
+
+    with httpx.Client(base_url=there, timeout=30) as http:
+        assert http.patch(f"/media/{number}", json={"alt_text": "Lake"}).is_success
+        heard("File metadata updated:", lambda data: (data["id"], data["alt_text"]) == (number, "Lake"))
+        assert http.delete(f"/media/{number}").is_success
+    heard("File deleted:", lambda data: data == number)
+    assert other_origin.console() == []
