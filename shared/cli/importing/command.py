@@ -26,8 +26,8 @@ from shared.errors import Invalid, TripodError
 
 
 @click.command("import")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("export", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("export", type=click.Path(path_type=Path))
 @click.option("--dialect", type=click.Choice(DIALECTS), required=True, help="Which system it comes from.")
 @click.option(
     "--map",
@@ -75,6 +75,7 @@ async def importing(
     """
     if token_file is not None:
         server = server_at(server.url, await asyncio.to_thread(token_file.read_text))
+    _check_folder(folder)
     own = export.with_name(f"{export.name}.import")
     written = journal or own
     source = str(given["source"])
@@ -160,6 +161,12 @@ async def _send(run: Run, survey: Survey, jobs: int, *, json_: bool) -> tuple[Tr
     if survey.to_send:
         said(progress.line())
     return stopped, interrupted
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises Invalid where there is none."""
+    if not folder.is_dir():
+        raise Invalid(f"There is no folder {folder}; FOLDER is where the older system's files are.")
 
 
 def _renamed(given: tuple[str, ...]) -> dict[str, str]:
