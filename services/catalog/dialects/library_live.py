@@ -28,6 +28,7 @@ from shared.media import Media
 _REMEMBERED = 4096  # media
 _ALL = Caller(roles=frozenset({"service"}))
 _TYPES = {"media.created": "created", "media.updated": "updated"}
+_PONG = '{"type":"pong","message":"pong"}'
 _GONE = frozenset({"media.deleted", "media.hidden"})
 
 
@@ -55,7 +56,17 @@ async def live(
         feed.listeners.listening(hearing, only=frozenset({PROFILE}), deletions=True) as listener,
         metrics.listeners.track_inprogress(),
     ):
-        await converse(socket, caller, _texts(listener, database, users, settings.http.base_url))
+        texts = _texts(listener, database, users, settings.http.base_url)
+        await converse(socket, caller, texts, answer=_pong)
+
+
+def _pong(said: str) -> str | None:
+    """Pages cannot send a WebSocket's own pings, and clients of the older system ask like this."""
+    try:
+        asked = msgspec.json.decode(said)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return _PONG if isinstance(asked, dict) and asked.get("type") == "ping" else None
 
 
 def _hearing(caller: Caller, mode: Anonymous) -> Caller:

@@ -1,7 +1,7 @@
 """/v1/live: what happens to the media that the caller may see, by WebSocket or as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -206,10 +206,16 @@ def _seconds_left(caller: Caller) -> float:
     return min(left, MAX_SECONDS)
 
 
-async def converse(socket: WebSocket[Any, Any, Any], caller: Caller, texts: AsyncIterator[str]) -> None:
+async def converse(
+    socket: WebSocket[Any, Any, Any],
+    caller: Caller,
+    texts: AsyncIterator[str],
+    *,
+    answer: Callable[[str], str | None] = lambda _said: None,
+) -> None:
     """Tell these until they end or raise Unavailable, the client leaves or says too much, or the token expires; then
-    say why."""
-    tasks = [asyncio.create_task(_tell(socket, texts)), asyncio.create_task(_until_too_much(socket))]
+    say why. `answer`: to what the client says, None for nothing."""
+    tasks = [asyncio.create_task(_tell(socket, texts)), asyncio.create_task(_until_too_much(socket, answer))]
     left = _seconds_left(caller)
     try:
         done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -241,14 +247,16 @@ async def _tell(socket: WebSocket[Any, Any, Any], texts: AsyncIterator[str]) -> 
         await socket.send_data(text, mode="text")
 
 
-async def _until_too_much(socket: WebSocket[Any, Any, Any]) -> None:
-    """What the client says is not listened to; only that it leaves, which raises WebSocketDisconnect, or that it says
-    more than a sign of life now and then."""
+async def _until_too_much(socket: WebSocket[Any, Any, Any], answer: Callable[[str], str | None]) -> None:
+    """What the client says is answered at most; only that it leaves counts, which raises WebSocketDisconnect, or that
+    it says more than a sign of life now and then."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     said = 0
     while said < MOST_SAID + loop.time() - began:
-        await socket.receive_data(mode="text")
+        answered = answer(await socket.receive_data(mode="text") or "")
+        if answered is not None:
+            await socket.send_data(answered, mode="text")
         said += 1
 
 

@@ -157,6 +157,17 @@ async def test_who_may_not_listen_is_told_why(catalog: Service) -> None:
             await refusal(url)
 
 
+async def test_a_ping_of_a_page_is_answered_and_nothing_else_that_is_said(catalog: Service) -> None:
+    async with listening(catalog.url) as nobody:
+        for said in ("hello", "{", "[]", '{"type":"get_stats"}', "[" * 4000, '{"type":"ping"}'):
+            await nobody.send(said)
+        async with asyncio.timeout(SECONDS):
+            assert json.loads(await nobody.recv()) == {"type": "pong", "message": "pong"}
+            for _ in range(60):
+                await nobody.send('{"type":"ping"}')
+        assert (await end(nobody))[0] == 1008
+
+
 async def test_a_connection_ends_with_its_token_and_where_messages_were_lost(catalog: Service) -> None:
     soon = catalog.token("ann", lives=timedelta(seconds=1))
     async with listening(catalog.url, soon) as brief:
