@@ -131,7 +131,9 @@ class Encoded:
         out.pix_fmt = "yuv420p"
         context = out.codec_context
         context.time_base = _TICKS
-        context.thread_count = threads
+        # PyAV's default is threads within a picture, for which x264 cuts it into as many slices: longer films, and not
+        # the same ones each time.
+        context.thread_count, context.thread_type = threads, "FRAME"
         # What the numbers mean is written down.
         context.colorspace, context.color_primaries, context.color_trc = look.colours
         context.color_range = _NARROW

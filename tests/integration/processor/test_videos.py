@@ -110,6 +110,19 @@ async def test_the_sound_of_an_mp4_is_copied_with_what_its_encoder_put_before_it
     assert again == copied
 
 
+async def test_pictures_are_not_cut_into_slices_however_many_threads_encode_them(parts: Parts) -> None:
+    media = await done(parts, video("webm", width=176, height=144))
+    kinds = []
+    for picture in _packets(body(parts, media, "mp4"), "mp4"):
+        place, found = 0, []
+        while place < len(picture):  # each unit behind its length (ISO/IEC 14496-15, 5.3.3)
+            found.append(picture[place + 4] & 31)
+            place += 4 + int.from_bytes(picture[place : place + 4])
+        kinds.append([kind for kind in found if kind in {1, 5}])
+    assert len(kinds) == 25
+    assert all(len(slices) == 1 for slices in kinds)
+
+
 async def test_sound_of_few_samples_a_second_lasts_no_longer_than_its_pictures(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
