@@ -263,3 +263,57 @@ def test_a_cancel_after_the_last_byte_does_not_claim_that_nothing_is_kept(
         lambda: (found := browser.run("return keys")) and len(found) == 2 and found, "it to be sent again"
     )
     assert keys[0] == keys[1], "the same upload, should the server have it"
+
+
+ANSWER_FOR_THE_SERVER = """
+  const real = window.fetch;
+  window.percent = 40;
+  window.fetch = (url, options) => {
+    const path = new URL(url).pathname;
+    if (path === '/v1/live') return Promise.resolve(new Response('{"detail": "no feed"}', {status: 503}));
+    if (window.percent === null || !path.startsWith('/v1/uploads/')) return real(url, options);
+    return Promise.resolve(Response.json({progress: {stage: 'render', percent: window.percent}}));
+  };
+"""
+
+
+def test_without_the_feed_the_page_asks_how_far_the_processing_is(
+    browser: Browser, ann: Client, system: System, files: tuple[Path, Path]
+) -> None:
+    browser.open(PAGE, token=system.token(ann.sub))
+    browser.run(ANSWER_FOR_THE_SERVER)
+    choose(browser, files[1])
+    for percent in (40, 70):
+        browser.run("window.percent = arguments[0]", percent)
+        browser.shows(".row-of-file .state", f"Processing: render, {percent} %.")
+        assert browser.run("return document.querySelector('progress').value") == percent
+    browser.run("window.percent = null")
+    ended(browser, "ready")
+
+
+def test_the_feed_alone_tells_when_a_file_is_ready(
+    browser: Browser, ann: Client, system: System, files: tuple[Path, Path]
+) -> None:
+    browser.command("Network.enable")
+    browser.command("Network.setBlockedURLs", urls=["*/v1/uploads/*"])
+    browser.open(PAGE, token=system.token(ann.sub))
+    choose(browser, files[1], files[0])
+    ended(browser, "ready", "ready")
+
+
+def test_many_files_are_followed_by_one_feed_and_few_questions(
+    browser: Browser, ann: Client, system: System
+) -> None:
+    browser.open(PAGE, token=system.token(ann.sub))
+    browser.run("""
+      const transfer = new DataTransfer();
+      for (let place = 0; place < 40; place += 1) transfer.items.add(new File([`words ${place}`], `${place}.txt`));
+      window.begun = performance.now();
+      document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true}));
+    """)
+    browser.shows("#summary", "40 of 40 files ready.", 60)
+    seconds = browser.run("return (performance.now() - begun) / 1000")
+    asked = browser.addresses()
+    assert len([address for address in asked if address.endswith("/v1/live")]) == 1
+    questions = len([address for address in asked if "/v1/uploads/" in address])
+    assert questions <= 40 + 4 * (seconds / 1.5 + 1), "one for each, then four in a look"

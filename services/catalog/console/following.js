@@ -6,6 +6,7 @@ import { token } from "./token.js";
 
 const EVERY = 1500; // milliseconds between two looks; the feed is quicker
 const AT_ONCE = 4; // questions in one look, of whom was asked longest ago: with many files the feed has to do
+const LINGER = 10000; // milliseconds for which the feed stays open behind the last: the next file comes soon
 const FINAL = new Set(["ready", "failed"]);
 
 /** How far it is. Without a token only the media itself can be asked for, if it is public. */
@@ -19,11 +20,13 @@ export class Following {
   #followed = new Map(); // who was asked longest ago comes first
   #stop = null;
   #timer = 0;
+  #leaving = 0;
 
   /** Calls `told({stage, percent})` on the way, `done(media)` at the end, and `lost(why)` where there will be none; gives
    * a function that ends it. */
   follow(id, hooks) {
     this.#followed.set(id, hooks);
+    clearTimeout(this.#leaving);
     this.#stop ??= listen((message) => this.#hear(message));
     this.#timer ||= setInterval(() => this.#look(), EVERY);
     this.#ask(id);
@@ -33,7 +36,7 @@ export class Following {
   /** The token has changed: the feed is another. */
   restart() {
     this.#stop?.();
-    this.#stop = this.#followed.size ? listen((message) => this.#hear(message)) : null;
+    this.#stop = this.#followed.size > 0 ? listen((message) => this.#hear(message)) : null;
   }
 
   #hear(message) {
@@ -77,9 +80,12 @@ export class Following {
   #leave(id) {
     this.#followed.delete(id);
     if (this.#followed.size > 0) return;
-    this.#stop?.();
-    this.#stop = null;
     clearInterval(this.#timer);
     this.#timer = 0;
+    clearTimeout(this.#leaving);
+    this.#leaving = setTimeout(() => {
+      this.#stop?.();
+      this.#stop = null;
+    }, LINGER);
   }
 }
