@@ -166,8 +166,8 @@ class _Sound:
         stream = sound_stream(source)
         if stream is None:
             raise failures.corrupt(self._work.job.mime_type, "no sound")
-        # MP4 tells how much of its last frame is sound; FFmpeg's decoder gives all of it.
-        ends = self._claimed if self._work.job.mime_type == "audio/mp4" else None
+        # These tell how much of the last frame is sound; FFmpeg's decoders give all of it.
+        ends = self._claimed if self._work.job.mime_type in {"audio/mp4", "audio/wav"} else None
         steady = Steady(self._work.job.mime_type, self._take, ends=ends)
         for packet in self._packets(source, stream):
             try:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,14 +147,27 @@ async def test_a_sound_lasts_as_long_as_before_whatever_the_container(parts: Par
         assert (media.exif["title"], media.exif["artist"], media.exif["album"]) == ("T", "A", "B")
 
 
-async def test_what_fills_the_last_frame_of_an_m4a_is_no_sound(parts: Parts) -> None:
+@pytest.mark.parametrize("kind", ["m4a", "wav-adpcm"])
+async def test_what_fills_the_last_frame_is_no_sound_where_the_file_says_so(parts: Parts, kind: str) -> None:
     seconds = 1.07
-    made = sound("m4a", seconds=seconds, rate=8000)
+    made = sound(kind, seconds=seconds, rate=8000)
     assert hear(made.data).seconds > seconds + 0.05
+    if kind == "wav-adpcm":  # PyAV counts the filling, too
+        data = bytearray(made.data)
+        struct.pack_into("<L", data, data.index(b"fact") + 8, round(seconds * 8000))
+        made = Sound(data=bytes(data), mime_type=made.mime_type)
     media = await done(parts, made)
     assert media.duration == pytest.approx(seconds, abs=0.001)
     assert hear(body(parts, media, "mp3")).seconds == pytest.approx(seconds, abs=0.001)
     assert msgspec.json.decode(body(parts, media, "waveform"))["length"] == -(-seconds * 8000 // 256)
+
+
+async def test_a_wav_that_was_written_into_a_pipe_is_whole_whatever_it_lasts(parts: Parts) -> None:
+    made = bytearray(sound("wav").data)
+    for place in (4, made.index(b"data") + 4):
+        made[place : place + 4] = b"\xff" * 4
+    media = await done(parts, Sound(data=bytes(made), mime_type="audio/wav"))
+    assert (media.duration, media.warnings) == (1.0, ())
 
 
 @pytest.mark.long
