@@ -1,7 +1,6 @@
 """PDF by PDFium: pages, title, text, and the first page as a picture. Scripts in it are told of, and never run."""
 
 import ctypes
-import itertools
 import math
 import re
 import time
@@ -27,7 +26,15 @@ _MOST_SIDE = 4096  # pixels of the picture of the first page
 _ENDS_WITHIN = 2048  # bytes before the end of a file in which it is said that this is the end
 _EVERYWHERE = 1e9  # points from the middle of the page: also what lies beyond its edges is text
 _MOST_TITLE = 4000  # bytes
-_SCRIPTS = (b"/JavaScript", b"/JS(", b"/JS (", b"/JS<", b"/JS <")
+
+
+def _name(letters: str) -> str:
+    """The pattern of a name, any letter of which may be written as its number."""
+    return "/" + "".join(f"(?:{letter}|(?i:#{ord(letter):02x}))" for letter in letters)
+
+
+_SCRIPTS = re.compile(f"{_name('JavaScript')}|{_name('JS')}[ (<]".encode())
+_PACK = b"/ObjStm"
 _PACKED = re.compile(rb"/ObjStm\b[^<>]{0,200}>>\s{0,9}stream\r?\n")
 _MOST_PACKS, _LONGEST_PACK = 4000, 256 * 1024  # bytes of each, packed
 _MOST_UNPACKED = 16 * 1024 * 1024  # bytes of all together
@@ -80,23 +87,27 @@ def _unread(work: Work, found: Found, error: int, *, is_cut_off: bool) -> Found:
 
 
 def _has_scripts(work: Work) -> bool:
-    return any(work.view.find(script) >= 0 for script in _SCRIPTS) or _has_packed_scripts(work)
+    return _SCRIPTS.search(work.view) is not None or _has_packed_scripts(work)
 
 
 def _has_packed_scripts(work: Work) -> bool:
     """The same in the objects that are packed together, of which only deflated ones are unpacked."""
-    left = _MOST_UNPACKED
-    for packed in itertools.islice(_PACKED.finditer(work.view), _MOST_PACKS):
+    left, at = _MOST_UNPACKED, 0
+    for _ in range(_MOST_PACKS):
+        at = work.view.find(_PACK, at + 1)
+        if at < 0 or left <= 0:
+            break
+        packed = _PACKED.match(work.view, at)
+        if packed is None:
+            continue
         body = work.view[packed.end() : packed.end() + _LONGEST_PACK]
         try:
             objects = zlib.decompressobj().decompress(body, left)
         except zlib.error:  # packed another way, or locked
             continue
-        if any(script in objects for script in _SCRIPTS):
+        if _SCRIPTS.search(objects):
             return True
         left -= len(objects)
-        if left <= 0:
-            break
     return False
 
 

@@ -126,7 +126,12 @@ async def test_a_pdf_with_a_password_is_ready_and_flagged(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    "where", ["/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>", "/AA<</WC<</S /JS /JS <00>>>>>"]
+    "where",
+    [
+        "/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>",
+        "/AA<</WC<</S /JS /JS <00>>>>>",
+        "/OpenAction<</S/J#61va#53cript/J#53 9 0 R>>",
+    ],
 )
 async def test_a_pdf_with_scripts_is_flagged_and_they_are_not_run(parts: Parts, where: str) -> None:
     media = await read(parts, pdf("harmless", catalog=where), PDF)
