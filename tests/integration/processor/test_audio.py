@@ -171,6 +171,15 @@ async def test_a_wav_that_was_written_into_a_pipe_is_whole_whatever_it_lasts(par
 
 
 @pytest.mark.long
+async def test_a_wma_that_was_sent_as_it_was_made_is_whole_whatever_it_lasts(parts: Parts) -> None:
+    made = bytearray(sound("wma", kbits=96, seconds=3).data)
+    made[made.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 88] |= 1
+    media = await done(parts, Sound(data=bytes(made), mime_type="audio/x-ms-wma"))
+    assert media.duration == pytest.approx(3, abs=0.05)
+    assert media.warnings == ()
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 async def test_a_sound_that_was_cut_off_ends_and_says_so(parts: Parts, kind: str, share: float) -> None:
