@@ -54,7 +54,14 @@ class NumbersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     highest: int
 
 
-class NumbersFree(msgspec.Struct, frozen=True, kw_only=True):
-    """The ranges, both ends included, whose numbers an import may keep unless another import has taken them."""
+class NumberRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Both ends included."""
 
-    free: list[tuple[int, int]]
+    first: int
+    last: int
+
+
+class NumbersFree(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranges whose numbers an import may keep unless another import has taken them."""
+
+    free: list[NumberRange]

@@ -29,7 +29,7 @@ from shared import errors
 from shared.auth import Caller
 from shared.dialects import content, library, mediafiles, personas
 from shared.errors import Forbidden, Invalid, Malformed
-from shared.imports import ImportCheck, ImportedMedia, NumbersAsked, NumbersFree
+from shared.imports import ImportCheck, ImportedMedia, NumberRange, NumbersAsked, NumbersFree
 from shared.openapi import with_headers
 from shared.profiles import Profiles, of_entities
 
@@ -199,10 +199,8 @@ async def post_check(request: AnyRequest, caller: NamedDependency[Caller]) -> Re
     status_code=200,
     responses={
         200: shown(NumbersFree, "What an import may keep"),
-        401: RESPONSES[401],
         403: _FORBIDDEN,
-        422: RESPONSES[422],
-        503: RESPONSES[503],
+        **{status: RESPONSES[status] for status in (400, 401, 413, 422, 503)},
     },
     operation_id="makeRoomForNumbers",
     summary="Make room for the numbers of an import",
@@ -215,7 +213,8 @@ async def post_numbers(
     Needs the role service."""
     _check(caller)
     found = await make_room(request.app.state.ingest, data.highest)
-    return Response(NumbersFree(free=found.free), headers={"Cache-Control": "no-store"})
+    free = [NumberRange(first=first, last=last) for first, last in found.free]
+    return Response(NumbersFree(free=free), headers={"Cache-Control": "no-store"})
 
 
 ROUTES = (post_import, post_check, post_numbers)

@@ -83,7 +83,9 @@ async def origin() -> AsyncIterator[Origin]:
     catalog = Catalog()
     async with beside(catalog) as (small, http):
         made = await http.post("/v1/imports/numbers", json={"highest": 9000})
-        assert made.json() == {"free": [[1001, 9001]]}, "one more, because blocks would lead to 9001"
+        assert made.json() == {"free": [{"first": 1001, "last": 9001}]}, (
+            "one more, because blocks would lead to 9001"
+        )
         yield Origin(catalog, small, http)
 
 
