@@ -40,7 +40,7 @@ async def search(
     """Find what you may see by its words.
 
     All of them must be there, in any form; '"in quotes"' as they stand, 'this or that', 'begin*', and after -- also
-    -without. They are looked for in names, captions, descriptions, tags, and in what documents say.
+    -without. They are looked for in names, titles, captions, descriptions, tags, and in what documents say.
     """
     if not words and filter_ is None:
         raise click.UsageError("Say for what: some words, or --filter.")
