@@ -65,7 +65,10 @@ def test_personas_move_with_ids_owners_and_dates(mover: Tripod, api: Any, tmp_pa
     folder = tmp_path / "uploads"
     export = as_csv(tmp_path / "files.csv", of_personas(folder))
     put(folder, "thumbnails/1_thumb.jpg", b"a thumbnail of theirs")
-    said = mover.json("import", "--dialect", "personas", "--register-entities", str(folder), str(export))
+    token = tmp_path / "token"
+    token.write_text(f"{mover.token}\n")
+    asked = ["import", "--dialect", "personas", "--register-entities", "--token-file", str(token)]
+    said = mover.json(*asked, str(folder), str(export))
     assert (said["imported"], said["not_taken"], said["renumbered"], said["variants"]) == (2, 0, 0, 1)
     mine = api("71")
     found = mine.get(f"/media/files/{BASE + 1}").json()
@@ -324,6 +327,7 @@ def test_an_import_that_is_killed_and_begun_again_ends_in_one_media_for_each_row
     eventually(lambda: len(numbers(mine)) >= 40, "the catalog to have them")
     assert numbers(mine) == [record["id"] for record in records]
     Path(f"{export}.import").unlink()
+    as_csv(export, [{**record, "alt_text": "changed since"} for record in records])
     again = mover.json(*asked)
     assert (again["imported"], again["renumbered"]) == (40, 0), "without the journal the server knows them"
     assert numbers(mine) == [record["id"] for record in records]
