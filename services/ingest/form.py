@@ -131,11 +131,13 @@ class Form:
                 raise TooLarge(
                     f"The field {name[:80]!r} is longer than {bytes_text(limits.FORM_FIELD_BYTES)}.",
                     limit=limits.FORM_FIELD_BYTES,
+                    field=name[:80],
                 )
             if self._field_bytes > limits.FORM_FIELDS_BYTES:
                 raise TooLarge(
                     f"The fields are together longer than {bytes_text(limits.FORM_FIELDS_BYTES)}.",
                     limit=limits.FORM_FIELDS_BYTES,
+                    field=name[:80],
                 )
         try:
             text = value.decode(charset)

@@ -1,5 +1,6 @@
 """The content service's API, as both services speak it: what its answers look like, and what its refusals say."""
 
+import math
 import re
 import uuid
 from datetime import datetime
@@ -7,9 +8,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
+from shared.dialects.refusals import is_too_large, is_wrong_type
 from shared.dialects.users import uuid_id
 from shared.dialects.view import View, to_second
-from shared.errors import Invalid, Malformed, TooLarge, TripodError, UnsupportedType
+from shared.errors import Invalid, Malformed, TripodError
 from shared.formats import BY_MIME
 
 PROFILE = "content"
@@ -95,7 +97,7 @@ def shape(view: View, base_url: str) -> ContentMedia:
         mime_type=optimised.mime_type if optimised else media.mime_type,
         width=optimised.width if optimised else media.width,
         height=optimised.height if optimised else media.height,
-        duration=None if media.duration is None else round(media.duration),
+        duration=None if media.duration is None else math.floor(media.duration + 0.5),
         metadata=media.metadata,
         uploaded_by=uuid_id(media.owner),
         created_at=to_second(media.created_at),
@@ -163,9 +165,9 @@ def check_media_type(text: str) -> ContentMediaType:
 
 def reword(error: TripodError) -> TripodError:
     """A file over the limit of its type, or of a wrong type, is a bad request here."""
-    if isinstance(error, TooLarge) and "media_type" in error.extra:
+    if is_too_large(error) and "media_type" in error.extra:
         return over_a_type(error)
-    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
+    if is_wrong_type(error):
         return Malformed(f"Invalid file type: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and "reason" in error.extra:
         return ProcessingFailed(f"File processing failed: {error.detail}", **error.extra)
@@ -174,7 +176,7 @@ def reword(error: TripodError) -> TripodError:
     return error
 
 
-def over_a_type(error: TooLarge) -> Malformed:
+def over_a_type(error: TripodError) -> Malformed:
     """What is over the limit of its type, which `error` names, is a bad request; 413 is over that of all requests."""
     what = error.extra.get("media_type", "any file")
     return Malformed(

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from shared.dialects.refusals import is_too_large, is_wrong_type
 from shared.dialects.users import integer_id
 from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
-from shared.errors import Forbidden, Invalid, Malformed, NotFound, TooLarge, TripodError, UnsupportedType
+from shared.errors import Forbidden, Invalid, Malformed, NotFound, TripodError
 from shared.events.messages import MediaType
 from shared.formats import BY_MIME
 from shared.media import Moderation, Status
@@ -230,9 +231,9 @@ def _number_or_text(entity_id: str) -> int | str:
 
 def reword(error: TripodError) -> TripodError:
     """This API knows no 413 and 415: a file that it does not take is a bad request."""
-    if isinstance(error, TooLarge) and "limit" in error.extra:
+    if is_too_large(error):
         return Malformed(f"File too large. {_most(error)}", **error.extra)
-    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
+    if is_wrong_type(error):
         return Malformed(f"Invalid file type. {_types(error)}", **error.extra)
     if isinstance(error, Invalid) and error.extra.get("field") == "file":
         if error.extra.get("reason") == "dimensions":

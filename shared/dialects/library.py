@@ -7,7 +7,7 @@ import msgspec
 from shared.auth import Caller
 from shared.dialects.settings import Anonymous
 from shared.dialects.users import ANONYMOUS, caller_integer_id, integer_id
-from shared.dialects.view import View, to_second
+from shared.dialects.view import View
 from shared.dialects.whole import whole
 from shared.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from shared.events.messages import MediaType
@@ -17,7 +17,8 @@ _OPEN = frozenset({"service"})
 
 
 class LibraryFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file; size in bytes, times in UTC. `user_id` is null for a user who has no number."""
+    """One file; size in bytes, times in UTC to the microsecond, as filters compare them. `user_id` is null for a user
+    who has no number."""
 
     id: int
     filename: str
@@ -76,8 +77,8 @@ def shape(view: View, base_url: str) -> LibraryFile:
         is_public=media.is_public,
         url=url,
         download_url=url,
-        created_at=to_second(media.created_at),
-        updated_at=to_second(media.updated_at),
+        created_at=media.created_at,
+        updated_at=media.updated_at,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from shared.dialects.refusals import is_too_large, is_wrong_type
 from shared.dialects.users import integer_id, username
 from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
@@ -14,10 +15,8 @@ from shared.errors import (
     Invalid,
     Malformed,
     NotFound,
-    TooLarge,
     TripodError,
     Unauthenticated,
-    UnsupportedType,
 )
 from shared.media import Status
 
@@ -201,11 +200,11 @@ def reword(error: TripodError) -> TripodError:
         return Unauthenticated(
             f"Authentication credentials were not provided or are not valid. {error.detail}"
         )
-    if isinstance(error, TooLarge) and "limit" in error.extra:
+    if is_too_large(error):
         what = f" for {kind} files" if (kind := error.extra.get("media_type")) else ""
         limit = f"{error.extra['limit'] / 2**20:g} MB"
         return Malformed(f"File size exceeds maximum allowed size ({limit}{what})", **error.extra)
-    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
+    if is_wrong_type(error):
         return Malformed(f"Unsupported file type. {error.detail} Supported are {_FORMATS}.", **error.extra)
     if isinstance(error, Invalid):
         return Malformed(error.detail, **error.extra)

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from shared.dialects.refusals import is_too_large, is_wrong_type
 from shared.dialects.users import integer_id
 from shared.dialects.view import View
 from shared.dialects.whole import whole
-from shared.errors import Malformed, NotFound, TooLarge, TripodError, Unauthenticated, UnsupportedType
+from shared.errors import Malformed, NotFound, TooLarge, TripodError, Unauthenticated
 from shared.events.messages import MediaType
 
 PROFILE = "persona"
@@ -97,12 +98,12 @@ def reword(error: TripodError) -> TripodError:
     """The refusals that its document prints; the text of ours goes along as `reason`."""
     if isinstance(error, Unauthenticated):
         return Unauthenticated("Not authenticated", reason=error.detail)
-    if isinstance(error, TooLarge) and "limit" in error.extra:
+    if is_too_large(error):
         kind = str(error.extra.get("media_type", "")).capitalize()
         what = f"{kind} file" if kind else "File"
         detail = f"{what} too large. Maximum size is {_megabytes(error.extra['limit'])}"
         return TooLarge(detail, **error.extra, reason=error.detail)
-    if isinstance(error, UnsupportedType) and error.extra.keys() & {"claimed", "found"}:
+    if is_wrong_type(error):
         return Malformed(_wrong_type(error), **error.extra, reason=error.detail)
     return error
 
@@ -111,7 +112,7 @@ def _megabytes(limit: int) -> str:
     return f"{limit / _MIB:.4g}MB"
 
 
-def _wrong_type(error: UnsupportedType) -> str:
+def _wrong_type(error: TripodError) -> str:
     """Of the kind that the file claims to be, or else is."""
     said = str(error.extra.get("claimed") or error.extra.get("media_type") or "")
     kind = said.partition("/")[0]

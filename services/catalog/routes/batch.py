@@ -39,7 +39,7 @@ async def delete_many(
         found: EntityDeletions = await remove(data.media_ids, caller, database, settings)
         return found
     if data.refs is UNSET:
-        raise Invalid("No media is named: `refs` is missing.", field="refs")
+        raise Invalid("No media is named: `refs` is missing, or `media_ids`.", field="refs")
     return await batch.each(database, data.refs, batch.deleting(caller), done=204)
 
 

@@ -19,6 +19,7 @@ from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
 from shared.dialects import content
+from shared.dialects.refusals import is_too_large
 from shared.dialects.wording import worded
 from shared.errors import Malformed, NotFound, TooLarge, TripodError
 
@@ -87,7 +88,8 @@ async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> 
         )
     except TooLarge as error:
         # Below the limit of all requests it is the limit of a type that was passed.
-        raise content.over_a_type(error) if error.extra.get("limit", most) < most else error from error
+        of_a_type = is_too_large(error) and error.extra["limit"] < most
+        raise content.over_a_type(error) if of_a_type else error from error
 
 
 def _reading(content_id: str | None) -> Reading:

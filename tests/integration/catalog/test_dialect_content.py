@@ -143,10 +143,11 @@ async def test_an_animation_has_no_optimised_file_and_is_its_own(catalog: Servic
 
 
 async def test_durations_are_whole_seconds(catalog: Service) -> None:
-    upload = stories.uploaded("ann", **of_content(None, mime_type="video/mp4", media_type="video"))
-    await have(catalog, upload, made(upload, duration=12.6))
-    found = (await catalog.nobody.get(f"{C}/{upload.id}")).json()
-    assert (found["duration"], found["content_id"], found["media_type"]) == (13, None, "video")
+    for length, seconds in ((12.6, 13), (12.4, 12), (0.5, 1), (1.5, 2), (2.5, 3)):
+        upload = stories.uploaded("ann", **of_content(None, mime_type="video/mp4", media_type="video"))
+        await have(catalog, upload, made(upload, duration=length))
+        found = (await catalog.nobody.get(f"{C}/{upload.id}")).json()
+        assert (found["duration"], found["content_id"], found["media_type"]) == (seconds, None, "video")
 
 
 async def test_what_its_owner_closed_is_closed_here_too(catalog: Service) -> None:

@@ -218,6 +218,28 @@ async def test_a_filter_finds_and_counts_what_the_caller_may_see_alone(
         assert "2 conditions may be asked of at most 0 files" in refused.json()["detail"]
 
 
+async def test_a_file_is_found_by_the_times_that_its_own_record_shows(catalog: Service) -> None:
+    """To the microsecond: else what a client has read would equal nothing, and `gt` would find it again."""
+    upload = await catalog.ready("bob", profile="library", is_public=True)
+    record = (await catalog.nobody.get(f"/media/{upload.number}")).json()
+    names = {"it": upload.number}
+    for field in ("created_at", "updated_at"):
+        shown = record[field]
+        assert datetime.fromisoformat(shown).microsecond, "the stories have times between the seconds"
+        for operator, value in (
+            ("eq", shown),
+            ("in", [shown]),
+            ("gte", shown),
+            ("lte", shown),
+            ("between", [shown] * 2),
+        ):
+            asked = [one(field, operator, value), one("id", "eq", upload.number)]
+            assert await found(catalog.nobody, names, conditions=asked) == ["it"], (field, operator)
+        for operator in ("gt", "lt", "ne"):
+            asked = [one(field, operator, shown), one("id", "eq", upload.number)]
+            assert await found(catalog.nobody, names, conditions=asked) == [], (field, operator)
+
+
 async def test_what_cannot_be_answered_is_refused(catalog: Service) -> None:
     unknown = await catalog.nobody.post(FILTER, json={"conditions": [one("owner", "eq", "x")]})
     assert (unknown.status_code, unknown.json()["field"]) == (422, "conditions[0].field")
@@ -230,6 +252,7 @@ async def test_what_cannot_be_answered_is_refused(catalog: Service) -> None:
     ):  # fmt: skip
         answer = await catalog.nobody.post(FILTER, content=body)
         assert answer.status_code in statuses, (body[:100], answer.text)
+    assert "half of a character" in (await catalog.nobody.post(FILTER, content=lone)).json()["detail"]
 
 
 async def test_every_answer_of_filters_is_told_of(catalog: Service) -> None:

@@ -46,6 +46,8 @@ async def test_every_answer_of_personas_is_told_of(catalog: Service) -> None:
             answer = await owner.request(method, path.replace("NUMBER", str(upload.number)), **request)
             assert answer.status_code == status, (method, path, answer.text)
             check(document, method, route, answer)
+            if status == 413:
+                assert answer.json()["detail"].startswith("The body is larger than"), "it is no file"
 
 
 async def test_a_description_is_the_text_that_was_sent_whatever_it_looks_like(catalog: Service) -> None:
