@@ -38,6 +38,8 @@ def rows(path: Path, encoding: str) -> Iterator[Told]:
             yield from _json(opened) if begins and begins in "[{" else _csv(opened)
     except OSError as error:
         raise Invalid(f"The export {path} cannot be read: {error.strerror or error}.") from error
+    except LookupError as error:
+        raise Invalid(f"--encoding is {encoding!r}, which is none.") from error
     except UnicodeError as error:
         raise Invalid(f"The export {path} is not {encoding}: {error}. --encoding says what it is.") from error
 

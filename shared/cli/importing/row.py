@@ -140,7 +140,16 @@ def _text(name: str, said: Any) -> str | None:
     text = str(said).strip()
     if "\0" in text:
         raise Invalid(f"{name} contains a NUL character, which is not allowed.")
+    _check_characters(name, text)
     return text or None
+
+
+def _check_characters(name: str, text: str) -> None:
+    """JSON can say halves of characters, which nothing can keep."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(f"{name} contains half of a character, which is not allowed.") from error
 
 
 def _owner(said: Any, default: str | None) -> str:
@@ -180,6 +189,7 @@ def _tags(said: Any) -> tuple[str, ...]:
         return ()
     if not isinstance(said, list) or not all(isinstance(tag, str) for tag in said):
         raise Invalid(f"tags is {_brief(said)}; allowed is a list of texts.")
+    _check_characters("tags", "".join(said))
     return check_tags(tag for tag in said if tag.strip())
 
 
@@ -189,7 +199,10 @@ def _metadata(said: Any) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise Invalid(f"metadata is {_brief(said)}; allowed is a JSON object.")
-    return check_metadata(found)
+    try:
+        return check_metadata(found)
+    except UnicodeError as error:
+        raise Invalid("metadata contains half of a character, which is not allowed.") from error
 
 
 def _json(name: str, text: str) -> Any:

@@ -79,6 +79,15 @@ def test_what_is_no_export_is_refused_with_a_reason(tmp_path: Path, data: bytes,
         read(tmp_path, data)
 
 
+def test_an_encoding_that_there_is_not_is_named(tmp_path: Path) -> None:
+    (tmp_path / "export").write_text("id\n1\n")
+    with pytest.raises(Invalid, match="--encoding is 'klingon'"):
+        list(rows(tmp_path / "export", "klingon"))
+    (tmp_path / "export").write_text("id\né\n")
+    with pytest.raises(Invalid, match="is not ascii"):
+        list(rows(tmp_path / "export", "ascii"))
+
+
 def test_a_long_list_is_never_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "_READ", 100)
     path = tmp_path / "export"
@@ -155,6 +164,11 @@ def test_a_row_carries_over_what_the_document_has() -> None:
         ({"tags": [1]}, "tags"),
         ({"description": "a\0b"}, "NUL"),
         ({"description": ["a"]}, "description"),
+        ({"description": "\ud800"}, "half of a character"),
+        ({"file_path": "\ud800.jpg"}, "half of a character"),
+        ({"user_username": "\udc00"}, "half of a character"),
+        ({"tags": ["\ud800"]}, "half of a character"),
+        ({"metadata": {"a": "\ud800"}}, "half of a character"),
         ({"filename": {"a": 1}}, "filename"),
     ],
 )
