@@ -18,6 +18,7 @@ from shared.events.messages import (
     EntityLink,
     EntityUpserted,
     Event,
+    Imported,
     MediaCreated,
     MediaDeleted,
     MediaFailed,
@@ -428,3 +429,14 @@ def test_a_variant_that_an_older_processor_has_told_is_read_and_has_no_digest() 
     _, event = decode(GOLDEN["media.processed.v1"].replace(digest, "").encode())
     assert isinstance(event, MediaProcessed)
     assert [(ref.spec, ref.sha256) for ref in event.variants] == [("abcd", None)]
+
+
+def test_an_import_is_told_behind_the_rest_and_nothing_of_it_where_there_was_none() -> None:
+    upload = EVENTS["media.uploaded.v1"]
+    assert isinstance(upload, MediaUploaded)
+    plain = msgspec.json.encode(upload)
+    assert b"imported" not in plain
+    told = msgspec.structs.replace(upload, imported=Imported(received_at=MOMENT, public_id="MED-OLD-1"))
+    said = b',"imported":{"received_at":"2026-11-21T07:33:00.123456Z","public_id":"MED-OLD-1"}}'
+    assert msgspec.json.encode(told) == plain[:-1] + said
+    assert msgspec.json.decode(msgspec.json.encode(told), type=MediaUploaded) == told
