@@ -84,8 +84,9 @@ async def test_an_owner_hears_of_all_and_everybody_else_of_what_is_public(catalo
             for who in (("bob",), ("ann",), (), ("staff", "moderator"))
         ]
         bob, ann, nobody, staff = sockets
-        for upload in (foreign, private, public):  # one after the other: together they come in any order
+        for upload in (foreign, private, public):
             await catalog.have(upload)
+            await catalog.told()  # what is told together comes in any order
         record = (await client.get(f"/media/{public.number}")).json()
         assert record["user_id"] == 7
         await client.patch(f"/media/{private.number}", json={"alt_text": "mine"})

@@ -3,8 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import msgspec
+import pytest
 from structlog.testing import capture_logs
 
+from services.catalog import failed
 from services.catalog.commands import reprocess
 from services.catalog.database import CLEANER, Database, DatabaseSettings, try_lock
 from services.catalog.failed import Ages, clean, find, keep_cleaning
@@ -15,7 +18,7 @@ from shared.events.messages import MediaDeleted, decode
 from shared.profiles import load
 from tests.fixtures.waiting import eventually_async
 from tests.integration.catalog import stories
-from tests.integration.catalog.service import all_rows
+from tests.integration.catalog.service import Service, all_rows, serving
 from tests.integration.catalog.test_lists import fill
 
 BASE = "http://origin.test"
@@ -85,6 +88,47 @@ async def test_who_asks_for_it_again_gets_another_week(database: Database) -> No
     await tell(database, broken, stories.failed(broken))
     await reprocess(database, Caller(sub=broken.owner), broken.id, base_url=BASE)
     assert await clean(database, Ages(), now=stories.now() + 2 * WEEK) == []
+
+
+async def test_a_file_that_failed_again_has_its_week_from_then(database: Database) -> None:
+    again = stories.uploaded(profile=PROFILE, created_at=stories.now() - 2 * WEEK)
+    second = stories.failed(again, generation=2, failed_at=again.created_at + WEEK)
+    await tell(database, again, stories.failed(again), second)
+    week = again.created_at + 2 * WEEK
+    assert await find(database, Ages(), now=week - timedelta(minutes=1)) == []
+    assert await find(database, Ages(), now=week + timedelta(minutes=1)) == [again.id]
+
+
+async def test_the_catalog_cleans_when_it_starts_by_the_days_that_its_settings_say(catalog: Service) -> None:
+    days = {"TRIPOD_MEDIAFILES_FAILED_DAYS": "3"}
+    ages = Ages.from_env(Env(days), catalog.settings.profiles)
+    moments = [stories.now() - timedelta(days=number) for number in (4, 2)]
+    old, young = (stories.uploaded(profile=PROFILE, created_at=moment) for moment in moments)
+    await catalog.have(old, stories.failed(old), young, stories.failed(young))
+
+    async def gone() -> bool:
+        return [row["id"] for row in await catalog.rows("media")] == [young.id]
+
+    assert not await gone(), "the default is a week"
+    async with serving(msgspec.structs.replace(catalog.settings, failed=ages)):
+        await eventually_async(gone, "what is older than three days to be gone")
+
+
+async def test_a_day_later_it_is_done_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert timedelta(days=1).total_seconds() == failed.EVERY_SECONDS
+    monkeypatch.setattr(failed, "EVERY_SECONDS", 0.01)
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        duty = asyncio.create_task(keep_cleaning(database, Ages(), stop=stop))
+        for number in (1, 2):
+            await fill(database, 1, profile=PROFILE, status="failed")
+
+            async def cleaned(times: int = number) -> bool:
+                return [entry["event"] for entry in logs].count("failed.cleaned") == times
+
+            await eventually_async(cleaned, f"{number} cleanings that found something")
+        stop.set()
+        await duty
 
 
 async def test_more_than_one_batch_goes_and_one_process_at_a_time_is_at_it(database: Database) -> None:
