@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -354,9 +354,7 @@ def numbers(api: httpx.Client) -> list[int]:
 
 
 @pytest.mark.long
-def test_a_thousand_rows_come_over_with_their_numbers(
-    mover: Tripod, api: Any, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_thousand_rows_come_over_with_their_numbers(mover: Tripod, api: Any, tmp_path: Path) -> None:
     folder, count = tmp_path / "media", 1000
     records = [
         {
@@ -370,11 +368,10 @@ def test_a_thousand_rows_come_over_with_their_numbers(
     ]
     export = as_csv(tmp_path / "thousand.csv", records)
     said = mover.json("import", "--dialect", "library", "--concurrency", "8", str(folder), str(export))
-    record_property("rows a second", round(count / said["seconds"]))
     assert (said["imported"], said["renumbered"]) == (count, 0)
     again = mover.json("import", "--dialect", "library", str(folder), str(export))
-    record_property("seconds of a run with nothing to do", again["seconds"])
     assert (again["imported"], again["before"]) == (0, count)
+    assert said["seconds"] < 100, "ten rows a second on a machine that has much to do"
     mine = api("81")
     path = "/media/user/81"
     eventually(lambda: len(mine.get(path, params={"limit": 1000}).json()) == count, "all rows", 60)

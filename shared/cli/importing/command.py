@@ -24,6 +24,8 @@ from shared.cli.retries import Patience
 from shared.cli.server import Server, client_command, server_at
 from shared.errors import Invalid, TripodError
 
+_SMALL_NUMBERS = 2**31 - 1
+
 
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -120,6 +122,11 @@ async def _whole(
     """Raises SystemExit unless every row is here. `ids`: where the new ids go; None for a dry run."""
     began = time.monotonic()
     survey = await run.survey()
+    if survey.highest > _SMALL_NUMBERS:
+        said(
+            f"The highest number of the export is {survey.highest}; every later upload gets a higher one, which clients "
+            "that keep numbers in 32 bits cannot read."
+        )
     if ids is not None:
         await run.make_room(survey.highest)
     stopped, interrupted = await _send(run, survey, jobs, json_=json_)
