@@ -124,8 +124,8 @@ async def _whole(
     survey = await run.survey()
     if survey.highest > _SMALL_NUMBERS:
         said(
-            f"The highest number of the export is {survey.highest}; every later upload gets a higher one, which clients "
-            "that keep numbers in 32 bits cannot read."
+            f"The highest number of the export is {survey.highest}; every later upload gets a higher one, which "
+            "clients that keep numbers in 32 bits cannot read."
         )
     if ids is not None:
         await run.make_room(survey.highest)
