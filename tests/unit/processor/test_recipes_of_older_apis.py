@@ -34,6 +34,25 @@ def quantisation(result: Result, name: str) -> int:
         return sum(image.quantization[0])  # type: ignore[attr-defined]
 
 
+def quality_of(data: bytes, original: Image.Image) -> int:
+    """With which of these qualities a JPEG, or a WebP of this very picture, was written: the one has the tables of it,
+    the other is about as long."""
+    steps = range(50, 96, 5)
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format == "JPEG":
+            return next(
+                quality
+                for quality in steps
+                if tables_of(encoded(original, quality=quality)) == tables_of(data)
+            )
+    return min(steps, key=lambda quality: abs(len(encoded(original, "WEBP", quality=quality)) - len(data)))
+
+
+def tables_of(data: bytes) -> dict[int, list[int]]:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.quantization  # type: ignore[attr-defined, no-any-return]
+
+
 def without_optimising(spec: VariantSpec) -> VariantSpec:
     return msgspec.structs.replace(spec, optimise=False)
 
@@ -57,7 +76,7 @@ def test_entity_variants_have_the_promised_sizes_and_qualities(derive: Derive) -
     assert quantisation(result, "thumbnail") > small == medium > quantisation(result, "large")
 
 
-def test_mediafiles_variants_have_the_promised_sizes_and_qualities(derive: Derive) -> None:
+def test_mediafiles_variants_have_the_promised_sizes_and_one_quality(derive: Derive) -> None:
     result = derive(encoded(picture(1500, 2000)), recipe=MEDIAFILES)
     assert sizes(result) == {
         "thumbnail": (150, 150, "image/jpeg"),
@@ -68,6 +87,25 @@ def test_mediafiles_variants_have_the_promised_sizes_and_qualities(derive: Deriv
     }
     tables = {quantisation(result, name) for name in ("thumbnail", "small", "medium", "large")}
     assert len(tables) == 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "qualities"),
+    [
+        (CONTENT, "JPEG", {"optimised": 85, "thumbnail": 85}),
+        (CONTENT, "WEBP", {"optimised": 85}),
+        (MEDIAFILES, "JPEG", {"thumbnail": 85, "small": 85, "medium": 85, "large": 85, "webp": 80}),
+        (ENTITY, "JPEG", {"thumbnail": 80, "small": 85, "medium": 85, "large": 90}),
+    ],
+)
+def test_files_are_written_with_the_promised_quality(
+    derive: Derive, recipe: Recipe, kind: str, qualities: dict[str, int]
+) -> None:
+    original = picture(600, 450)
+    data = encoded(original, kind, quality=100)
+    result = derive(data, f"image/{kind.lower()}", recipe=recipe)
+    found = {name: quality_of(named(result, name).body, original) for name in qualities}
+    assert found == qualities
 
 
 @pytest.mark.parametrize(
