@@ -196,7 +196,8 @@ def test_a_video_for_anothers_post_or_none_is_not_taken(
         403, "Not authorized. Only the post owner can upload media here.",
     )  # fmt: skip
     for wrong in (number, 0, -1, "x" * 200, "%00", "9" * 30):
-        assert one.post(f"posts/{wrong}/media", SMALL, "a.mkv").status_code in {404, 422}, wrong
+        # An edge in front may refuse a NUL in the path by itself, with 400.
+        assert one.post(f"posts/{wrong}/media", SMALL, "a.mkv").status_code in {400, 404, 422}, wrong
     assert caller().post(f"/v1/media/{post}", files={"file": ("a.mkv", SMALL)}).status_code == 401
     assert one.get(f"entity/post/{one.number}") == []
 
