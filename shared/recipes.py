@@ -45,7 +45,9 @@ _ALLOWED = {
     "format": "jpeg, png, webp, avif or source",
     "quality": "a whole number from 1 to 100",
     "background": "three whole numbers from 0 to 255, for red, green and blue",
-    **dict.fromkeys(("flatten", "still_only", "optimise", "moving", "gain_map"), "true or false"),
+    **dict.fromkeys(
+        ("flatten", "still_only", "smaller_only", "optimise", "moving", "gain_map"), "true or false"
+    ),
 }
 
 
@@ -56,9 +58,10 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     attention, in the same shape but smaller where the picture is; `square` is that with a side of `width`.
     `source` is the format of the original where it is JPEG, PNG or WebP, else JPEG. `background` is what shows
     through where the format holds no transparency, with `flatten` in every format. `moving`: an animation stays one,
-    where the format is WebP. `still_only`: not made of animations, of which one picture would be left. `optimise`:
-    JPEG spends time on Huffman tables of its own, for the same pixels in fewer bytes. `gain_map`: JPEG that stays whole
-    keeps that of an Ultra HDR photo unless this is false; resolved it is true where there is one, else absent.
+    where the format is WebP. `still_only`: not made of animations, of which one picture would be left. `smaller_only`:
+    not made where the original, with nothing to change or to leave out, is no larger. `optimise`: JPEG spends time on
+    Huffman tables of its own, for the same pixels in fewer bytes. `gain_map`: JPEG that stays whole keeps that of an
+    Ultra HDR photo unless this is false; resolved it is true where there is one, else absent.
     """
 
     name: str
@@ -70,6 +73,7 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     background: tuple[int, int, int] = WHITE
     flatten: bool = False
     still_only: bool = False
+    smaller_only: bool = False
     optimise: bool = False
     moving: bool = False
     gain_map: bool | None = None
@@ -80,8 +84,9 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
         So a field added later, with a default that keeps the old behaviour, leaves existing variants valid.
         A default must therefore never change. Keys are made of the hash of the resolved spec: one format, one key.
+        `smaller_only` says whether it is made, not what it is, and is left out.
         """
-        canonical = msgspec.json.encode(self, order="sorted")
+        canonical = msgspec.json.encode(msgspec.structs.replace(self, smaller_only=False), order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:8]
 
     @property

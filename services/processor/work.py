@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from services.processor.embedded import Embedded
 from services.processor.frames import Job, Variant
 from services.processor.ladder import Ladder
+from services.processor.program.programs import Programs
 from services.processor.vips import Image
 from shared.events.messages import Colour
 
@@ -29,8 +30,9 @@ class Work:
     """`descriptor` and `view` are the same sealed bytes of the original: the codecs read one or the other.
 
     After decode: `image` is in memory as 8-bit sRGB, already shrunk to what the largest variant needs; `width`
-    and `height` are the original's, which is `animated` where it has more frames than this one. After orient: the
-    right way up, sides swapped where need be.
+    and `height` are the original's, which is `animated` where it has more frames than this one, and `plain` where a
+    variant of its size would show the same and leave nothing out. After orient: the right way up, sides swapped where
+    need be.
     """
 
     job: Job
@@ -41,6 +43,7 @@ class Work:
     height: int = 0
     orientation: int = 1
     animated: bool = False
+    plain: bool = False
     embedded: Embedded = field(default_factory=Embedded)
     image: Image = field(init=False)
     ladder: Ladder = field(init=False)
@@ -51,3 +54,4 @@ class Work:
     kept: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    programs: Programs | None = None

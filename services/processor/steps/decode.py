@@ -14,6 +14,7 @@ from services.processor.cut_short import is_cut_short
 from services.processor.jpeg_scans import MOST_SCANS, has_too_many_scans
 from services.processor.ladder import fit_inside, shrink
 from services.processor.nclx import nclx_profile
+from services.processor.plain import is_plain
 from services.processor.steps.colour import PROFILE, to_srgb
 from services.processor.vips import BLOB, LOADERS, Image, Operation, Source
 from services.processor.work import Work
@@ -81,6 +82,7 @@ def _open_with_vips(work: Work) -> Image:
         raise failures.truncated("the first picture may be there, others are not")
     work.orientation = _orientation(header)
     work.embedded = embedded.of_vips(header)
+    work.plain = is_plain(work.job.mime_type, header, work.embedded, work.view)
     shrinking = _SHRINKING.get(work.job.mime_type)
     scale = working_scale(work.job.recipe, work.width, work.height)
     factor = next(factor for factor in (8, 4, 2, 1) if factor * scale <= 1)

@@ -43,7 +43,8 @@ _OPAQUE: frozenset[Format] = frozenset({"jpeg"})
 
 
 def variants(work: Work) -> None:
-    """Make `variants` in the order of the recipe, without those of `there`, which are `kept`."""
+    """Make `variants` in the order of the recipe, without those of `there`, which are `kept`, and without what is to be
+    smaller than the original and is not."""
     gains = gain_map(work)
     specs = work.job.recipe.asked_of(work.job.mime_type, animated=work.animated, gain_map=gains is not None)
     largest_first = sorted(specs, key=lambda spec: -spec.scale(work.width, work.height))
@@ -56,12 +57,25 @@ def variants(work: Work) -> None:
                 # Whatever is made from this one's size becomes what it was when this one was made.
                 scaled(work.ladder, spec, spec.written_as(work.job.mime_type))
             continue
-        made[spec.name] = _make_moving(work, spec) if spec.moving else press.make_resolved(spec)
-        total += made[spec.name].size
+        variant = _make_moving(work, spec) if spec.moving else press.make_resolved(spec)
+        if spec.smaller_only and _is_as_good(work, variant):
+            continue
+        made[spec.name] = variant
+        total += variant.size
         if total > work.job.limits.output_bytes:
             raise failures.JobFailed(failures.too_much_output(total, work.job.limits.output_bytes))
     work.variants = tuple(made[spec.name] for spec in specs if spec.name in made)
-    work.kept = tuple(spec.code for spec in specs if spec.name not in made)
+    work.kept = tuple(spec.code for spec in specs if spec.code in work.job.there)
+
+
+def _is_as_good(work: Work, variant: Variant) -> bool:
+    """Whether the original shows what the variant does, as it lies there, in no more bytes."""
+    alike = (variant.width, variant.height, variant.mime_type) == (
+        work.width,
+        work.height,
+        work.job.mime_type,
+    )
+    return alike and work.plain and not work.ladder.has_alpha and len(work.view) <= variant.size
 
 
 class Press:

@@ -225,6 +225,17 @@ def test_every_listed_image_type_that_may_stand_still_is_optimised_in_its_format
     assert (thumbnail.format, thumbnail.size) == (kind, (300, 100))
 
 
+def test_a_picture_that_could_only_grow_comes_back_as_it_was_with_a_thumbnail(
+    ann: Author, nobody: httpx.Client
+) -> None:
+    small = encoded(picture(400, 300, seed=79), quality=50)
+    made = ann.upload(small, "small.jpg")
+    assert (made["file_size"], made["width"], made["height"]) == (len(small), 400, 300)
+    for address in (made["url"], f"{MEDIA}/{made['id']}/download"):
+        assert nobody.get(address).content == small
+    assert opened(nobody.get(made["thumbnail_url"]).content).size == (300, 225)
+
+
 def test_a_gif_comes_back_as_it_was_with_a_thumbnail(ann: Author, nobody: httpx.Client) -> None:
     gif = encoded(picture(600, 200, seed=76), "GIF")
     made = ann.upload(gif, "still.gif")

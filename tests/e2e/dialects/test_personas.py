@@ -161,16 +161,22 @@ def test_the_original_lies_where_the_document_says(ann: Owner, system: System) -
     assert any(path.endswith(where) for path in system.objects())
 
 
-def test_deleting_a_persona_removes_its_files(ann: Owner, service: httpx.Client, new_number: Any) -> None:
+def test_deleting_a_persona_removes_its_files(
+    ann: Owner, service: httpx.Client, new_number: Any, system: System
+) -> None:
     persona = new_number()
     register(service, persona, ann)
     made = ann.upload(persona)
+    assert any(key.endswith(made["filename"]) for key in system.objects())
     assert service.delete(f"/v1/entities/persona/{persona}").status_code == 204
 
     def gone() -> bool:
         return ann.http.get(f"/media/files/{made['id']}").status_code == 404
 
     assert eventually(gone, "the file to go with its persona")
+    eventually(
+        lambda: not any(made["filename"] in key for key in system.objects()), "its bytes to go as well"
+    )
 
     def again() -> httpx.Response | None:
         answer = ann.http.post(f"/media/upload/{persona}", files={"file": ("a.png", SMALL)})

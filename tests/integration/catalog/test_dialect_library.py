@@ -15,6 +15,7 @@ from shared.events.messages import MediaUploaded
 from tests.fixtures.openapi import check
 from tests.integration.catalog import stories
 from tests.integration.catalog.service import Service, serving
+from tests.integration.catalog.test_lists import fill
 
 ONE, FILE = "/media/{media_id}", "/media/{media_id}/download"
 LISTS = ("/media", "/media/user/7", "/media/type/image", "/media/public/list")
@@ -127,6 +128,13 @@ async def test_a_dialect_that_is_switched_off_answers_404(catalog: Service, publ
         assert not [
             p for p in (await nobody.get("/openapi.json")).json()["paths"] if p.startswith("/media/files")
         ]
+
+
+async def test_a_list_has_a_hundred_files_unless_asked_otherwise(catalog: Service) -> None:
+    await fill(catalog.database, 101, profile="library", is_public=True, owner="7")
+    for path in LISTS:
+        assert len(await listed(catalog.nobody, path)) == 100, path
+        assert len(await listed(catalog.nobody, f"{path}?limit=101")) == 101, path
 
 
 async def test_a_presigned_url_works_for_an_hour_unless_asked_otherwise_and_is_made_by_who_may_read(
