@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from services.catalog import rights
 from services.catalog.census import Audience, Census, Derived, Row
+from services.catalog.contested import stand_in
 from services.catalog.counters import recount
 from services.catalog.database import Database
 from services.catalog.models import media
@@ -202,12 +203,17 @@ def told(census: Census) -> Iterator[Finding]:
             yield finding_of(
                 "projected", media_id, "its upload is in the stream and has neither row nor tombstone"
             )
-        elif any((row.number, row.key, row.sha256) != (e.number, e.key, e.sha256) for e in uploads):
+        elif any((row.key, row.sha256) != (e.key, e.sha256) or not _of(row, e.number) for e in uploads):
             yield finding_of("projected", media_id, "row and upload disagree about number, key or bytes")
     for media_id in census.rows.keys() - census.story.told.keys():
         yield finding_of("projected", media_id, "it has a row, and its upload is not in the stream")
     for place in census.story.unreadable:
         yield Finding(check="projected", subject=f"event {place}", detail="it cannot be read")
+
+
+def _of(row: Row, number: int) -> bool:
+    """Whether the number that was told is the row's, or another media's that was told of it first."""
+    return row.number in {number, stand_in(row.id)}
 
 
 def buried(census: Census) -> Iterator[Finding]:

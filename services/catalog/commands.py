@@ -23,6 +23,7 @@ from shared.auth import Caller
 from shared.errors import Forbidden, PreconditionFailed, TripodError
 from shared.events.messages import MediaDeleted, PictureLimits, ReprocessRequested
 from shared.ids import public_id
+from shared.imports import MOST_NUMBER
 from shared.media import Media
 from shared.storage import keys
 
@@ -143,7 +144,7 @@ async def bury_all(connection: AsyncConnection, found: Sequence[Record]) -> None
     if not found:
         return
     now, gone = datetime.now(UTC), [row["id"] for row in found]
-    await raise_mark(connection, max(row["number"] for row in found))
+    await raise_mark(connection, *(row["number"] for row in found))
     await connection.execute(
         insert(tombstones), [{"media_id": media_id, "deleted_at": now} for media_id in gone]
     )
@@ -186,8 +187,12 @@ def _among(column: Column[Any], ids: Sequence[uuid.UUID]) -> ColumnElement[bool]
     return column == any_(bindparam(None, list(ids), ARRAY(Uuid)))
 
 
-async def raise_mark(connection: AsyncConnection, number: int) -> None:
-    new = upsert(marks).values(name=HIGHEST_NUMBER, value=number)
+async def raise_mark(connection: AsyncConnection, *numbers: int) -> None:
+    """Numbers that only stand in for others are not counted."""
+    highest = max((number for number in numbers if number <= MOST_NUMBER), default=None)
+    if highest is None:
+        return
+    new = upsert(marks).values(name=HIGHEST_NUMBER, value=highest)
     await connection.execute(
         new.on_conflict_do_update(
             index_elements=[marks.c.name], set_={"value": func.greatest(marks.c.value, new.excluded.value)}

@@ -7,6 +7,7 @@ from sqlalchemy import Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.catalog import queries
 from services.catalog.database import Database
 from services.catalog.models import media, tombstones
 from shared.events.bus import Message
@@ -33,5 +34,5 @@ async def find(connection: AsyncConnection, asked: Asked) -> Answered:
     if asked.number is not None:
         number = await connection.scalar(select(media.c.id).where(media.c.number == asked.number))
     if asked.public_id is not None:
-        public_id = await connection.scalar(select(media.c.id).where(media.c.imported_as == asked.public_id))
+        public_id = await queries.imported_as(connection, asked.public_id)
     return Answered(known=tuple(known), gone=tuple(gone), number=number, public_id=public_id)

@@ -140,7 +140,7 @@ media = Table(
     Index("ix_media_owner_uuid_created", "owner_uuid", "created_at", "id"),
     Index("ix_media_owner_uid", "owner_uid", postgresql_where=text("owner_uid IS NOT NULL")),
     Index("ix_media_sha256", "sha256"),
-    Index("ix_media_imported_as", "imported_as", unique=True, postgresql_where=text("imported_as IS NOT NULL")),
+    Index("ix_media_imported_as", "imported_as", postgresql_where=text("imported_as IS NOT NULL")),
     # The reconciler's: rows without a result are few, and it must not read the others.
     Index("ix_media_processing", "status_at", postgresql_where=text("status = 'processing'")),
     Index("ix_media_failed", "profile", "status_at", postgresql_where=text("status = 'failed'")),

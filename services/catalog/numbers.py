@@ -8,6 +8,7 @@ from services.catalog.database import Database
 from services.catalog.models import marks, media
 from shared.events import topology
 from shared.events.bus import Bus, KeyConflict
+from shared.imports import MOST_NUMBER
 
 log = structlog.get_logger()
 
@@ -35,8 +36,9 @@ async def ensure_counter(database: Database, bus: Bus) -> int:
 
 
 async def lowest_free(database: Database) -> int:
-    """One more than the highest number that any media has or, deleted, had."""
+    """One more than the highest number that any media was given or, deleted, had."""
+    given = select(func.max(media.c.number)).where(media.c.number <= MOST_NUMBER)
     async with database.reading() as connection:
-        highest = await connection.scalar(select(func.max(media.c.number)))
+        highest = await connection.scalar(given)
         mark = await connection.scalar(select(marks.c.value).where(marks.c.name == HIGHEST_NUMBER))
     return max(highest or 0, mark or 0) + 1

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import commands, moderation_flags, outbox, rows, slots
+from services.catalog import commands, contested, moderation_flags, outbox, rows, slots
 from services.catalog.database import Database, lock_media, lock_uploads
 from services.catalog.hashes import from_hex
 from services.catalog.models import early_results, entities, media, stored_events, tombstones, variants
@@ -44,7 +44,6 @@ _RESULTS: dict[str, type[Result]] = {"processed": MediaProcessed, "failed": Medi
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Built once: for the short statements that every event runs, building costs more than running.
-_INSERT = upsert(media).on_conflict_do_nothing(index_elements=[media.c.id]).returning(media.c.id)
 _NOTE_STORED = upsert(stored_events).on_conflict_do_nothing()
 _IS_DELETED = select(exists().where(tombstones.c.media_id == bindparam("media_id")))
 _ROW = select(media).where(media.c.id == bindparam("media_id"))
@@ -83,7 +82,9 @@ async def project(
             async with database.writing() as connection:
                 if slot is not None:
                     await slots.lock(connection, slot, event.id)
-                outcome = await take_in(connection, event, sequence, cascading)
+                moved: list[uuid.UUID] = []
+                outcome = await take_in(connection, event, sequence, cascading, moved=moved)
+                await _tell_moved(connection, moved, base_url)
                 if outcome in {"buried", "early"}:
                     return outcome, None
                 was_public = False
@@ -105,6 +106,11 @@ async def project(
     raise Unavailable("The media moves from slot to slot; its event is taken in later.", retry_after=1)
 
 
+async def _tell_moved(connection: AsyncConnection, moved: list[uuid.UUID], base_url: str) -> None:
+    for other in moved:
+        await commands.tell_updated(connection, other, base_url)
+
+
 async def _tell(connection: AsyncConnection, outcome: Outcome, shown: Media, *, was_public: bool) -> None:
     if outcome == "created":
         await outbox.created(connection, shown)
@@ -119,8 +125,10 @@ async def take_in(
     cascading: frozenset[str] = frozenset(),
     *,
     alone: bool = False,
+    moved: list[uuid.UUID] | None = None,
 ) -> Outcome:
-    """The rows alone: nobody is told of them. `alone`: nobody else writes to these tables, so nothing is locked."""
+    """The rows alone: nobody is told of them. `alone`: nobody else writes to these tables, so nothing is locked. Whose
+    number had to be another one is added to `moved`."""
     event = without_nul(event)
     if not alone and isinstance(event, MediaUploaded):
         await lock_uploads(connection, [event.id], [event.owner])
@@ -134,7 +142,10 @@ async def take_in(
         await _bury_again(connection, event)
         return "buried"
     if isinstance(event, MediaUploaded):
-        return await _insert(connection, event, cascading, alone=alone)
+        outcome, other = await _insert(connection, event, cascading, alone=alone)
+        if other is not None and moved is not None:
+            moved.append(other)
+        return outcome
     if row is None:
         return await _keep_early(connection, event, sequence)
     return "updated" if await _apply(connection, row, event) else "behind"
@@ -142,10 +153,12 @@ async def take_in(
 
 async def _insert(
     connection: AsyncConnection, event: MediaUploaded, cascading: frozenset[str], *, alone: bool
-) -> Outcome:
+) -> tuple[Outcome, uuid.UUID | None]:
+    """With the media that had its number and has another one now."""
     entity = await _living(connection, event.entity)
-    if (await connection.execute(_INSERT, row_of(event, entity))).first() is None:
-        return "repeated"
+    new, moved = await contested.insert(connection, row_of(event, entity), alone=alone)
+    if not new:
+        return "repeated", None
     orphaned = event.entity is not None and entity is None and event.profile in cascading
     # A replay hears of the deletions later on.
     asked = {"owner": event.owner, "at": event.created_at}
@@ -153,11 +166,11 @@ async def _insert(
         await commands.bury(
             connection, (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
         )
-        return "buried"
+        return "buried", moved
     for told in (await connection.scalars(_TAKE_EARLY, {"media_id": event.id})).all():
         row = (await connection.execute(_ROW, {"media_id": event.id})).mappings().one()
         await _apply(connection, row, msgspec.convert(told["data"], _RESULTS[told["type"]]))
-    return "created"
+    return "created", moved
 
 
 async def _keep_early(connection: AsyncConnection, event: Result, sequence: int) -> Outcome:

@@ -212,7 +212,8 @@ async def find_view(
 
 async def imported_as(connection: AsyncConnection, name: str) -> uuid.UUID | None:
     """The media of this public id in the older system that it came from, whoever may see it."""
-    found: uuid.UUID | None = await connection.scalar(select(media.c.id).where(media.c.imported_as == name))
+    named = select(media.c.id).where(media.c.imported_as == name).order_by(media.c.id).limit(1)
+    found: uuid.UUID | None = await connection.scalar(named)
     return found
 
 

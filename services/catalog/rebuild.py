@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.catalog import announcing, departures, letters, slots
+from services.catalog import announcing, contested, departures, letters, slots
 from services.catalog.census import Stored, Tell, events
 from services.catalog.commands import raise_mark
 from services.catalog.database import RELAY, Database, try_lock
@@ -169,15 +169,17 @@ class Replay:
             await note_stored(connection, event.id, stored.sequence)
 
     async def _state(self, connection: AsyncConnection, event: MediaCreated | MediaUpdated) -> None:
-        """A state tells all that people may change. One that was changed last at a moment that no upload, request or
-        result told is the work of an edit."""
+        """A state tells all that people may change, and the number that a media has. One that was changed last at a
+        moment that no upload, request or result told is the work of an edit."""
         shown = event.media
         values: dict[str, Any] = {name: shown[name] for name in _EDITED if name in shown}
         changed = datetime.fromisoformat(shown["updated_at"])
         if changed not in self.told.get(event.id, ()):
             values["edited_at"] = changed
-        change = update(media).where(media.c.id == event.id)
-        await connection.execute(change.values(**values, **_entity_columns(shown)))
+        change = update(media).where(media.c.id == event.id).returning(media.c.number)
+        number = await connection.scalar(change.values(**values, **_entity_columns(shown)))
+        if number not in {None, shown["number"]}:
+            await contested.assign(connection, event.id, shown["number"])
 
 
 def _moment(event: MediaUploaded | MediaProcessed | MediaFailed) -> datetime:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from services.catalog import commands, queries
 from services.catalog.database import Database
-from services.catalog.dialects.finding import BYTES, find
+from services.catalog.dialects.finding import BYTES, find, find_numbered_page, find_page
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
@@ -33,8 +33,6 @@ from shared.errors import Forbidden, NotFound
 from shared.http import provide_lenient_caller
 from shared.openapi import PUBLIC
 
-MOST_OF_A_CONTENT = 10_000
-
 
 @get("/", summary="List media, newest first", responses=problems(401, 422))
 async def list_media(
@@ -54,12 +52,7 @@ async def list_media(
         owner_uuid=content.check_uuid("uploaded_by", uploaded_by) if uploaded_by else None,
         content_id=content.check_uuid("content_id", content_id) if content_id else None,
     )
-    async with database.reading_for(caller) as connection:
-        total = await queries.count(connection, caller, filters)
-        found = await queries.offset_page(
-            connection, caller, filters, sort="-created_at", offset=(page - 1) * page_size, limit=page_size,
-            base_url="",
-        )  # fmt: skip
+    total, found = await find_numbered_page(database, caller, filters, page=page, size=page_size)
     return ContentMediaList(
         items=[content.shape(view, settings.http.base_url) for view in found],
         total=total,
@@ -84,17 +77,8 @@ async def list_of_content(
     media_type: FromQuery[ContentMediaType | None] = None,
 ) -> list[ContentMedia]:
     """In the order in which they came, at most 10,000; none where the content has none, or is not known."""
-    about = content.check_uuid("content_id", content_id)
-    async with database.reading_for(optional_caller) as connection:
-        found = await queries.offset_page(
-            connection,
-            optional_caller,
-            _filters(media_type=media_type, content_id=about),
-            sort="created_at",
-            offset=0,
-            limit=MOST_OF_A_CONTENT,
-            base_url="",
-        )
+    filters = _filters(media_type=media_type, content_id=content.check_uuid("content_id", content_id))
+    found = await find_page(database, optional_caller, filters, sort="created_at")
     return [content.shape(view, settings.http.base_url) for view in found]
 
 

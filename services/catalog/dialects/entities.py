@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 
 from services.catalog import commands, queries
 from services.catalog.database import Database
-from services.catalog.dialects.finding import find
+from services.catalog.dialects.finding import find, find_page
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, no_nul, problems
 from services.catalog.settings import CatalogSettings
@@ -29,8 +29,6 @@ from shared.errors import Forbidden, TripodError
 from shared.ids import parse_ref
 from shared.openapi import PUBLIC
 from shared.profiles import of_entities
-
-MOST_OF_AN_ENTITY = 10_000  # the document knows no pages
 
 
 @get("/entity/{entity_type:str}/{entity_id:str}", summary="The media of one entity", security=PUBLIC,
@@ -53,16 +51,9 @@ async def list_of_entity(
         entity_id=entity_id,
         entity_field=entity_field,
     )
-    async with database.reading_for(optional_caller) as connection:
-        found = await queries.offset_page(
-            connection,
-            optional_caller,
-            filters,
-            sort="created_at",
-            offset=0,
-            limit=MOST_OF_AN_ENTITY,
-            base_url=settings.http.base_url,
-        )
+    found = await find_page(
+        database, optional_caller, filters, sort="created_at", base_url=settings.http.base_url
+    )
     shown = [entities.shape(view) for view in found]
     return sorted(shown, key=_place)
 

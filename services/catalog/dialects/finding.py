@@ -1,4 +1,4 @@
-"""One media of an older API, for whoever may see it there, and the routes on which its bytes are."""
+"""Media of an older API, one or a page of them, for whoever may see them there, and the routes of their bytes."""
 
 import uuid
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from services.catalog import openapi, queries
 from services.catalog.database import Database
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NOT_MODIFIED, problems
+from services.catalog.schemas import TimeSort
 from shared.auth import Caller
 from shared.dialects.view import View
 from shared.errors import NotFound
@@ -20,6 +21,10 @@ BYTES: Mapping[str, Any] = {
     "responses": {**openapi.file("*/*"), **NOT_MODIFIED, **problems(401, 404, 412, 416)},
 }
 """What `route` is told of an address of bytes, beside its path and summary."""
+
+
+MOST = 10_000
+"""The media in one answer of an API that knows no pages."""
 
 
 async def find(
@@ -41,3 +46,32 @@ async def find(
     if found is None:
         raise absent
     return found
+
+
+async def find_page(
+    database: Database,
+    caller: Caller,
+    filters: Filters,
+    *,
+    skip: int = 0,
+    limit: int = MOST,
+    sort: TimeSort = "-created_at",
+    base_url: str = "",
+) -> list[View]:
+    """Those of a place in the order, the newest first unless asked otherwise."""
+    async with database.reading_for(caller) as connection:
+        return await queries.offset_page(
+            connection, caller, filters, sort=sort, offset=skip, limit=limit, base_url=base_url
+        )
+
+
+async def find_numbered_page(
+    database: Database, caller: Caller, filters: Filters, *, page: int, size: int
+) -> tuple[int, list[View]]:
+    """How many there are, and those of this page, of which the first is 1."""
+    async with database.reading_for(caller) as connection:
+        count = await queries.count(connection, caller, filters)
+        found = await queries.offset_page(
+            connection, caller, filters, sort="-created_at", offset=(page - 1) * size, limit=size, base_url=""
+        )
+    return count, found

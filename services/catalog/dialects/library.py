@@ -10,10 +10,10 @@ from litestar.router import Router
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
-from services.catalog import commands, queries
+from services.catalog import commands
 from services.catalog.database import Database
 from services.catalog.dialects import library_filter, library_links, library_live
-from services.catalog.dialects.finding import BYTES
+from services.catalog.dialects.finding import BYTES, find_page
 from services.catalog.dialects.library_find import find
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, problems
@@ -28,7 +28,6 @@ from shared.errors import Invalid
 from shared.events.messages import MediaType
 from shared.openapi import PUBLIC
 
-_TAGS = ["library"]
 _TYPES: tuple[MediaType, ...] = get_args(MediaType)
 Skip = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="How many to leave out")]
 Limit = Annotated[int, QueryParameter(ge=0, le=10_000, description="How many at most")]
@@ -56,91 +55,81 @@ async def _page(
 ) -> list[LibraryFile]:
     base_url = settings.http.base_url
     filters = Filters(profiles=(PROFILE,), **narrowed)
-    async with database.reading_for(caller) as connection:
-        found = await queries.offset_page(
-            connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=base_url
-        )
+    found = await find_page(database, caller, filters, skip=skip, limit=limit, base_url=base_url)
     return [library.shape(view, base_url) for view in found]
 
 
 @get(
     "/media",
-    tags=_TAGS,
     summary="All files",
     security=PUBLIC,
     responses=problems(401, 422),
 )
 async def list_all(
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     *,
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """Those that the caller may see, newest first."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    return await _page(database, caller, settings, skip=skip, limit=limit)
+    """Those that the reader may see, newest first."""
+    return await _page(database, reader, settings, skip=skip, limit=limit)
 
 
 @get(
     "/media/user/{user_id:str}",
-    tags=_TAGS,
     summary="The files of a user",
     security=PUBLIC,
     responses=problems(401, 422),
 )
 async def list_of_user(
     user_id: FromPath[str],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     *,
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """Those that the caller may see, newest first."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
+    """Those that the reader may see, newest first."""
     number = whole(user_id)
     if number is None:
         raise Invalid(f"The user_id {user_id[:40]!r} is no whole number.", field="user_id")
-    return await _page(database, caller, settings, skip=skip, limit=limit, owner_uid_or_sub=number)
+    return await _page(database, reader, settings, skip=skip, limit=limit, owner_uid_or_sub=number)
 
 
 @get(
     "/media/type/{file_type:str}",
-    tags=_TAGS,
     summary="The files of a type",
     security=PUBLIC,
     responses=problems(401, 422),
 )
 async def list_of_type(
     file_type: FromPath[str],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     *,
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """`image`, `video`, `audio`, `document` or `other`: those that the caller may see, newest first."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
+    """`image`, `video`, `audio`, `document` or `other`: those that the reader may see, newest first."""
     if file_type not in _TYPES:
         raise Invalid(
             f"The type {file_type[:40]!r} is unknown; there are {', '.join(_TYPES)}.", field="file_type"
         )
-    return await _page(database, caller, settings, skip=skip, limit=limit, media_type=file_type)
+    return await _page(database, reader, settings, skip=skip, limit=limit, media_type=file_type)
 
 
 @get(
     "/media/public/list",
-    tags=_TAGS,
     summary="All public files",
     security=PUBLIC,
     responses=problems(401, 422),
 )
 async def list_public(
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     *,
@@ -148,23 +137,20 @@ async def list_public(
     limit: Limit = 100,
 ) -> list[LibraryFile]:
     """Newest first."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    return await _page(database, caller, settings, skip=skip, limit=limit, is_public=True)
+    return await _page(database, reader, settings, skip=skip, limit=limit, is_public=True)
 
 
 @get(
     "/media/stats/info",
-    tags=_TAGS,
     summary="Where files are kept",
     security=PUBLIC,
     responses=problems(401),
     sync_to_thread=False,
 )
 def storage_info(
-    optional_caller: NamedDependency[Caller], settings: NamedDependency[CatalogSettings]
+    writer: NamedDependency[Caller], settings: NamedDependency[CatalogSettings]
 ) -> StorageInfo:
     """A folder or a bucket. It needs a token unless the library is open to everybody."""
-    library.writing(optional_caller, settings.dialects.anonymous)
     folder = settings.dialects.folder
     if folder:
         return StorageInfo(backend="local", bucket_name=None, media_folder=folder, endpoint_url=None)
@@ -174,25 +160,22 @@ def storage_info(
 
 @get(
     "/media/{media_id:str}",
-    tags=_TAGS,
     summary="One file",
     security=PUBLIC,
     responses=problems(401, 404),
 )
 async def get_file(
     media_id: FromPath[str],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> LibraryFile:
     """What is known of it, with its URLs."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    return library.shape(await find(database, caller, settings, media_id), settings.http.base_url)
+    return library.shape(await find(database, reader, settings, media_id), settings.http.base_url)
 
 
 @route(
     "/media/{media_id:str}/download",
-    tags=_TAGS,
     summary="The bytes of a file",
     security=PUBLIC,
     **BYTES,
@@ -200,20 +183,18 @@ async def get_file(
 async def download(
     media_id: FromPath[str],
     request: Request[Any, Any, Any],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> ASGIApp:
     """As they were uploaded, with Range and the conditional headers. A browser shows it in place where nothing in
     its type is active."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    found = await find(database, caller, settings, media_id)
-    return await deliver(request, caller, found.media.id, disposition="inline")
+    found = await find(database, reader, settings, media_id)
+    return await deliver(request, reader, found.media.id, disposition="inline")
 
 
 @patch(
     "/media/{media_id:str}",
-    tags=_TAGS,
     summary="Change what is said of a file",
     security=PUBLIC,
     responses=problems(401, 403, 404, 413, 422),
@@ -221,36 +202,33 @@ async def download(
 async def patch_file(
     media_id: FromPath[str],
     data: JSONBody[LibraryPatch],
-    optional_caller: NamedDependency[Caller],
+    writer: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> LibraryFile:
     """What the body leaves out stays as it is. Of another's public file: 403."""
-    caller = library.writing(optional_caller, settings.dialects.anonymous)
     base_url = settings.http.base_url
-    found = await find(database, caller, settings, media_id)
-    await commands.edit(database, caller, found.media.id, data.patch(), base_url=base_url)
-    return library.shape(await find(database, caller, settings, media_id), base_url)
+    found = await find(database, writer, settings, media_id)
+    await commands.edit(database, writer, found.media.id, data.patch(), base_url=base_url)
+    return library.shape(await find(database, writer, settings, media_id), base_url)
 
 
 @delete(
     "/media/{media_id:str}",
     status_code=200,
-    tags=_TAGS,
     summary="Delete a file",
     security=PUBLIC,
     responses=problems(401, 403, 404),
 )
 async def delete_file(
     media_id: FromPath[str],
-    optional_caller: NamedDependency[Caller],
+    writer: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> LibraryDeleted:
     """It is gone at once; its bytes follow within moments."""
-    caller = library.writing(optional_caller, settings.dialects.anonymous)
-    found = await find(database, caller, settings, media_id)
-    await commands.remove(database, caller, found.media.id)
+    found = await find(database, writer, settings, media_id)
+    await commands.remove(database, writer, found.media.id)
     return LibraryDeleted()
 
 
@@ -271,4 +249,5 @@ ROUTER = Router(
         delete_file,
     ],
     dependencies=PARTS,
+    tags=["library"],
 )

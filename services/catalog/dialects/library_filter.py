@@ -238,7 +238,6 @@ def _shaped(found: Slice, settings: CatalogSettings) -> list[LibraryFile]:
 
 _ROUTE: Mapping[str, Any] = {
     "status_code": 200,
-    "tags": ["library"],
     "security": PUBLIC,
     "responses": problems(401, 413, 422),
 }
@@ -247,25 +246,23 @@ _ROUTE: Mapping[str, Any] = {
 @post("/media/filter", summary="The files that a filter lets through", **_ROUTE)
 async def filter_files(
     data: JSONBody[LibraryQuery],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> list[LibraryFile]:
-    """Those that the caller may see. Conditions hold together with `and`, one is enough with `or`."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    return _shaped(await _find(data, caller, database, settings, counted=False), settings)
+    """Those that the reader may see. Conditions hold together with `and`, one is enough with `or`."""
+    return _shaped(await _find(data, reader, database, settings, counted=False), settings)
 
 
 @post("/media/filter/paginated", summary="The same, with how many there are", **_ROUTE)
 async def filter_pages(
     data: JSONBody[LibraryQuery],
-    optional_caller: NamedDependency[Caller],
+    reader: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> LibraryPage:
     """`limit` and `offset` as they were asked for, and whether there are more behind them."""
-    caller = library.reading(optional_caller, settings.dialects.anonymous)
-    found = await _find(data, caller, database, settings, counted=True)
+    found = await _find(data, reader, database, settings, counted=True)
     total, end = found.total or 0, data.skipped + len(found.items)
     return LibraryPage(
         data=_shaped(found, settings),

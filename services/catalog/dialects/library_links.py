@@ -36,7 +36,6 @@ class LibraryLink(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/media/{media_id:str}/presigned",
-    tags=["library"],
     summary="A pre-signed URL of a file",
     security=PUBLIC,
     response_headers=[VARY],
@@ -44,15 +43,14 @@ class LibraryLink(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def presigned(
     media_id: FromPath[str],
-    optional_caller: NamedDependency[Caller],
+    writer: NamedDependency[Caller],
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
     *,
     expires_in: Seconds = None,
 ) -> Response[LibraryLink]:
     """For whoever may read the file, to hand on. It needs a token unless the library is open to everybody."""
-    caller = library.writing(optional_caller, settings.dialects.anonymous)
-    found = await find(database, caller, settings, media_id)
+    found = await find(database, writer, settings, media_id)
     signed, until = links.sign(settings.links, original_path(found.media.id), seconds=expires_in)
     ends = datetime.fromtimestamp(until, UTC)
     link = LibraryLink(

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
-from services.catalog import commands, queries
+from services.catalog import commands
 from services.catalog.database import Database
-from services.catalog.dialects.finding import BYTES, find
+from services.catalog.dialects.finding import BYTES, find, find_numbered_page
 from services.catalog.queries import Filters
 from services.catalog.routes.common import NO_CONTENT, PARTS, problems
 from services.catalog.routes.files import deliver
@@ -27,10 +27,10 @@ from shared.errors import NotFound
 from shared.openapi import PUBLIC
 
 PAGE, LARGEST_PAGE = 20, 100
-_TAGS = ["mediafiles"]
+_LAST_PAGE = 10**12  # far behind any that there is
 
 
-@get("/api/media", tags=_TAGS, summary="List the caller's media", responses=problems(401, 404))
+@get("/api/media", summary="List the caller's media", responses=problems(401, 404))
 async def list_media(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
@@ -49,15 +49,11 @@ async def list_media(
         status=mediafiles.check_choice("status", status, mediafiles.STATUSES),
     )
     size = min(whole(page_size or "") or PAGE, LARGEST_PAGE)
-    at = whole(page or "1") or 0
-    async with database.reading_for(caller) as connection:
-        count = await queries.count(connection, caller, filters)
-        pages = max(1, -(-count // size))
-        if not 1 <= at <= pages:
-            raise NotFound("Invalid page.")
-        found = await queries.offset_page(
-            connection, caller, filters, sort="-created_at", offset=(at - 1) * size, limit=size, base_url=""
-        )
+    at = min(whole(page or "1") or 0, _LAST_PAGE)
+    count, found = await find_numbered_page(database, caller, filters, page=max(at, 1), size=size)
+    pages = max(1, -(-count // size))
+    if not 1 <= at <= pages:
+        raise NotFound("Invalid page.")
     asked = {"type": of_type, "status": status, "page_size": page_size}
 
     def address(number: int) -> str | None:
@@ -75,7 +71,7 @@ async def list_media(
     )
 
 
-@get("/api/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
+@get("/api/media/stats", summary="What the caller has", responses=problems(401))
 async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> MediafilesStats:
     """Numbers by type and by status, and the size of all originals in bytes."""
     async with database.reading_for(caller) as connection:
@@ -91,7 +87,7 @@ async def stats(caller: NamedDependency[Caller], database: NamedDependency[Datab
     )
 
 
-@get("/api/media/{media_id:str}", tags=_TAGS, summary="One media", responses=problems(401, 404))
+@get("/api/media/{media_id:str}", summary="One media", responses=problems(401, 404))
 async def get_media(
     media_id: FromPath[str],
     caller: NamedDependency[Caller],
@@ -105,7 +101,6 @@ async def get_media(
 
 @delete(
     "/api/media/{media_id:str}",
-    tags=_TAGS,
     summary="Delete a media",
     responses={**NO_CONTENT, **problems(401, 404)},
 )
@@ -120,7 +115,6 @@ async def delete_media(
 @post(
     "/api/media/{media_id:str}/reprocess",
     status_code=202,
-    tags=_TAGS,
     summary="Process a media again",
     responses=problems(401, 404),
 )
@@ -142,7 +136,6 @@ async def reprocess(
 
 @route(
     [f"/media/{folder}/{{filename:str}}" for folder, _ in mediafiles.PLACES.values()],
-    tags=_TAGS,
     summary="A version of a file",
     security=PUBLIC,
     **BYTES,
@@ -164,7 +157,6 @@ async def get_variant(
 
 @route(
     "/media/{folder:str}/{file_type:str}/{filename:str}",
-    tags=_TAGS,
     summary="An original",
     security=PUBLIC,
     **BYTES,
@@ -202,4 +194,5 @@ ROUTER = Router(
     route_handlers=[list_media, stats, get_media, delete_media, reprocess, get_variant, get_original],
     dependencies=PARTS,
     exception_handlers=worded(mediafiles.reword),
+    tags=["mediafiles"],
 )

@@ -9,10 +9,10 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.router import Router
 from litestar.types import ASGIApp
 
-from services.catalog import commands, queries
+from services.catalog import commands
 from services.catalog.database import Database
 from services.catalog.dialects.described import form_body
-from services.catalog.dialects.finding import BYTES, find
+from services.catalog.dialects.finding import BYTES, MOST, find, find_page
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
@@ -27,8 +27,6 @@ from shared.dialects.whole import whole
 from shared.dialects.wording import worded
 from shared.events.messages import MediaType
 
-_TAGS = ["personas"]
-_MOST = 10_000  # files of one answer; the document knows no pages
 _MIB = 2**20
 _REFUSALS = problems(401, 404, 422)
 
@@ -42,7 +40,7 @@ async def _find(database: Database, caller: Caller, media_id: str) -> View:
     return await find(database, caller, _own(caller), number=whole(media_id), absent=absent)
 
 
-@get("/media/files", tags=_TAGS, summary="The caller's files", responses=problems(401, 422))
+@get("/media/files", summary="The caller's files", responses=problems(401, 422))
 async def list_files(
     caller: NamedDependency[Caller],
     database: NamedDependency[Database],
@@ -50,19 +48,16 @@ async def list_files(
     persona_id: FromQuery[int | None] = None,
     media_type: FromQuery[MediaType | None] = None,
     skip: Annotated[int, QueryParameter(ge=0, le=2**31 - 1)] = 0,
-    limit: Annotated[int, QueryParameter(ge=0, le=_MOST)] = _MOST,
+    limit: Annotated[int, QueryParameter(ge=0, le=MOST)] = MOST,
 ) -> list[PersonaFile]:
     """Newest first, of one persona or one type where that is asked for. All of them, unless there are more than
     10,000: then `skip` goes on."""
     filters = _own(caller, entity_id=None if persona_id is None else str(persona_id), media_type=media_type)
-    async with database.reading_for(caller) as connection:
-        found = await queries.offset_page(
-            connection, caller, filters, sort="-created_at", offset=skip, limit=limit, base_url=""
-        )
+    found = await find_page(database, caller, filters, skip=skip, limit=limit)
     return [personas.shape(view) for view in found]
 
 
-@get("/media/files/{media_id:str}", tags=_TAGS, summary="One file", responses=_REFUSALS)
+@get("/media/files/{media_id:str}", summary="One file", responses=_REFUSALS)
 async def get_file(
     media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
 ) -> PersonaFile:
@@ -72,7 +67,6 @@ async def get_file(
 
 @route(
     "/media/download/{media_id:str}",
-    tags=_TAGS,
     summary="The bytes of a file",
     **BYTES,
 )
@@ -89,7 +83,6 @@ async def download(
 
 @put(
     "/media/files/{media_id:str}",
-    tags=_TAGS,
     summary="Change the description of a file",
     operation_class=form_body("description", name="updatePersonaFile"),
     responses=problems(401, 404, 413, 422),
@@ -121,7 +114,7 @@ def _text(form: FormMultiDict, name: str) -> str | None:
 
 
 @delete(
-    "/media/files/{media_id:str}", status_code=200, tags=_TAGS, summary="Delete a file", responses=_REFUSALS
+    "/media/files/{media_id:str}", status_code=200, summary="Delete a file", responses=_REFUSALS
 )
 async def delete_file(
     media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
@@ -132,7 +125,7 @@ async def delete_file(
     return PersonaFileDeleted()
 
 
-@get("/media/stats", tags=_TAGS, summary="What the caller has", responses=problems(401))
+@get("/media/stats", summary="What the caller has", responses=problems(401))
 async def stats(caller: NamedDependency[Caller], database: NamedDependency[Database]) -> PersonaStats:
     """Numbers and sizes of the caller's files, and how many of them each persona has."""
     async with database.reading_for(caller) as connection:
@@ -159,4 +152,5 @@ ROUTER = Router(
     route_handlers=[list_files, get_file, download, put_file, delete_file, stats],
     dependencies=PARTS,
     exception_handlers=worded(personas.reword),
+    tags=["personas"],
 )

@@ -190,14 +190,6 @@ async def test_invariant_7_state_too_long_for_the_wire_is_told_without_its_dispe
     assert (await end_of(database, upload.id))["exif"] == {"maker_note": "x" * 40_000}
 
 
-async def test_two_media_of_one_number_are_refused(database: Database) -> None:
-    upload = stories.uploaded()
-    await take(database, upload)
-    with pytest.raises(Exception, match="uq_media_number"):
-        await take(database, msgspec.structs.replace(stories.uploaded(), number=upload.number))
-    assert len(await all_rows(database, "media")) == 1
-
-
 async def test_what_was_deleted_is_not_there_to_be_deleted_again(database: Database) -> None:
     upload = stories.uploaded()
     await take(database, upload)
