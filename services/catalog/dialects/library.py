@@ -14,6 +14,7 @@ from services.catalog import commands
 from services.catalog.database import Database
 from services.catalog.dialects import library_filter, library_links, library_live
 from services.catalog.dialects.finding import BYTES, find_page
+from services.catalog.dialects.library_callers import CALLERS
 from services.catalog.dialects.library_find import find
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, problems
@@ -73,7 +74,7 @@ async def list_all(
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """Those that the reader may see, newest first."""
+    """Those that the caller may see, newest first."""
     return await _page(database, reader, settings, skip=skip, limit=limit)
 
 
@@ -92,7 +93,7 @@ async def list_of_user(
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """Those that the reader may see, newest first."""
+    """Those that the caller may see, newest first."""
     number = whole(user_id)
     if number is None:
         raise Invalid(f"The user_id {user_id[:40]!r} is no whole number.", field="user_id")
@@ -114,7 +115,7 @@ async def list_of_type(
     skip: Skip = 0,
     limit: Limit = 100,
 ) -> list[LibraryFile]:
-    """`image`, `video`, `audio`, `document` or `other`: those that the reader may see, newest first."""
+    """`image`, `video`, `audio`, `document` or `other`: those that the caller may see, newest first."""
     if file_type not in _TYPES:
         raise Invalid(
             f"The type {file_type[:40]!r} is unknown; there are {', '.join(_TYPES)}.", field="file_type"
@@ -148,9 +149,10 @@ async def list_public(
     sync_to_thread=False,
 )
 def storage_info(
-    writer: NamedDependency[Caller], settings: NamedDependency[CatalogSettings]
+    optional_caller: NamedDependency[Caller], settings: NamedDependency[CatalogSettings]
 ) -> StorageInfo:
     """A folder or a bucket. It needs a token unless the library is open to everybody."""
+    library.writing(optional_caller, settings.dialects.anonymous)
     folder = settings.dialects.folder
     if folder:
         return StorageInfo(backend="local", bucket_name=None, media_folder=folder, endpoint_url=None)
@@ -248,6 +250,6 @@ ROUTER = Router(
         patch_file,
         delete_file,
     ],
-    dependencies=PARTS,
+    dependencies={**PARTS, **CALLERS},
     tags=["library"],
 )

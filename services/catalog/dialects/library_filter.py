@@ -250,7 +250,7 @@ async def filter_files(
     database: NamedDependency[Database],
     settings: NamedDependency[CatalogSettings],
 ) -> list[LibraryFile]:
-    """Those that the reader may see. Conditions hold together with `and`, one is enough with `or`."""
+    """Those that the caller may see. Conditions hold together with `and`, one is enough with `or`."""
     return _shaped(await _find(data, reader, database, settings, counted=False), settings)
 
 

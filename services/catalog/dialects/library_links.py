@@ -17,7 +17,6 @@ from services.catalog.routes.files import original_path
 from services.catalog.settings import CatalogSettings
 from shared import links
 from shared.auth import Caller
-from shared.dialects import library
 from shared.openapi import PUBLIC
 
 _MOST_SECONDS = 7 * 24 * 3600

@@ -113,9 +113,7 @@ def _text(form: FormMultiDict, name: str) -> str | None:
     return next((value for value in reversed(form.getall(name, [])) if isinstance(value, str)), None)
 
 
-@delete(
-    "/media/files/{media_id:str}", status_code=200, summary="Delete a file", responses=_REFUSALS
-)
+@delete("/media/files/{media_id:str}", status_code=200, summary="Delete a file", responses=_REFUSALS)
 async def delete_file(
     media_id: FromPath[str], caller: NamedDependency[Caller], database: NamedDependency[Database]
 ) -> PersonaFileDeleted:

@@ -1,18 +1,14 @@
 """Uploads of the content service's API: two routes under /api/v1/media."""
 
-from collections.abc import Mapping, Sequence
-
 import msgspec
 from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
 from litestar.params import FromPath
 
-from services.ingest import fields
-from services.ingest.answers import Answering
-from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
+from services.ingest.dialects.forms import TAKES_FILES, Said, answering, last, of_profile, reading
 from services.ingest.fields import Options
 from services.ingest.openapi import problem
 from services.ingest.requests import AnyRequest, upload_form
@@ -45,8 +41,7 @@ _ANSWERS = described(content.ContentMedia) | {
 
 @post(
     "/upload",
-    request_max_body_size=None,
-    middleware=[answer_early],
+    **TAKES_FILES,
     operation_class=form_of(
         "metadata", name="uploadContentMedia", also={**_MEDIA_TYPE, **_CONTENT_ID}, needs=("media_type",)
     ),
@@ -60,8 +55,7 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
 
 @post(
     "/content/{content_id:str}/upload",
-    request_max_body_size=None,
-    middleware=[answer_early],
+    **TAKES_FILES,
     operation_class=form_of("metadata", name="uploadMediaOfContent", also=_MEDIA_TYPE, needs=("media_type",)),
     responses=_ANSWERS,
     summary="Upload one file of a content",
@@ -77,15 +71,9 @@ async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> 
     ingest: Ingest = request.app.state.ingest
     settings, base = ingest.settings.dialects, ingest.settings.http.base_url
     most = settings.largest["content"]
-    answering = Answering(
-        until="processed",
-        seconds=settings.wait,
-        shape=lambda view: content.shape(view, base),
-    )
+    told = answering(request, lambda view: content.shape(view, base), until="processed")
     try:
-        return await upload_form(
-            request, caller, reading=_reading(content_id), answering=answering, largest=most
-        )
+        return await upload_form(request, caller, reading=_reading(content_id), answering=told, largest=most)
     except TooLarge as error:
         # Below the limit of all requests it is the limit of a type that was passed.
         of_a_type = is_too_large(error) and error.extra["limit"] < most
@@ -93,26 +81,19 @@ async def _take(request: AnyRequest, caller: Caller, content_id: str | None) -> 
 
 
 def _reading(content_id: str | None) -> Reading:
-    def parse(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
-        preset = {"profile": content.PROFILE}
-        about = content_id or _last(said, "content_id")
+    def parse(said: Said, *, complete: bool = True) -> Options:
+        about, kind = content_id or last(said, "content_id"), last(said, "media_type")
         if about:
             about = content_id or str(content.check_uuid("content_id", about))
-            preset |= {"entity_type": content.ENTITY, "entity_id": about}
-        ours = fields.translated(said, {"metadata": "metadata"}, preset)
-        kind = _last(said, "media_type")
         if complete and not kind:
             raise Malformed("media_type is missing: say what the file is", field="media_type")
+        of_content = {"entity_type": content.ENTITY, "entity_id": about} if about else {}
         return msgspec.structs.replace(
-            fields.parse(ours, complete=complete),
+            reading(content.PROFILE, ("metadata",), of_content).parse(said, complete=complete),
             media_type=content.check_media_type(kind) if kind else None,
         )
 
-    return Reading(parse=parse, profile_known=lambda _said: True, profiles=(content.PROFILE,))
-
-
-def _last(said: Mapping[str, Sequence[str]], name: str) -> str:
-    return said[name][-1].strip() if said.get(name) else ""
+    return of_profile(content.PROFILE, parse)
 
 
 def _reword(error: TripodError) -> TripodError:

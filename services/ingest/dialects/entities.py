@@ -12,10 +12,10 @@ from litestar.params import FromPath
 
 from services.ingest.answers import Answering
 from services.ingest.batch import FILES, NAME, upload_batch
-from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
-from services.ingest.dialects.entity_slots import ANY_FIELDS, Place, places, reading, reading_any
+from services.ingest.dialects.entity_slots import ANY_FIELDS, Place, places, reading_any, reading_of
+from services.ingest.dialects.forms import TAKES_FILES, answering
 from services.ingest.openapi import FILE, shown
 from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
@@ -27,8 +27,6 @@ from shared.dialects.wording import worded
 from shared.errors import Forbidden
 from shared.profiles import Profiles
 
-_TAGS = ["entities"]
-
 
 def _shaped(message: str) -> Callable[[View], EntityUpload]:
     return lambda view: EntityUpload(media=entities.shape(view), message=message)
@@ -36,8 +34,7 @@ def _shaped(message: str) -> Callable[[View], EntityUpload]:
 
 def _answering(request: AnyRequest, shape: Callable[[View], Any]) -> Answering:
     """The document shows every size in the answer, so it waits for them."""
-    ingest: Ingest = request.app.state.ingest
-    return Answering(until="processed", seconds=ingest.settings.dialects.wait, shape=shape)
+    return answering(request, shape, until="processed")
 
 
 async def _upload(request: AnyRequest, caller: Caller, place: Place, reads: Reading) -> Response[bytes]:
@@ -54,11 +51,9 @@ def _handler(place: Place) -> HTTPRouteHandler:
     slot = place.slot
     route = post(
         place.address,
-        request_max_body_size=None,
-        middleware=[answer_early],
+        **TAKES_FILES,
         operation_class=form_of(*slot.takes, name=slot.operation),
         responses=described(EntityUpload),
-        tags=_TAGS,
         summary=f"Upload to {slot.entity_type} {slot.entity_field}",
         description=f"{place.who} may. The answer waits for the sizes of the picture.",
     )
@@ -66,7 +61,7 @@ def _handler(place: Place) -> HTTPRouteHandler:
     async def one(
         request: AnyRequest, caller: NamedDependency[Caller], entity_id: FromPath[str]
     ) -> Response[bytes]:
-        return await _upload(request, caller, place, reading(place, entity_id))
+        return await _upload(request, caller, place, reading_of(place, entity_id))
 
     async def within(
         request: AnyRequest,
@@ -74,7 +69,7 @@ def _handler(place: Place) -> HTTPRouteHandler:
         within_id: FromPath[str],
         entity_id: FromPath[str],
     ) -> Response[bytes]:
-        return await _upload(request, caller, place, reading(place, entity_id, within_id))
+        return await _upload(request, caller, place, reading_of(place, entity_id, within_id))
 
     return route(one if slot.within is None else within)
 
@@ -86,24 +81,21 @@ def _any(request: AnyRequest) -> Reading:
 
 @post(
     "/v1/media/upload",
-    request_max_body_size=None,
-    middleware=[answer_early],
+    **TAKES_FILES,
     operation_class=form_of(*ANY_FIELDS, name="uploadToEntity"),
     responses=described(EntityUpload),
-    tags=_TAGS,
     summary="Upload to any entity",
 )
 async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[bytes]:
     """The form says what the media hangs on, before or after the file. Rights and limits are those of the slot
     that the type and field have."""
-    answering = _answering(request, _shaped("Media uploaded successfully"))
-    return await upload_form(request, caller, reading=_any(request), answering=answering)
+    told = _answering(request, _shaped("Media uploaded successfully"))
+    return await upload_form(request, caller, reading=_any(request), answering=told)
 
 
 @post(
     "/v1/media/batch/upload",
-    request_max_body_size=None,
-    middleware=[answer_early],
+    **TAKES_FILES,
     operation_class=form_of(
         *ANY_FIELDS,
         name="uploadManyToEntity",
@@ -111,7 +103,6 @@ async def upload(request: AnyRequest, caller: NamedDependency[Caller]) -> Respon
         also={NAME: Schema(type=OpenAPIType.ARRAY, items=FILE, max_items=FILES)},
     ),
     responses=described(EntityUploads) | {200: shown(EntityUploads, "Not one file was taken")},
-    tags=_TAGS,
     summary="Upload many files to one entity",
 )
 async def upload_many(request: AnyRequest, caller: NamedDependency[Caller]) -> Response[EntityUploads]:
@@ -135,4 +126,5 @@ def router(profiles: Profiles) -> Router:
         "/",
         route_handlers=[*(_handler(place) for place in places(profiles)), upload, upload_many],
         exception_handlers=worded(entities.reword),
+        tags=["entities"],
     )

@@ -1,10 +1,10 @@
 """The places of the entities API where media is uploaded to, as profiles have them, and how their forms are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
-from services.ingest import fields
+from services.ingest.dialects.forms import Said, last, reading
 from services.ingest.fields import Options
 from services.ingest.source import Reading
 from shared.entities import check_name
@@ -58,12 +58,11 @@ def places(profiles: Profiles) -> Iterator[Place]:
             yield Place(slot=slot, name=name, profile=profile)
 
 
-def reading(place: Place, entity_id: str, within_id: str | None = None) -> Reading:
+def reading_of(place: Place, entity_id: str, within_id: str | None = None) -> Reading:
     """The entity is in the address, so rights and limits are checked before a byte of the file is taken. Raises
     Invalid for what can be no id."""
     slot = place.slot
     preset = {
-        "profile": place.name,
         "entity_type": slot.entity_type,
         "entity_id": entity_id,
         "entity_field": slot.entity_field,
@@ -75,11 +74,12 @@ def reading(place: Place, entity_id: str, within_id: str | None = None) -> Readi
         check_name(slot.within, within_id)
         within = EntityLink(type=slot.within, id=within_id)
 
-    def parse(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
-        ours = fields.translated(said, {name: name for name in slot.takes}, preset)
-        return msgspec.structs.replace(fields.parse(ours, complete=complete), within=within)
-
-    return Reading(parse=parse, profile_known=lambda _said: True, profiles=(place.name,))
+    return reading(
+        place.name,
+        slot.takes,
+        preset,
+        also=lambda found, _said: msgspec.structs.replace(found, within=within),
+    )
 
 
 def profile_of(profiles: Profiles, entity_type: str, field: str) -> str:
@@ -101,16 +101,12 @@ def profile_of(profiles: Profiles, entity_type: str, field: str) -> str:
 def reading_any(profiles: Profiles) -> Reading:
     """A form whose fields say what the media hangs on, before or after the file."""
 
-    def parse(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
-        kind, field = ((said.get(name) or [""])[-1].strip() for name in ("entity_type", "entity_field"))
-        profile = profile_of(profiles, kind, field)
-        return fields.parse(
-            fields.translated(said, {name: name for name in ANY_FIELDS}, {"profile": profile}),
-            complete=complete,
-        )
+    def parse(said: Said, *, complete: bool = True) -> Options:
+        profile = profile_of(profiles, last(said, "entity_type"), last(said, "entity_field"))
+        return reading(profile, ANY_FIELDS).parse(said, complete=complete)
 
     return Reading(parse=parse, profile_known=_entity_known, profiles=of_entities(profiles))
 
 
-def _entity_known(said: Mapping[str, Sequence[str]]) -> bool:
+def _entity_known(said: Said) -> bool:
     return "entity_type" in said and "entity_id" in said

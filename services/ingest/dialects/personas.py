@@ -1,17 +1,12 @@
 """Uploads as the personas system takes them: a file for a persona that the caller owns."""
 
-from collections.abc import Mapping, Sequence
-
 from litestar import Response, Router, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from services.ingest import fields
-from services.ingest.answers import Answering
-from services.ingest.body import answer_early
 from services.ingest.context import Ingest
 from services.ingest.dialects.described import described, form_of
-from services.ingest.fields import Options
+from services.ingest.dialects.forms import TAKES_FILES, answering, reading
 from services.ingest.requests import AnyRequest, upload_form
 from services.ingest.source import Reading
 from shared.auth import Caller
@@ -21,26 +16,17 @@ from shared.dialects.whole import whole
 from shared.dialects.wording import worded
 from shared.errors import Forbidden, NotFound
 
-_TAKES = {"description": "description"}
-
 
 def _reading(persona_id: str) -> Reading:
     """The persona is in the address, so it is checked before a byte of the file is taken."""
-    preset = {"profile": PROFILE, "entity_type": ENTITY, "entity_id": persona_id}
-
-    def parse(said: Mapping[str, Sequence[str]], *, complete: bool = True) -> Options:
-        return fields.parse(fields.translated(said, _TAKES, preset), complete=complete)
-
-    return Reading(parse=parse, profile_known=lambda _said: True, profiles=(PROFILE,))
+    return reading(PROFILE, ("description",), {"entity_type": ENTITY, "entity_id": persona_id})
 
 
 @post(
     "/media/upload/{persona_id:str}",
-    request_max_body_size=None,
-    middleware=[answer_early],
+    **TAKES_FILES,
     operation_class=form_of("description", name="uploadPersonaFile"),
     responses=described(PersonaFile),
-    tags=["personas"],
     summary="Upload an image or video of a persona",
 )
 async def upload(
@@ -48,7 +34,6 @@ async def upload(
 ) -> Response[bytes]:
     """The form has a `file` and may have a `description`. The persona must be the caller's."""
     ingest: Ingest = request.app.state.ingest
-    settings = ingest.settings.dialects
     number = whole(persona_id)
     if number is None:
         raise personas.no_persona(persona_id)
@@ -57,11 +42,16 @@ async def upload(
             request,
             caller,
             reading=_reading(str(number)),
-            answering=Answering(seconds=settings.wait, shape=personas.shape),
-            largest=settings.largest.get("personas"),
+            answering=answering(request, personas.shape),
+            largest=ingest.settings.dialects.largest.get("personas"),
         )
     except (NotFound, Forbidden) as error:
         raise personas.no_persona(str(number)) from error
 
 
-ROUTER = Router("/", route_handlers=[upload], exception_handlers=worded(personas.reword))
+ROUTER = Router(
+    "/",
+    route_handlers=[upload],
+    exception_handlers=worded(personas.reword),
+    tags=["personas"],
+)
