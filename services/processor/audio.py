@@ -227,7 +227,14 @@ class _Sound:
         limit = self._work.job.limits.file_bytes
         self._loudness = Loudness(rate, layout)
         self._encoders = [
-            Encoder(spec, self._outputs[spec.name], rate=rate, layout=layout, limit=limit)
+            Encoder(
+                spec,
+                self._outputs[spec.name],
+                rate=rate,
+                layout=layout,
+                limit=limit,
+                programs=self._work.programs,
+            )
             for spec in self._missing
             if spec.name not in self._kept
         ]

@@ -16,6 +16,9 @@ from av.filter import Graph
 from services.processor import failures
 from services.processor.audio_source import opened
 from services.processor.audio_steady import FORMAT
+from services.processor.program.encoders import Encodes, Samples
+from services.processor.program.programs import Programs
+from services.processor.program.task import Kind
 from services.processor.video_output import Writer
 from services.processor.video_source import sound_stream
 from shared.sound_recipes import SoundSpec
@@ -34,7 +37,16 @@ _MOST_INFO = 1441  # bytes of the longest frame
 class Encoder:
     """One MP3 that is written to a descriptor, from frames of `rate` and `layout`. `limit` in bytes."""
 
-    def __init__(self, spec: SoundSpec, output: int, *, rate: int, layout: str, limit: int) -> None:
+    def __init__(
+        self,
+        spec: SoundSpec,
+        output: int,
+        *,
+        rate: int,
+        layout: str,
+        limit: int,
+        programs: Programs | None = None,
+    ) -> None:
         os.ftruncate(output, 0)
         self._writer, self._limit = Writer(output), limit
         self._container = av.open(
@@ -44,6 +56,11 @@ class Encoder:
         self._stream: Any = self._container.add_stream("libmp3lame", rate=spec.rate)
         self._stream.bit_rate = spec.kbits * 1000
         self._stream.codec_context.layout, self._stream.codec_context.format = layout_out, _FORMAT
+        self._encoder: Encodes = self._stream
+        if programs is not None:
+            self._encoder = Samples(
+                programs, Kind.MP3, self._stream, kbits=spec.kbits, rate=spec.rate, layout=layout_out
+            )
         graph = Graph()
         graph.link_nodes(
             graph.add_abuffer(sample_rate=rate, format=FORMAT, layout=layout, time_base=Fraction(1, rate)),
@@ -62,7 +79,7 @@ class Encoder:
             self._graph.push(frame)
             self._pull()
             if frame is None:
-                self._container.mux(self._stream.encode(None))
+                self._container.mux(list(self._encoder.encode(None)))
                 self._container.close()
         except (FFmpegError, OSError) as error:
             raise self._verdict(error) from error
@@ -76,7 +93,7 @@ class Encoder:
             if isinstance(made, AudioFrame):
                 made.pts, made.time_base = self._written, Fraction(1, self._rate)
                 self._written += made.samples
-                self._container.mux(self._stream.encode(made))
+                self._container.mux(list(self._encoder.encode(made)))
 
     def _verdict(self, error: Exception) -> Exception:
         if self._writer.is_full:

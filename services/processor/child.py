@@ -14,6 +14,7 @@ from services.processor.documents import job as document
 from services.processor.documents import kinds
 from services.processor.failures import JobFailed
 from services.processor.frames import Failed, Frame, Job, Limits, Result, pack
+from services.processor.program.programs import Programs
 from services.processor.vips import VipsError, verdict
 from services.processor.work import Work
 
@@ -31,8 +32,11 @@ def main(
         if job.background:
             _step_back()
         _keep_only(stderr, original, frames, *films)
+        programs = Programs.open(job.program, job.limits) if job.film and job.program is not None else None
         guards.apply(job.limits, parent=server)
-        _run(job, films=len(films))
+        _run(job, films=len(films), programs=programs)
+        if programs is not None:
+            programs.close()
     except BaseException:  # noqa: BLE001 - the last line before the process ends; the worker reads what is printed
         traceback.print_exc()
         sys.stderr.flush()
@@ -62,13 +66,13 @@ def _keep_only(*ours: int) -> None:
     os.closerange(len(wanted), os.sysconf("SC_OPEN_MAX"))
 
 
-def _run(job: Job, *, films: int) -> None:
+def _run(job: Job, *, films: int, programs: Programs | None) -> None:
     if os.fstat(_ORIGINAL).st_size == 0:  # which cannot be mapped
         _send(Failed(step="start", failure=failures.truncated().failure))
         return
     # A video is read bit by bit: mapped, it would count as memory.
     view = mmap.mmap(-1, 1) if job.film else mmap.mmap(_ORIGINAL, 0, prot=mmap.PROT_READ)
-    work = Work(job=job, descriptor=_ORIGINAL, view=view)
+    work = Work(job=job, descriptor=_ORIGINAL, view=view, programs=programs)
     said: Result | Failed
     try:
         if job.film:

@@ -132,6 +132,12 @@ def crashed(log: str) -> Failure:
     return Failure(code="crash", detail=detail, retryable=True, log=log)
 
 
+def program_broke(ended: str, log: str) -> Failure:
+    """The operator's own encoder. `ended` tells how, `log` what it said last."""
+    detail = f"The program that encodes here broke down: {ended}."
+    return Failure(code="crash", detail=detail, retryable=True, log=f"{ended} {log}".strip())
+
+
 def too_much_output(size: int, limit: int) -> Failure:
     detail = f"What was made of the file takes {size} bytes or more; at most {limit} are allowed."
     return Failure(code="output", detail=detail)

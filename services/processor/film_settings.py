@@ -8,6 +8,8 @@ import msgspec
 
 from services.processor.frames import Limits
 from services.processor.places import Places
+from services.processor.program import operators
+from services.processor.program.operators import Program
 from services.processor.scratch import Scratch
 from services.processor.videos import Films
 from shared.env import Env
@@ -20,7 +22,7 @@ _SHARE = 2  # of memory, one part in so many is for videos at most
 
 class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`jobs` at once, `threads` of each, `sounds` beside them; the folder for what is under way and how many bytes of
-    it may be used."""
+    it may be used. `program` encodes, where the operator has named one."""
 
     jobs: int = 1
     sounds: int = 1
@@ -30,12 +32,16 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
     scratch_bytes: int = 16 * 1024 * _MEBIBYTE
     original_bytes: int = 2048 * _MEBIBYTE
     film_bytes: int = 4096 * _MEBIBYTE
+    program: Program | None = None
 
     @classmethod
     def from_env(cls, env: Env, *, processors: int) -> "FilmSettings":
         """As many at once as there are processors and memory for, so that renditions never run the machine out."""
         memory = env.integer("TRIPOD_PROCESSOR_VIDEO_MEMORY_MIB", _MEMORY, least=256, most=64 * 1024)
-        fitting = memory_of_machine() // _SHARE // (memory * _MEBIBYTE)
+        program = operators.from_env(env)
+        # A program that encodes may take as much again.
+        each = memory if program is None else 2 * memory
+        fitting = memory_of_machine() // _SHARE // (each * _MEBIBYTE)
         default = max(1, min(processors // _THREADS, fitting))
         jobs = env.integer("TRIPOD_PROCESSOR_VIDEO_JOBS", default, least=1, most=64)
         # A sound takes one processor, and little memory.
@@ -58,6 +64,7 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
             original_bytes=_MEBIBYTE
             * env.integer("TRIPOD_PROCESSOR_VIDEO_MIB", 2048, least=1, most=1024 * 1024),
             film_bytes=_MEBIBYTE * env.integer("TRIPOD_PROCESSOR_FILM_MIB", 4096, least=1, most=1024 * 1024),
+            program=program,
         )
 
     def made(self) -> Films:
@@ -70,6 +77,7 @@ class FilmSettings(msgspec.Struct, frozen=True, kw_only=True):
             threads=self.threads,
             original_bytes=self.original_bytes,
             film_bytes=self.film_bytes,
+            program=self.program,
         )
 
 

@@ -4,6 +4,7 @@ Started by the sandbox with a clean environment and one end of a socket. It ends
 the other end closes. It never looks at a file itself.
 """
 
+import contextlib
 import gc
 import os
 import select
@@ -13,7 +14,7 @@ import sys
 import traceback
 
 from services.processor import child, orders
-from services.processor.kernel import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
+from services.processor.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from services.processor.orders import Exited, Kill, Ready, Spawn, Spawned
 from services.processor.preload import preload
 
@@ -30,6 +31,9 @@ def main(connection: socket.socket) -> None:
     """Serve until the worker closes its end."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_DUMPABLE, 0)
+    prctl(
+        PR_SET_CHILD_SUBREAPER, 1
+    )  # what a child that was killed had started comes to us, to be reaped as well
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides
     preload()
     orders.send(connection, Ready(missing=_probe()))
@@ -88,7 +92,11 @@ def _reap(watch: int, connection: socket.socket, children: _Children, poller: "s
     os.close(watch)
     # Until it is waited for, the pid and the group cannot be anybody else's.
     _kill(number, children)
-    _, status, usage = os.wait4(children.pids.pop(number), 0)
+    pid = children.pids.pop(number)
+    _, status, usage = os.wait4(pid, 0)
+    with contextlib.suppress(ChildProcessError):
+        while True:  # all that is left of its group has been killed with it
+            os.waitpid(-pid, 0)
     report = Exited(
         number=number,
         status=os.waitstatus_to_exitcode(status),

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from services.processor.failures import Failure
+from services.processor.program.operators import Program
 from shared.events.messages import Colour, PictureLimits
 from shared.recipes import Recipe
 from shared.rendering import Rendering
@@ -52,7 +53,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     processors are short. `rendering`: somebody asked for this one picture, which is all that is made.
     `there`: the codes of variants that are stored already and need not be made. `film`: a video or sound, for which
     files to write come, too, one for each film or MP3 of the recipe; `threads` are how many it may use.
-    `text_only`: of a document no picture, since a child broke down on it."""
+    `text_only`: of a document no picture, since a child broke down on it. `program`: who encodes, where the
+    operator has named one."""
 
     media_id: str
     trace_id: str
@@ -65,6 +67,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     film: bool = False
     threads: int = 1
     text_only: bool = False
+    program: Program | None = None
 
     @property
     def is_sound(self) -> bool:

@@ -3,16 +3,18 @@
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from services.processor import kernel, landlock, seccomp
 from services.processor.frames import Limits
 
-_DESCRIPTORS = 32
+_DESCRIPTORS = 64
 STDERR_BYTES = 64 * 1024  # of what native code prints; beside films it is the only file that it can write to
 _THREADS = 64
 _GRACE_SECONDS = 2
+_LIBRARIES = 512 * 1024 * 1024  # bytes of address space that a program's libraries may take beside its limit
 
 
 def apply(limits: Limits, *, parent: int) -> list[str]:
@@ -33,6 +35,33 @@ def apply(limits: Limits, *, parent: int) -> list[str]:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     _try("landlock", landlock.shut, missing)
     _try("seccomp", seccomp.shut, missing)
+    return missing
+
+
+def apply_to_launcher(reads: Sequence[str], *, parent: int) -> list[str]:
+    """The same for the process that starts the operator's program, which has to find its libraries under `reads`."""
+    missing: list[str] = []
+    _try("user namespace", _leave_namespaces, missing)
+    _try("capabilities", kernel.drop_capabilities, missing)
+    _die_with(parent)
+    if not missing:
+        _set(resource.RLIMIT_NPROC, 2 * _THREADS)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    _try("landlock", partial(landlock.shut, reads), missing)
+    return missing
+
+
+def apply_to_program(limits: Limits) -> list[str]:
+    """What is left to shut before the launcher's child becomes the program; as much memory as the job's child has."""
+    missing: list[str] = []
+    _try("seccomp", partial(seccomp.shut, becomes_program=True), missing)
+    cpu = limits.cpu_seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + _GRACE_SECONDS))
+    _set(resource.RLIMIT_FSIZE, STDERR_BYTES)
+    _set(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    _set(resource.RLIMIT_CORE, 0)
+    _set(resource.RLIMIT_AS, _LIBRARIES + limits.memory_bytes)
     return missing
 
 

@@ -71,8 +71,11 @@ def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> 
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def _program(machine: str) -> bytes:
+def _program(machine: str, *, becomes_program: bool) -> bytes:
     """The filter as BPF. Jumps count the instructions to skip."""
+    refused = {
+        name: number for name, number in _REFUSED[machine].items() if name != "execve" or not becomes_program
+    }
     lines = [
         _instruction(_LOAD, _ARCHITECTURE),
         _instruction(_EQUAL, _ARCHITECTURES[machine], 1, 0),
@@ -83,7 +86,7 @@ def _program(machine: str) -> bytes:
         lines += [_instruction(_AT_LEAST, _X32, 0, 1), _instruction(_RETURN, _KILL)]
     # libc falls back to clone, whose flags can be seen here; those of clone3 lie behind a pointer.
     lines += [_instruction(_EQUAL, _CLONE3, 0, 1), _instruction(_RETURN, _NOT_THERE)]
-    for number in sorted((_REFUSED[machine] | _NEW_CALLS).values()):
+    for number in sorted((refused | _NEW_CALLS).values()):
         lines += [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _REFUSE)]
     lines += [  # clone: threads only
         _instruction(_EQUAL, _CLONE[machine], 0, 4),
@@ -101,10 +104,13 @@ def _program(machine: str) -> bytes:
     return b"".join([*lines, _instruction(_RETURN, _ALLOW)])
 
 
-def shut() -> None:
-    """Apply the filter to this (single) thread and all it starts. Needs PR_SET_NO_NEW_PRIVS. Raises OSError."""
+def shut(*, becomes_program: bool = False) -> None:
+    """Apply the filter to this (single) thread and all it starts; who is about to become another program may.
+
+    Needs PR_SET_NO_NEW_PRIVS. Raises OSError.
+    """
     if kernel.MACHINE not in _ARCHITECTURES:
         raise OSError(f"no filter is known for {kernel.MACHINE}")
-    code = _program(kernel.MACHINE)
+    code = _program(kernel.MACHINE, becomes_program=becomes_program)
     program = _Program(length=len(code) // 8, instructions=code)
     kernel.prctl(kernel.PR_SET_SECCOMP, _FILTER_MODE, program)

@@ -92,6 +92,7 @@ def _filming(work: Work, look: Look, duration: float | None, course: Course) -> 
         threads=work.job.threads,
         warnings=work.warnings,
         on_time=course.at,
+        programs=work.programs,
     )
 
 

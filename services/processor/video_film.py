@@ -8,6 +8,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from services.processor import failures
+from services.processor.program.programs import Programs
 from services.processor.video_clock import Clock
 from services.processor.video_output import Film
 from services.processor.video_shape import Look
@@ -34,9 +35,11 @@ class Filming:
         threads: int,
         warnings: list[str],
         on_time: Callable[[float], None],
+        programs: Programs | None = None,
     ) -> None:
         self.descriptor, self.mime_type, self.look, self.duration = descriptor, mime_type, look, duration
         self.copied: set[str] = set()
+        self._programs = programs
         self.limit, self.threads, self.warnings, self.on_time = limit, threads, warnings, on_time
         self._decoders = threads
 
@@ -91,18 +94,31 @@ class Filming:
                 pictures = Copied(stream, film, origin)
             else:
                 pictures = Encoded(
-                    stream, film, spec, self.look, origin, threads=self.threads, decoders=self._decoders
+                    stream,
+                    film,
+                    spec,
+                    self.look,
+                    origin,
+                    threads=self.threads,
+                    decoders=self._decoders,
+                    programs=self._programs,
                 )
             sound = sound_stream(source)
             sounds: Copied | Sounds | None = None
             if sound is not None:
                 as_it_is = "audio" in copied
-                sounds = Copied(sound, film, origin) if as_it_is else Sounds(sound, film, spec, origin)
+                if as_it_is:
+                    sounds = Copied(sound, film, origin)
+                else:
+                    sounds = Sounds(sound, film, spec, origin, programs=self._programs)
             try:
                 with film.container:
                     self._feed(source, pictures, sounds)
             except (FFmpegError, OSError) as error:
                 raise film.verdict(error, self.limit) from error
+            finally:
+                if self._programs is not None:
+                    self._programs.stop_all()
 
     def _feed(
         self, source: InputContainer, pictures: "Copied | Encoded", sounds: "Copied | Sounds | None"

@@ -12,6 +12,10 @@ from av.error import EOFError as Ended
 from av.filter import Graph
 from av.packet import Packet
 
+from services.processor.program.encoders import Encodes, Samples
+from services.processor.program.programs import Programs
+from services.processor.program.task import Kind
+
 _RATES = (44_100, 48_000)
 _MOST_CUT = 6  # channels; PyAV reads beyond the planes of eight
 
@@ -19,7 +23,15 @@ _MOST_CUT = 6  # channels; PyAV reads beyond the planes of eight
 class Sound:
     """Encodes the frames of one stream. `origin`: the moment of the source, in seconds, at which the film begins."""
 
-    def __init__(self, source: AudioStream, output: OutputContainer, *, kbits: int, origin: float) -> None:
+    def __init__(
+        self,
+        source: AudioStream,
+        output: OutputContainer,
+        *,
+        kbits: int,
+        origin: float,
+        programs: Programs | None = None,
+    ) -> None:
         self._source, self._origin = source, origin
         self._rate = source.rate if source.rate in _RATES else _RATES[-1]
         self._layout = "mono" if source.channels == 1 else "stereo"
@@ -27,6 +39,11 @@ class Sound:
         self.stream.codec_context.layout = self._layout
         self.stream.codec_context.format = "fltp"
         self.stream.bit_rate = kbits * 1000
+        self._encoder: Encodes = self.stream
+        if programs is not None:
+            self._encoder = Samples(
+                programs, Kind.AAC, self.stream, kbits=kbits, rate=self._rate, layout=self._layout
+            )
         self._graph: Graph | None = None
         self._made_for: tuple[object, ...] | None = None
         self._written = 0
@@ -39,7 +56,7 @@ class Sound:
             yield from self._taken(held if frame is not None else self._ended(held))
         if frame is None:
             yield from self._pulled(None)
-            yield from self.stream.encode(None)
+            yield from self._encoder.encode(None)
 
     def _ended(self, last: AudioFrame) -> AudioFrame:
         """The last frame as far as the source lasts: AAC fills it up, at 8 kHz with an eighth of a second."""
@@ -82,7 +99,7 @@ class Sound:
             # Counted, not copied: what was put together is without gaps.
             made.pts, made.time_base = self._written, Fraction(1, self._rate)
             self._written += made.samples
-            yield from self.stream.encode(made)
+            yield from self._encoder.encode(made)
 
     def _make(self, frame: AudioFrame) -> Graph:
         graph = Graph()

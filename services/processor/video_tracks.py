@@ -9,6 +9,8 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from services.processor.program.encoders import Encodes, Pictures
+from services.processor.program.programs import Programs
 from services.processor.video_output import Film
 from services.processor.video_shape import Look, Shaper
 from services.processor.video_sound import Sound
@@ -114,6 +116,7 @@ class Encoded:
         *,
         threads: int,
         decoders: int,
+        programs: Programs | None = None,
     ) -> None:
         self.stream, self._film, self._origin = stream, film, origin
         self._decoders = 1 if stream.width * stream.height <= _ONE_DECODER else decoders
@@ -122,11 +125,48 @@ class Encoded:
         self._shaper = Shaper(look, width=width, height=height, pixels="yuv420p", threads=threads)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         rate = rate if _LEAST_RATE <= rate <= _MOST_FRAMES else Fraction(25)
+        self._step = max(1, round(1 / (rate * _TICKS)))
+        # All films of a ladder can be cut, and so changed for one another, at the same moments.
+        self._cut_every = _SEGMENT * _TICKS.denominator if spec.fragmented else 0
+        self._cut_at = 0
+        self._last = -1
+        self.count = self.faults = self.guessed = 0
+        rate = rate.limit_denominator(1001 * 60)
+        if programs is None:
+            self._encoder = self._own(spec, look, rate=rate, sides=(width, height), threads=threads)
+        else:
+            self._encoder = self._program(
+                programs, spec, look, rate=rate, sides=(width, height), threads=threads
+            )
+
+    def _program(
+        self,
+        programs: Programs,
+        spec: FilmSpec,
+        look: Look,
+        *,
+        rate: Fraction,
+        sides: tuple[int, int],
+        threads: int,
+    ) -> Encodes:
+        matrix, primaries, transfer = look.colours
+        asked = {"crf": spec.crf, "threads": threads}
+        asked |= {"matrix": matrix, "primaries": primaries, "transfer": transfer}
+        if spec.fragmented:
+            asked |= {"segment": _SEGMENT, "longest": round(rate * _SEGMENT) + 1}
+        width, height = sides
+        encoder = Pictures(programs, width=width, height=height, rate=rate, step=self._step, **asked)
+        encoder.join(self._film.container)
+        return encoder
+
+    def _own(
+        self, spec: FilmSpec, look: Look, *, rate: Fraction, sides: tuple[int, int], threads: int
+    ) -> Encodes:
         options = {"crf": str(spec.crf), "preset": "medium"}
         if spec.fragmented:
             options |= {"forced-idr": "1", "sc_threshold": "0", "g": str(round(rate * _SEGMENT) + 1)}
-        out = film.container.add_stream(
-            _H264, rate=rate.limit_denominator(1001 * 60), options=options, width=width, height=height
+        out = self._film.container.add_stream(
+            _H264, rate=rate, options=options, width=sides[0], height=sides[1]
         )
         out.pix_fmt = "yuv420p"
         context = out.codec_context
@@ -137,12 +177,7 @@ class Encoded:
         # What the numbers mean is written down.
         context.colorspace, context.color_primaries, context.color_trc = look.colours
         context.color_range = _NARROW
-        self._step = max(1, round(1 / (rate * _TICKS)))
-        # All films of a ladder can be cut, and so changed for one another, at the same moments.
-        self._cut_every = _SEGMENT * _TICKS.denominator if spec.fragmented else 0
-        self._cut_at = 0
-        self._out, self._last = out, -1
-        self.count = self.faults = self.guessed = 0
+        return out
 
     def take(self, packet: "Packet[Any]") -> None:
         """Raises Guessed."""
@@ -170,19 +205,27 @@ class Encoded:
             shaped.pict_type, self._cut_at = PictureType.I, self._cut_at + self._cut_every
         self._last = moment
         self.count += 1
-        self._film.container.mux(self._out.encode(shaped))
+        self._film.container.mux(list(self._encoder.encode(shaped)))
 
     def end(self) -> None:
         if self.count:
-            self._film.container.mux(self._out.encode(None))
+            self._film.container.mux(list(self._encoder.encode(None)))
 
 
 class Sounds:
     """The sound through AAC."""
 
-    def __init__(self, stream: AudioStream, film: Film, spec: FilmSpec, origin: float) -> None:
+    def __init__(
+        self,
+        stream: AudioStream,
+        film: Film,
+        spec: FilmSpec,
+        origin: float,
+        *,
+        programs: Programs | None = None,
+    ) -> None:
         self.stream, self._film = stream, film
-        self._sound = Sound(stream, film.container, kbits=spec.audio, origin=origin)
+        self._sound = Sound(stream, film.container, kbits=spec.audio, origin=origin, programs=programs)
         self.count = self.faults = 0
 
     def take(self, packet: "Packet[Any]") -> None:

@@ -20,6 +20,7 @@ from services.processor.leases import alone
 from services.processor.order import Order
 from services.processor.originals import filled
 from services.processor.places import Places
+from services.processor.program.operators import Program
 from services.processor.scratch import Scratch
 from shared import failpoints
 from shared.errors import TripodError
@@ -41,7 +42,7 @@ _GROWTH = 16  # times its original's length that a film may have: newer codecs n
 
 class Films(msgspec.Struct, frozen=True, kw_only=True):
     """What videos may use beside what pictures do. `threads` of each job; `original_bytes` and `film_bytes`, the
-    longest that is fetched and made."""
+    longest that is fetched and made; `program` encodes, None for PyAV's own encoders."""
 
     places: Places = msgspec.field(default_factory=lambda: Places(1))
     sounds: Places = msgspec.field(default_factory=lambda: Places(1))
@@ -52,6 +53,7 @@ class Films(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 2
     original_bytes: int = 2 * _GIBIBYTE
     film_bytes: int = 4 * _GIBIBYTE
+    program: Program | None = None
 
 
 class VideoInterrupted(TripodError):
@@ -102,6 +104,7 @@ async def _derive(order: Order, recipe: Recipe, deps: "Deps", *, job_trace: str,
                     there=tuple(there),
                     film=True,
                     threads=films.threads,
+                    program=films.program,
                 )
                 work = _Video(order, job, deps, telling)
                 result = await work.run()

@@ -1,0 +1,1 @@
+"""Encoding by a program of the operator's instead of PyAV's own encoders."""
