@@ -1,6 +1,6 @@
 """How many media there are and how much they weigh, by what they are: for the statistics of the older APIs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -22,6 +22,9 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+NOTHING = Total(key=(), count=0, bytes=0)
+
+
 async def totals(
     connection: AsyncConnection, caller: Caller, filters: Filters, by: Sequence[By] = ("media_type",)
 ) -> list[Total]:
@@ -35,3 +38,15 @@ async def totals(
         Total(key=tuple(key), count=count, bytes=size)
         for count, size, *key in (await connection.execute(asked)).all()
     ]
+
+
+def together(found: Iterable[Total]) -> Total:
+    """All of them as one, which has no key."""
+    known = tuple(found)
+    return Total(key=(), count=sum(each.count for each in known), bytes=sum(each.bytes for each in known))
+
+
+def apart(found: Sequence[Total], place: int) -> dict[str | None, Total]:
+    """Those that have the same at this place of their keys together, in the order of the keys."""
+    kinds = dict.fromkeys(each.key[place] for each in found)
+    return {kind: together(each for each in found if each.key[place] == kind) for kind in kinds}

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from shared.dialects.refusals import is_too_large, is_wrong_type
+from shared.dialects.refusals import is_too_large, is_wrong_type, megabytes
 from shared.dialects.users import uuid_id
 from shared.dialects.view import View, to_second
 from shared.errors import Invalid, Malformed, TripodError
@@ -180,5 +180,5 @@ def over_a_type(error: TripodError) -> Malformed:
     """What is over the limit of its type, which `error` names, is a bad request; 413 is over that of all requests."""
     what = error.extra.get("media_type", "any file")
     return Malformed(
-        f"File too large: the maximum size for {what} is {error.extra['limit'] / 2**20:g} MB", **error.extra
+        f"File too large: the maximum size for {what} is {megabytes(error.extra['limit'])}", **error.extra
     )

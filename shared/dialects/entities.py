@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from shared.dialects.refusals import is_too_large, is_wrong_type
+from shared.dialects.refusals import MIB, is_too_large, is_wrong_type
 from shared.dialects.users import integer_id
 from shared.dialects.view import View, to_second
-from shared.dialects.whole import whole
+from shared.dialects.whole import number_or_text
 from shared.errors import Forbidden, Invalid, Malformed, NotFound, TripodError
 from shared.events.messages import MediaType
 from shared.formats import BY_MIME
@@ -27,7 +27,6 @@ MOST_DELETED = 100
 PLACE_TAKEN = "gps"
 """The part of the EXIF data that this API, which promises the camera's alone, does not tell: most of its media is
 public."""
-_MIB = 2**20
 
 
 class EntityMedia(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +152,7 @@ def shape(view: View) -> EntityMedia:
         caption=media.caption,
         tags=media.tags,
         entity_type=link.type if link else None,
-        entity_id=_number_or_text(link.id) if link else None,
+        entity_id=number_or_text(link.id) if link else None,
         entity_field=(link.field or None) if link else None,
         is_primary=link.is_primary if link else False,
         sort_order=link.sort_order if link else 0,
@@ -213,7 +212,7 @@ def weight(files: int, size: int) -> dict[str, Any]:
     return {
         "total_files": files,
         "total_size_bytes": size,
-        "total_size_mb": round(size / 2**20, 2),
+        "total_size_mb": round(size / MIB, 2),
         "total_size_gb": round(size / 2**30, 4),
     }
 
@@ -221,12 +220,6 @@ def weight(files: int, size: int) -> dict[str, Any]:
 def _url(view: View, name: str) -> str | None:
     variant = view.variant(name)
     return variant.url if variant else None
-
-
-def _number_or_text(entity_id: str) -> int | str:
-    """A number only where it says the same as the text: 007 is not 7."""
-    number = whole(entity_id)
-    return number if number is not None and str(number) == entity_id else entity_id
 
 
 def reword(error: TripodError) -> TripodError:
@@ -252,7 +245,7 @@ def forbidden(who: str) -> Forbidden:
 def _most(error: TripodError) -> str:
     limit = error.extra["limit"]
     what = error.extra.get("media_type")
-    size = f"{limit // _MIB} MB" if limit % _MIB == 0 and limit else f"{limit} bytes"
+    size = f"{limit // MIB} MB" if limit % MIB == 0 and limit else f"{limit} bytes"
     return f"Maximum size for {what} is {size}." if what else f"Maximum size is {size}."
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from shared.dialects.refusals import is_too_large, is_wrong_type
+from shared.dialects.refusals import is_too_large, is_wrong_type, megabytes
 from shared.dialects.users import integer_id, username
 from shared.dialects.view import View, to_second
 from shared.dialects.whole import whole
@@ -202,7 +202,7 @@ def reword(error: TripodError) -> TripodError:
         )
     if is_too_large(error):
         what = f" for {kind} files" if (kind := error.extra.get("media_type")) else ""
-        limit = f"{error.extra['limit'] / 2**20:g} MB"
+        limit = megabytes(error.extra["limit"])
         return Malformed(f"File size exceeds maximum allowed size ({limit}{what})", **error.extra)
     if is_wrong_type(error):
         return Malformed(f"Unsupported file type. {error.detail} Supported are {_FORMATS}.", **error.extra)

@@ -1,19 +1,18 @@
 """The API of the personas system: what its answers show, and the words of its refusals."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
-from shared.dialects.refusals import is_too_large, is_wrong_type
+from shared.dialects.refusals import is_too_large, is_wrong_type, megabytes
 from shared.dialects.users import integer_id
-from shared.dialects.view import View
-from shared.dialects.whole import whole
+from shared.dialects.view import View, to_second
+from shared.dialects.whole import number_or_text
 from shared.errors import Malformed, NotFound, TooLarge, TripodError, Unauthenticated
 from shared.events.messages import MediaType
 
 PROFILE = "persona"
 ENTITY = "persona"
-_MIB = 2**20
 _ALLOWED = {
     "image": ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp", "image/tiff"),
     "video": (
@@ -66,7 +65,7 @@ def shape(view: View) -> PersonaFile:
         file_size=media.size,
         mime_type=media.mime_type,
         media_type=media.media_type,
-        persona_id=None if media.entity is None else _persona_id(media.entity.id),
+        persona_id=None if media.entity is None else number_or_text(media.entity.id),
         user_id=integer_id(media.owner, view.owner_uid),
         description=media.description,
         created_at=_naive(media.created_at),
@@ -74,14 +73,8 @@ def shape(view: View) -> PersonaFile:
     )
 
 
-def _persona_id(text: str) -> int | str:
-    """Its personas have numbers; others may have been registered since."""
-    number = whole(text)
-    return text if number is None else number
-
-
 def _naive(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return to_second(time).replace(tzinfo=None).isoformat()
 
 
 def no_persona(persona_id: str) -> NotFound:
@@ -101,15 +94,11 @@ def reword(error: TripodError) -> TripodError:
     if is_too_large(error):
         kind = str(error.extra.get("media_type", "")).capitalize()
         what = f"{kind} file" if kind else "File"
-        detail = f"{what} too large. Maximum size is {_megabytes(error.extra['limit'])}"
+        detail = f"{what} too large. Maximum size is {megabytes(error.extra['limit']).replace(' ', '')}"
         return TooLarge(detail, **error.extra, reason=error.detail)
     if is_wrong_type(error):
         return Malformed(_wrong_type(error), **error.extra, reason=error.detail)
     return error
-
-
-def _megabytes(limit: int) -> str:
-    return f"{limit / _MIB:.4g}MB"
 
 
 def _wrong_type(error: TripodError) -> str:

@@ -2,6 +2,8 @@
 
 from shared.errors import TooLarge, TripodError, UnsupportedType
 
+MIB = 2**20
+
 
 def is_too_large(error: TripodError) -> bool:
     """Whether a file, or a request for its sake, is over `limit`; a field that is too long is told as one."""
@@ -11,3 +13,8 @@ def is_too_large(error: TripodError) -> bool:
 def is_wrong_type(error: TripodError) -> bool:
     """Whether a file is of a type that is not taken, or not what it is `claimed` to be."""
     return isinstance(error, UnsupportedType) and bool(error.extra.keys() & {"claimed", "found"})
+
+
+def megabytes(limit: int) -> str:
+    """A limit as their documents write it: in units of 1024^2 bytes."""
+    return f"{limit / MIB:g} MB"

@@ -3,18 +3,17 @@
 import uuid
 
 from shared.auth import Caller
+from shared.dialects.whole import whole
 
 ANONYMOUS = "anonymous"
 """The owner of what was uploaded without a token, where that is allowed."""
 _NAMES = uuid.UUID("6f2d7a52-51f2-5b52-9c39-4d1f8f0a0c11")  # of users whose id is no UUID; never to change
-_DIGITS = 18  # what fits a 64-bit integer whatever the digits
 
 
 def integer_id(owner: str, uid: int | None) -> int | None:
     """The `sub` where it is a decimal number, else the claim `uid`; None for a user who has neither."""
-    if owner.isascii() and owner.isdigit() and len(owner) <= _DIGITS:
-        return int(owner)
-    return uid
+    number = whole(owner)
+    return uid if number is None else number
 
 
 def uuid_id(owner: str) -> uuid.UUID:

@@ -13,7 +13,7 @@ from services.catalog.dialects.finding import find, find_page
 from services.catalog.queries import Filters
 from services.catalog.routes.common import PARTS, no_nul, problems
 from services.catalog.settings import CatalogSettings
-from services.catalog.totals import Total, totals
+from services.catalog.totals import Total, apart, together, totals
 from shared.auth import Caller
 from shared.dialects import entities
 from shared.dialects.entities import (
@@ -158,24 +158,21 @@ async def storage(
     async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, filters, by=("media_type", "entity_type"))
     return EntityStorage(
-        **_sum(found),
+        **_weight(together(found)),
         entity_type=entity_type,
-        by_media_type=_apart(found, 0),
-        by_entity_type=_apart(found, 1),
+        by_media_type=_weights(found, 0),
+        by_entity_type=_weights(found, 1),
     )
 
 
-def _apart(found: list[Total], place: int) -> dict[str, EntityWeight]:
+def _weights(found: list[Total], place: int) -> dict[str, EntityWeight]:
     """By what the keys have at this place."""
-    names = sorted({total.key[place] or "none" for total in found})
-    return {
-        name: EntityWeight(**_sum([total for total in found if (total.key[place] or "none") == name]))
-        for name in names
-    }
+    weights = {kind or "none": EntityWeight(**_weight(total)) for kind, total in apart(found, place).items()}
+    return dict(sorted(weights.items()))
 
 
-def _sum(found: list[Total]) -> dict[str, Any]:
-    return weight(sum(total.count for total in found), sum(total.bytes for total in found))
+def _weight(total: Total) -> dict[str, Any]:
+    return weight(total.count, total.bytes)
 
 
 ROUTER = Router(

@@ -1,6 +1,5 @@
 """The mediafiles API: /api/media/..., where each user has their own media alone, and the files below /media/."""
 
-from collections import Counter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,7 +15,7 @@ from services.catalog.queries import Filters
 from services.catalog.routes.common import NO_CONTENT, PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.settings import CatalogSettings
-from services.catalog.totals import totals
+from services.catalog.totals import NOTHING, apart, together, totals
 from shared.auth import Caller
 from shared.dialects import mediafiles
 from shared.dialects.mediafiles import ByStatus, ByType, MediafilesMedia, MediafilesPage, MediafilesStats
@@ -76,14 +75,12 @@ async def stats(caller: NamedDependency[Caller], database: NamedDependency[Datab
     """Numbers by type and by status, and the size of all originals in bytes."""
     async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "status"))
-    counts: Counter[str | None] = Counter()  # no type of media has the name of a status
-    for total in found:
-        counts.update(dict.fromkeys(total.key, total.count))
+    every, by_type, by_status = together(found), apart(found, 0), apart(found, 1)
     return MediafilesStats(
-        total=sum(total.count for total in found),
-        by_type=ByType(**{kind: counts[kind] for kind in mediafiles.FILE_TYPES}),
-        by_status=ByStatus(**{status: counts[status] for status in mediafiles.STATUSES}),
-        total_size=sum(total.bytes for total in found),
+        total=every.count,
+        by_type=ByType(**{kind: by_type.get(kind, NOTHING).count for kind in mediafiles.FILE_TYPES}),
+        by_status=ByStatus(**{each: by_status.get(each, NOTHING).count for each in mediafiles.STATUSES}),
+        total_size=every.bytes,
     )
 
 

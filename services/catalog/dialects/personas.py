@@ -18,16 +18,16 @@ from services.catalog.routes.common import PARTS, problems
 from services.catalog.routes.files import deliver
 from services.catalog.schemas import MediaPatch
 from services.catalog.settings import CatalogSettings
-from services.catalog.totals import totals
+from services.catalog.totals import NOTHING, apart, together, totals
 from shared.auth import Caller
 from shared.dialects import personas
 from shared.dialects.personas import ENTITY, PROFILE, PersonaFile, PersonaFileDeleted, PersonaStats
+from shared.dialects.refusals import MIB
 from shared.dialects.view import View
 from shared.dialects.whole import whole
 from shared.dialects.wording import worded
 from shared.events.messages import MediaType
 
-_MIB = 2**20
 _REFUSALS = problems(401, 404, 422)
 
 
@@ -128,20 +128,14 @@ async def stats(caller: NamedDependency[Caller], database: NamedDependency[Datab
     """Numbers and sizes of the caller's files, and how many of them each persona has."""
     async with database.reading_for(caller) as connection:
         found = await totals(connection, caller, _own(caller), by=("media_type", "entity_id"))
-    size = sum(total.bytes for total in found)
-    of_type = {"image": 0, "video": 0}
-    of_persona: dict[str, int] = {}
-    for total in found:
-        kind, persona = str(total.key[0]), str(total.key[1])
-        of_type[kind] = of_type.get(kind, 0) + total.count
-        of_persona[persona] = of_persona.get(persona, 0) + total.count
+    every, of_type = together(found), apart(found, 0)
     return PersonaStats(
-        total_files=sum(total.count for total in found),
-        total_images=of_type["image"],
-        total_videos=of_type["video"],
-        total_size_bytes=size,
-        total_size_mb=round(size / _MIB, 2),
-        files_per_persona=of_persona,
+        total_files=every.count,
+        total_images=of_type.get("image", NOTHING).count,
+        total_videos=of_type.get("video", NOTHING).count,
+        total_size_bytes=every.bytes,
+        total_size_mb=round(every.bytes / MIB, 2),
+        files_per_persona={str(persona): total.count for persona, total in apart(found, 1).items()},
     )
 
 

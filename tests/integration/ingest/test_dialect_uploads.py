@@ -105,7 +105,7 @@ async def test_the_one_limit_of_personas_lies_above_those_of_its_types(start: St
         await gateway.put_entity(Entity(type="persona", id="1", owners=("ann",)))
         answer = await gateway.http.post("/media/upload/1", files={"file": ("a.jpg", JPEG + bytes(2000))})
         assert answer.status_code == 413
-        assert answer.json()["detail"] == "Image file too large. Maximum size is 0.001907MB"
+        assert answer.json()["detail"] == "Image file too large. Maximum size is 0.00190735MB"
         announced = await gateway.http.post("/media/upload/1", files={"file": ("a.jpg", JPEG + bytes(2**21))})
         assert (announced.status_code, announced.json()["detail"].split(".")[0]) == (413, "File too large")
         await eventually(gateway.nothing_is_left, "everything to be gone", 5)
