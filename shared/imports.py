@@ -4,6 +4,8 @@ import uuid
 
 import msgspec
 
+from shared.media import Media
+
 MOST_NUMBER = 2**52
 """The highest number that an import may keep: later uploads take theirs from above it, and clients that know numbers as
 floats count to 2**53."""
@@ -26,8 +28,9 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     public_id: uuid.UUID | None = None
 
 
-class ImportedMedia(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import is answered. `kept`: which of the ids that were asked for it has. Size in bytes."""
+class ImportedMedia(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an import is answered. `kept`: which of the ids that were asked for it has; `there`: what it is, of a row
+    that was imported before. Size in bytes."""
 
     id: uuid.UUID
     public_id: str
@@ -38,14 +41,17 @@ class ImportedMedia(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     kept: dict[str, bool]
     url: str
+    there: Media | None = None
 
 
-class ImportCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What would become of a row. `kept`: which of the ids that are asked for it would have."""
+class ImportCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What would become of a row. `kept`: which of the ids that are asked for it would have; `there`: what it is
+    already."""
 
     mime_type: str
     profile: str
     kept: dict[str, bool]
+    there: Media | None = None
 
 
 class NumbersAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

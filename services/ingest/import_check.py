@@ -41,4 +41,5 @@ async def check(
     )
     looked_at(ingest.settings.profiles, source, head, found, entity)
     rules.check_size(size, profile, name, found)
-    return ImportCheck(mime_type=found.mime, profile=name, kept=await importing.would_keep(ingest, row))
+    kept, there = await importing.would_be(ingest, row)
+    return ImportCheck(mime_type=found.mime, profile=name, kept=kept, there=there)

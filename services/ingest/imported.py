@@ -49,12 +49,11 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_id(self) -> uuid.UUID:
-        """The id that the row gets where it brings none, or none that is free: a UUIDv7 of its time, always the same,
-        so that a row which is sent again after its Idempotency-Key is forgotten does not become a second media."""
-        ms = int((self.created_at - _FIRST) / timedelta(milliseconds=1))
-        random = int(self.identity[:20], 16)
-        value = ms << 80 | random
-        value = value & ~(0xF << 76) | 0x7 << 76
+        """The id that the row gets where it brings none, or none that is free. It is made of what the row is known by
+        and of nothing else, so that a row that is sent again, with another time as well, does not become a second
+        media. A UUIDv8: it has no time."""
+        value = int(self.identity[:32], 16)
+        value = value & ~(0xF << 76) | 0x8 << 76
         return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
 
 

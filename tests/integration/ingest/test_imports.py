@@ -17,13 +17,16 @@ from shared.errors import Unavailable
 from shared.events import topology
 from shared.events.bus import Message
 from shared.events.messages import MediaUploaded
+from shared.ids import public_id
 from shared.imports import Answered, Asked
+from shared.media import Media, from_upload
 from tests.fixtures.pictures import encoded, picture
 from tests.integration.ingest.in_memory import FORM_TYPE, Small, fields, form, part, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = b"what an older system had\n"
 WHEN = "2019-05-06T07:08:09.123456Z"
+OTHER = "0b5c2a3e-8f43-4a51-9d3a-3f6f0e1d2c99"
 
 
 class Catalog:
@@ -33,6 +36,16 @@ class Catalog:
         self.known: set[uuid.UUID] = set()
         self.gone: set[uuid.UUID] = set()
         self.numbers: dict[int, uuid.UUID] = {}
+        self.media: dict[str, Media] = {}
+
+    def have(self, event: MediaUploaded) -> None:
+        """From now on it has taken the upload in."""
+        self.known.add(event.id)
+        self.numbers[event.number] = event.id
+        self.media[str(event.id)] = from_upload(event, "http://origin.test")
+
+    async def find(self, message: Message) -> bytes:
+        return msgspec.json.encode(self.media[msgspec.json.decode(message.data)["id"]])
 
     async def answer(self, message: Message) -> bytes:
         asked = msgspec.json.decode(message.data, type=Asked)
@@ -51,6 +64,7 @@ async def beside(catalog: Catalog) -> AsyncIterator[tuple[Small, httpx.AsyncClie
         await small.bus.kv(topology.COUNTERS).put(KEY, b"1001")
         async with (
             small.bus.serve(topology.CATALOG_FIND_IMPORT, "catalog", catalog.answer),
+            small.bus.serve(topology.CATALOG_FIND_UPLOAD, "catalog", catalog.find),
             small.client("mover", "service") as http,
         ):
             yield small, http
@@ -131,10 +145,47 @@ async def test_what_the_catalog_has_otherwise_is_not_taken(origin: Origin) -> No
 
 
 async def test_a_row_that_is_sent_again_under_another_key_is_the_same_media(origin: Origin) -> None:
-    """As after a day, when its Idempotency-Key is forgotten, and it is not known to have ended."""
+    """As after a day, when its Idempotency-Key is forgotten: whether the catalog has it by then or not, and whatever
+    the export says of it now."""
+    later = {"created_at": "2020-01-01T00:00:00Z", "owner": "8"}
     first = (await bring(origin.http, "twice", number="1700", key="one")).json()
-    again = (await bring(origin.http, "twice", number="1700", key="two")).json()
-    assert again == first
+    event = await told(origin, first)
+    answers = [await bring(origin.http, "twice", number="1700", key="two", **later)]
+    origin.catalog.have(event)
+    answers.append(await bring(origin.http, "twice", number="1700", key="three", **later))
+    for answer in answers:
+        again = answer.json()
+        there = again.pop("there")
+        assert answer.status_code == 200, answer.text
+        assert again == {**first, "url": again["url"]}
+        assert (there["id"], there["owner"], there["caption"]) == (first["id"], "7", "old")
+    assert await told(origin, first) == event, "it is told once"
+
+
+async def test_a_row_keeps_the_id_that_it_was_given_when_the_export_says_another_one(origin: Origin) -> None:
+    ids = [public_id(uuid.uuid4()) for _ in range(2)]
+    without = {"public_id": ""}
+    for number, (before, after) in enumerate(
+        (
+            ({"public_id": ids[0]}, {"public_id": ids[1]}),
+            ({"public_id": ids[1]}, without),
+            (without, {"id": OTHER}),
+        )
+    ):
+        said = {"dialect": "library", "number": str(1710 + number)}
+        first = (await bring(origin.http, f"other {number}", key=f"before {number}", **said, **before)).json()
+        again = (await bring(origin.http, f"other {number}", key=f"after {number}", **said, **after)).json()
+        assert (again["id"], again["number"]) == (first["id"], 1710 + number)
+
+
+async def test_a_media_that_took_its_number_under_another_id_is_the_row(origin: Origin) -> None:
+    """An older import made ids of times; what it brought is known by its number."""
+    first = (await bring(origin.http, "aged", number="1720", key="aged 1")).json()
+    theirs = msgspec.structs.replace(await told(origin, first), id=uuid.uuid4())
+    await origin.small.ingest.uploads.delete(first["id"])
+    origin.catalog.have(theirs)
+    again = await bring(origin.http, "aged", number="1720", key="aged 2")
+    assert (again.status_code, again.json()["id"]) == (200, str(theirs.id))
 
 
 async def test_a_row_whose_media_was_deleted_stays_deleted(origin: Origin) -> None:
