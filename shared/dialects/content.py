@@ -11,7 +11,7 @@ import msgspec
 from shared.dialects.refusals import is_too_large, is_wrong_type, megabytes
 from shared.dialects.users import uuid_id
 from shared.dialects.view import View, to_second
-from shared.errors import Invalid, Malformed, TripodError
+from shared.errors import Invalid, Malformed, NotFound, TripodError
 from shared.formats import BY_MIME
 
 PROFILE = "content"
@@ -20,7 +20,6 @@ OPTIMISED, THUMBNAIL = "optimised", "thumbnail"
 FILES = "/api/v1/media/files"
 ContentMediaType: TypeAlias = Literal["image", "video", "audio", "document"]
 MEDIA_TYPES: tuple[ContentMediaType, ...] = get_args(ContentMediaType)
-MEDIA_NOT_FOUND, CONTENT_NOT_FOUND = "Media not found", "Content not found"
 _NAMED = re.compile(r"(?:.*/)?[^/]*_(?P<id>[0-9a-f]{32})(?P<thumb>_thumb)?\.[A-Za-z0-9]+")
 
 
@@ -161,6 +160,11 @@ def check_media_type(text: str) -> ContentMediaType:
             f"Invalid media_type {text[:40]!r}: allowed are {', '.join(MEDIA_TYPES)}", field="media_type"
         )
     return found
+
+
+def absent(what: str = "Media") -> NotFound:
+    """For what is not there and what the caller may not know of."""
+    return NotFound(f"{what} not found")
 
 
 def reword(error: TripodError) -> TripodError:

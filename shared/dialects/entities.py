@@ -197,8 +197,9 @@ def deleted(outcomes: Mapping[int, TripodError | None]) -> EntityDeletions:
     )
 
 
-def no_media(ref: int | str) -> NotFound:
-    return NotFound(f"Media {ref} not found")
+def absent(ref: int | str) -> NotFound:
+    """For what is not there and what the caller may not know of."""
+    return NotFound(f"Media {str(ref)[:80]} not found")
 
 
 def reword_of_media(error: TripodError) -> TripodError:

@@ -142,6 +142,6 @@ def owner(caller: Caller, user_id: str | None) -> str | None:
     return str(number)
 
 
-def no_file(media_id: str) -> NotFound:
+def absent(media_id: str) -> NotFound:
     """The one answer for what is not there and what the caller may not know of."""
     return NotFound(f"Media file {media_id[:80]} not found")

@@ -82,7 +82,7 @@ def no_persona(persona_id: str) -> NotFound:
     return NotFound(f"Persona {persona_id[:80]} not found")
 
 
-def no_file(media_id: str) -> NotFound:
+def absent(media_id: str) -> NotFound:
     """The one answer for a file that is not there and for another's."""
     return NotFound(f"Media file {media_id[:80]} not found")
 

@@ -29,7 +29,7 @@ from shared.dialects.content import (
 )
 from shared.dialects.view import View
 from shared.dialects.wording import worded
-from shared.errors import Forbidden, NotFound
+from shared.errors import Forbidden
 from shared.http import provide_lenient_caller
 from shared.openapi import PUBLIC
 
@@ -127,10 +127,10 @@ async def get_file(
     path = str(file_path).lstrip("/")
     named = content.named(path)
     if named is None:
-        raise NotFound("File not found")
-    view = await _find(database, optional_caller, named.media_id, "File not found")
+        raise content.absent("File")
+    view = await _find(database, optional_caller, named.media_id, "File")
     if not content.leads_to(view, path):
-        raise NotFound("File not found")
+        raise content.absent("File")
     if named.thumbnail:
         return await deliver(request, optional_caller, view.media.id, variant=content.THUMBNAIL)
     return await _file(request, optional_caller, view, "inline")
@@ -182,11 +182,9 @@ def _filters(
     )
 
 
-async def _find(
-    database: Database, caller: Caller, media_id: uuid.UUID, absent: str = content.MEDIA_NOT_FOUND
-) -> View:
+async def _find(database: Database, caller: Caller, media_id: uuid.UUID, what: str = "Media") -> View:
     """Raises NotFound in the document's words."""
-    return await find(database, caller, _filters(), media_id=media_id, absent=NotFound(absent))
+    return await find(database, caller, _filters(), media_id=media_id, absent=content.absent(what))
 
 
 async def _own(database: Database, caller: Caller, media_id: str, to: str) -> View:
@@ -201,7 +199,7 @@ async def _own(database: Database, caller: Caller, media_id: str, to: str) -> Vi
     if hidden or (view is not None and view.media.owner != caller.sub and not caller.governs):
         raise Forbidden(f"You don't have permission to {to} this media")
     if view is None:
-        raise NotFound(content.MEDIA_NOT_FOUND)
+        raise content.absent()
     return view
 
 

@@ -77,21 +77,18 @@ async def get_public(
     settings: NamedDependency[CatalogSettings],
 ) -> EntityMedia:
     """By `MED-...`."""
-    if not public_id.startswith("MED-") or "\0" in public_id:
-        raise entities.no_media(public_id[:80])
-    async with database.reading_for(optional_caller) as connection:
-        media_id = parse_ref(public_id) or await queries.imported_as(connection, public_id)
-        if media_id is None:
-            raise entities.no_media(public_id[:80])
-        view = await queries.find_view(
-            connection,
-            optional_caller,
-            filters=_of_this_api(settings),
-            media_id=media_id,
-            base_url=settings.http.base_url,
-        )
-    if view is None:
-        raise entities.no_media(public_id[:80])
+    media_id = None
+    if public_id.startswith("MED-") and "\0" not in public_id:
+        async with database.reading_for(optional_caller) as connection:
+            media_id = parse_ref(public_id) or await queries.imported_as(connection, public_id)
+    view = await find(
+        database,
+        optional_caller,
+        _of_this_api(settings),
+        media_id=media_id,
+        absent=entities.absent(public_id),
+        base_url=settings.http.base_url,
+    )
     return entities.shape(view)
 
 
@@ -123,7 +120,7 @@ async def _find(number: int, caller: Caller, database: Database, settings: Catal
         caller,
         _of_this_api(settings),
         number=number,
-        absent=entities.no_media(number),
+        absent=entities.absent(number),
         base_url=settings.http.base_url,
     )
 

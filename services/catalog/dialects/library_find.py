@@ -18,6 +18,6 @@ async def find(database: Database, caller: Caller, settings: CatalogSettings, me
         caller,
         Filters(profiles=(PROFILE,)),
         number=whole(media_id),
-        absent=library.no_file(media_id),
+        absent=library.absent(media_id),
         base_url=settings.http.base_url,
     )

@@ -36,8 +36,9 @@ def _own(caller: Caller, **more: Any) -> Filters:
 
 
 async def _find(database: Database, caller: Caller, media_id: str) -> View:
-    absent = personas.no_file(media_id)
-    return await find(database, caller, _own(caller), number=whole(media_id), absent=absent)
+    return await find(
+        database, caller, _own(caller), number=whole(media_id), absent=personas.absent(media_id)
+    )
 
 
 @get("/media/files", summary="The caller's files", responses=problems(401, 422))

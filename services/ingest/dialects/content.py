@@ -98,7 +98,7 @@ def _reading(content_id: str | None) -> Reading:
 
 def _reword(error: TripodError) -> TripodError:
     """What is not found by an upload is the content."""
-    return NotFound(content.CONTENT_NOT_FOUND) if isinstance(error, NotFound) else content.reword(error)
+    return content.absent("Content") if isinstance(error, NotFound) else content.reword(error)
 
 
 ROUTER = Router(

@@ -27,3 +27,22 @@ def test_every_promise_names_a_test_or_says_why_there_is_none(name: str) -> None
     for row in promises:
         shown = row.removesuffix(" |").rpartition(" | ")[2]
         assert _TEST.search(shown) or re.match(r"the table in |not part", shown), row
+
+
+@pytest.mark.parametrize("name", ["personas", "library", "content", "mediafiles", "entities"])
+def test_the_pages_of_all_dialects_are_built_alike(name: str) -> None:
+    promised, moving = (
+        headings(PROJECT / "docs" / folder / f"{name}.md") for folder in ("dialects", "moving")
+    )
+    assert (promised[0], promised[-1]) == ("What was decided", "Beside the document")
+    assert moving == [
+        "The one line that changes", "What stays", "What your client will see", "What your back end does",
+        "Data and settings",
+    ]  # fmt: skip
+    readme = (PROJECT / "README.md").read_text()
+    assert f"docs/moving/{name}.md" in readme
+    assert f"docs/dialects/{name}.md" in readme
+
+
+def headings(page: Path) -> list[str]:
+    return [line.removeprefix("## ") for line in page.read_text().splitlines() if line.startswith("## ")]
