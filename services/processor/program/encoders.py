@@ -15,6 +15,7 @@ from services.processor.program.programs import Programs
 from services.processor.program.task import EPOCH, Kind, Task
 
 _TICKS = Fraction(1, 90_000)
+_LATEST = 2**32 - 1
 _AHEAD = 2  # pictures that x264's medium preset decodes before they are shown
 _SAMPLES = {Kind.AAC: ("pcm_f32le", "flt", "aac", 1024), Kind.MP3: ("pcm_s32le", "s32", "mp3", 1152)}
 
@@ -37,20 +38,22 @@ class Pictures:
             stream.pix_fmt, stream.codec_context.time_base = "yuv420p", _TICKS
             return stream
 
-        def run() -> Run:
-            task = Task(number=programs.started + 1, kind=Kind.PICTURES, **asked)
+        def run(begins: int) -> Run:
+            number = programs.started + 1
+            task = Task(number=number, kind=Kind.PICTURES, begins=min(begins, _LATEST), **asked)
             return Run(programs, task, "h264", add)
 
-        self._run, self._step = run(), step
+        self._start, self._step = run, step
         # A film's header comes before its first packet, and tells what x264 will say of itself only then: asked of
         # another run, which has one picture to encode.
-        self._trial = run()
+        self._trial = run(0)
         grey = VideoFrame.from_ndarray(np.full((height * 3 // 2, width), 128, np.uint8), "yuv420p")
         grey.pts, grey.time_base = EPOCH * _TICKS.denominator, _TICKS
         self._trial.give(grey)
         self._trial.give(None)
         self._moments: list[int] = []
         self._count = 0
+        self._run = self._trial
         self._out: Any = None
 
     def join(self, container: OutputContainer) -> Any:
@@ -63,6 +66,8 @@ class Pictures:
     def encode(self, frame: VideoFrame | None = None) -> "list[Packet[Any]]":
         """Raises JobFailed."""
         if frame is not None and frame.pts is not None:
+            if not self._moments:
+                self._run = self._start(frame.pts)
             self._moments.append(frame.pts)
             frame.pts += EPOCH * _TICKS.denominator
         found = self._run.give(frame)

@@ -79,7 +79,7 @@ def _answer(path: str, question: str) -> str:
         raise _Unfit(f"this one does not answer {question} within {_SECONDS:g} seconds") from None
     except OSError as error:
         raise _Unfit(f"this one does not start: {error.strerror}") from error
-    said = run.stdout.decode("utf-8", "replace").strip()
+    said = run.stdout.decode("utf-8", "replace").rstrip()
     if run.returncode != 0:
         raise _Unfit(f"this one ends {question} with status {run.returncode}: {said[-_SAID:]!r}")
     return said

@@ -7,7 +7,8 @@ import msgspec
 
 EPOCH = 2**20
 """Seconds that are added to every time on its way to the program, so that none of its times is below 0."""
-_HALF_A_TICK = 0.000005  # seconds; what is divided by 90,000 is not exact
+_TICKS = 90_000
+_HALF_A_TICK = 0.000005  # seconds; what is divided by so many is not exact
 
 
 class Kind(enum.IntEnum):
@@ -21,8 +22,8 @@ class Kind(enum.IntEnum):
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Of pictures `crf`, `threads`, the three `colours` as H.264 numbers them, and where a film of a ladder is made:
-    seconds between the places where it may be cut, and the most pictures between them. Of sound `kbits`, `rate` and
-    `channels`."""
+    seconds between the places where it may be cut, the most pictures between them, and when the film begins, in ticks
+    of 1/90000 s, since ffmpeg counts from there. Of sound `kbits`, `rate` and `channels`."""
 
     number: int
     kind: Kind
@@ -32,6 +33,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     primaries: int = 2
     transfer: int = 2
     segment: int = 0
+    begins: int = 0
     longest: int = 0
     kbits: int = 0
     rate: int = 0
@@ -46,6 +48,7 @@ _MOST = {
     "primaries": 255,
     "transfer": 255,
     "segment": 60,
+    "begins": 2**32 - 1,
     "longest": 10_000,
     "kbits": 1000,
     "rate": 192_000,
@@ -94,7 +97,8 @@ def _pictures(task: Task) -> list[str]:
         *("-threads", str(task.threads), "-flags", "+global_header"),
     ]
     if task.segment:
-        moment = f"expr:gte(t,{EPOCH - _HALF_A_TICK}+n_forced*{task.segment})"
+        begins = task.begins / _TICKS + _HALF_A_TICK
+        moment = f"expr:gte(t+{begins:.6f},n_forced*{task.segment})"
         made += [
             "-force_key_frames",
             moment,
