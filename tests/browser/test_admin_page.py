@@ -181,6 +181,9 @@ def test_pages_go_forth_and_back(list_page: Browser, ann: Client, word: str) -> 
     list_page.click("#forward")
     list_page.shows("#page", "Page 2: ")
     assert names(list_page)[:2] == ["01.jpg", "00.jpg"]
+    list_page.driver.refresh()  # the tab knows where it was
+    list_page.shows("#page", "Page 2: ")
+    assert names(list_page)[:2] == ["01.jpg", "00.jpg"]
     list_page.click("#back")
     list_page.shows("#page", "Page 1: 24 media.")
     assert names(list_page) == newest
@@ -190,10 +193,24 @@ def test_rows_follow_what_happens_elsewhere(list_page: Browser, ann: Client, wor
     media = make(ann, word, "moving.jpg")
     other = make(ann, word, "leaving.jpg")
     show(list_page, "moving.jpg", "leaving.jpg")
+    list_page.shows("#page", "Page 1: 2 media.")
     ann.http.patch(f"/v1/media/{media['id']}", json={"is_public": True})
     ann.http.delete(f"/v1/media/{other['id']}")
     lists(list_page, "moving.jpg")
+    list_page.shows("#page", "Page 1: 1 media.")
     eventually(lambda: "public" in facts(list_page, "moving.jpg"), "the row to follow")
+
+
+def test_a_place_in_the_list_of_another_caller_is_the_start_of_ones_own(
+    list_page: Browser, ann: Client, word: str
+) -> None:
+    make(ann, word, "only.jpg")
+    show(list_page, "only.jpg")
+    list_page.run("history.replaceState({place: [null, 'of-somebody-else']}, '')")
+    list_page.driver.refresh()
+    list_page.shows("#page", "Page 1: 1 media.")
+    assert not list_page.one("#notice").is_displayed()
+    assert all("/v1/media/search" in line for line in list_page.console()), "that was asked for, and refused"
 
 
 def test_details_show_everything_and_close_with_escape(list_page: Browser, ann: Client, word: str) -> None:

@@ -149,11 +149,37 @@ def test_the_library_takes_a_file_and_gives_a_link_to_it(
     browser.click("[name=is_public]")
     choose(browser, files[1])
     ended(browser, "ready")
+    browser.shows(".row-of-file .state", "Ready: image/jpeg, 300 x 200")
     link = browser.one(".links a").get_attribute("href")
     assert "/media/" in str(link)
     assert httpx.get(str(link), headers={"Authorization": f"Bearer {token}"} if token else {}).content == (
         files[1].read_bytes()
     )
+
+
+def test_the_page_calls_nothing_ready_of_which_it_is_not_told(
+    browser: Browser, ann: Client, system: System, tmp_path: Path
+) -> None:
+    broken = tmp_path / "cut.jpg"
+    broken.write_bytes(encoded(picture(640, 480, seed=74))[:4000])
+    browser.open(PAGE)
+    browser.click("[value=library]")
+    choose(browser, broken)
+    if IN_CONTAINERS:  # there the library is closed
+        ended(browser, "refused")
+        return
+    ended(browser, "stored")
+    browser.shows(".row-of-file .state", "Stored. Whether it could be processed is told of public files only")
+    assert browser.texts("#summary") == ["0 of 1 file ready, 1 stored."]
+    browser.one(".links a")
+    browser.click("[name=is_public]")
+    choose(browser, broken)
+    ended(browser, "failed", "stored")
+    browser.use_token(system.token(ann.sub))
+    browser.click("[name=is_public]")
+    choose(browser, broken)
+    ended(browser, "failed", "failed", "stored")
+    assert browser.texts("#summary") == ["0 of 3 files ready, 1 stored, 2 failed."]
 
 
 def test_a_cancelled_file_is_not_kept_and_can_be_sent_again(
@@ -167,7 +193,8 @@ def test_a_cancelled_file_is_not_kept_and_can_be_sent_again(
     )
     browser.click(".row-of-file .buttons .quiet")
     ended(browser, "cancelled")
-    slow(browser, -1)
+    # Not at once as fast as it can: the rest would be gone before the browser has ended the request.
+    slow(browser)
     assert ann.mine() == []
     browser.click(".row-of-file .buttons button:not(.quiet)")
     ended(browser, "ready")

@@ -16,6 +16,7 @@ const rows = new MediaRows(byId("rows"), { selected, details: showDetails });
 const buttons = [...document.querySelectorAll("[data-action]")];
 let acting = false;
 let asked = null; // the request whose answer is waited for
+let left = history.state?.place ?? null; // where this page was when it was left or loaded again
 let stopListening = () => undefined;
 
 /** Why this caller gets no list; empty where they may have one. The server checks it all the same. */
@@ -28,6 +29,8 @@ function forbidden() {
 }
 
 function begin() {
+  const place = left;
+  left = null; // another caller begins at the start
   stopListening();
   rows.show([]);
   byId("listing").hidden = true;
@@ -35,19 +38,20 @@ function begin() {
   say(notice, forbidden(), "bad");
   if (forbidden()) return;
   stopListening = listen(hear);
-  filtered();
+  filtered(place);
 }
 
-function filtered() {
+/** `place`: where in the list to begin, as the history keeps it. */
+function filtered(place = null) {
   const filters = new Map(new FormData(form));
   const query = new URLSearchParams([...filters].filter(([name, value]) => value !== (name === "profile" ? "mediafiles" : "")));
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
-  listing.filter(filters);
-  if (!forbidden()) load("first");
+  listing.filter(filters, place ?? undefined);
+  if (!forbidden()) load("same", { restoring: place !== null });
 }
 
 /** Shows the first page, or that forward, back or the same again. */
-async function load(page, { quietly = false } = {}) {
+async function load(page, { quietly = false, restoring = false } = {}) {
   asked?.abort();
   asked = new AbortController();
   const { signal } = asked;
@@ -58,8 +62,13 @@ async function load(page, { quietly = false } = {}) {
     byId("listing").hidden = false;
     rows.show(media);
     paged(media.length);
+    history.replaceState({ place: listing.place }, "");
   } catch (refusal) {
     if (refusal.name === "AbortError") return;
+    if (restoring) {
+      filtered(); // the place is of another caller, or too old
+      return;
+    }
     say(notice, refusal.message, "bad");
   }
   byId("rows").removeAttribute("aria-busy");
@@ -102,8 +111,14 @@ async function act(name) {
 function hear(message) {
   if (message.type === "progress") rows.progress(message);
   else if (message.type === "media.updated") rows.update(message.media);
-  else if (message.type === "media.deleted") rows.remove(message.id);
+  else if (message.type === "media.deleted") removed(message.id);
   else if (message.type === "resync") load("same", { quietly: true });
+}
+
+function removed(id) {
+  if (!rows.remove(id)) return;
+  paged(rows.count);
+  if (rows.count === 0 && listing.more) load("same", { quietly: true });
 }
 
 function turn(page) {

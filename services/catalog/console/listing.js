@@ -10,9 +10,15 @@ export class Listing {
   #cursors = [null]; // of each page from the first to the one that is shown
   #next = null;
 
-  /** What is asked for from now on. */
-  filter(filters) {
+  /** What is asked for from now on. `place` is what a listing with the same filters gave as its own. */
+  filter(filters, place = [null]) {
     this.#filters = filters;
+    this.#cursors = place;
+  }
+
+  /** Where in the list it is, as something that can be kept. */
+  get place() {
+    return this.#cursors;
   }
 
   get page() {

@@ -38,10 +38,12 @@ export class MediaRows {
     if (status) status.textContent = `processing: ${stage}${percent ? ` ${percent} %` : ""}`;
   }
 
+  /** Whether it was shown. */
   remove(id) {
     this.#shown.get(id)?.root.remove();
-    this.#shown.delete(id);
+    const was = this.#shown.delete(id);
     this.#hooks.selected();
+    return was;
   }
 
   get count() {

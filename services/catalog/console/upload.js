@@ -11,6 +11,7 @@ import { Row } from "./upload_row.js";
 
 const AT_ONCE = 3;
 const CONFLICT = 409;
+const UNTOLD = "Stored. Whether it could be processed is told of public files only, or with the token of who may see it.";
 const following = new Following();
 const rows = [];
 const waiting = [];
@@ -55,9 +56,9 @@ async function run(upload) {
         row.sending(Math.floor((upload.file.size * sent) / all), upload.file.size);
       },
     });
-    const id = await api.media(answer);
+    const id = await api.media(answer, upload.options);
     if (id) follow(upload, id, answer);
-    else row.ready("Stored.", { links: [open(api.link(answer), "Open")] });
+    else row.stored(UNTOLD, { links: [open(api.link(answer), "Open")] });
   } catch (error) {
     const [phase, text] = outcome(error, upload);
     row.ended(phase, text, { again: true });
@@ -150,6 +151,7 @@ function summarise() {
   const of = (...phases) => rows.filter((row) => phases.includes(row.phase)).length;
   const parts = [
     `${of("ready")} of ${counted(rows.length, "file")} ready`,
+    of("stored") && `${of("stored")} stored`,
     of("failed") && `${of("failed")} failed`,
     of("refused", "lost") && `${of("refused", "lost")} not taken`,
     of("cancelled") && `${of("cancelled")} cancelled`,

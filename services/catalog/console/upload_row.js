@@ -54,11 +54,13 @@ export class Row {
 
   /** `links`: what leads to the file, as elements. */
   ready(text, { thumbnail = "", links = [] } = {}) {
-    this.#is("ready", text);
-    this.#over();
-    this.links.replaceChildren(...links.flatMap((link) => [link, " "]));
-    this.links.hidden = links.length === 0;
+    this.#kept("ready", text, links);
     if (thumbnail) whenSeen(this.preview, () => show(this.preview, thumbnail, ""));
+  }
+
+  /** The server has it, and tells no more. */
+  stored(text, { links }) {
+    this.#kept("stored", text, links);
   }
 
   /** `phase`: refused, failed, lost or cancelled. */
@@ -79,6 +81,13 @@ export class Row {
   #is(phase, text) {
     this.root.dataset.state = phase;
     this.state.textContent = text;
+  }
+
+  #kept(phase, text, links) {
+    this.#is(phase, text);
+    this.#over();
+    this.links.replaceChildren(...links.flatMap((link) => [link, " "]));
+    this.links.hidden = links.length === 0;
   }
 
   #over() {
