@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,34 @@ def browser(chromium: webdriver.Chrome, system: System) -> Iterator[Browser]:
     finally:
         chromium.close()
         chromium.switch_to.window(first)
+
+
+class Shop(BaseHTTPRequestHandler):
+    """Somebody else's web site, of one empty page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>A shop</title><link rel='icon' href='data:,'>")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing to tell."""
+
+
+@pytest.fixture
+def other_origin(browser: Browser) -> Iterator[Browser]:
+    """On a page of another origin, of this machine: from others a browser lets no request go to a server here."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            browser.driver.get(f"http://localhost:{server.server_port}/")
+            yield browser
+        finally:
+            browser.driver.get("about:blank")  # what the page holds open goes with it
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture

@@ -1,18 +1,14 @@
 """The client code that the documents of mediafiles and content print, run by a browser on a page of another origin.
 
-As printed, with the origin filled in, and without the types of TypeScript, which no browser knows.
+As printed, with the origin filled in, without remarks and the types of TypeScript, which no browser knows.
 """
 
 import base64
 import itertools
-import threading
 import uuid
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.browser.conftest import Browser
 from tests.fixtures.pictures import encoded, picture
@@ -38,7 +34,6 @@ const uploadMedia = async (file) => {
   const data = await response.json();
   console.log('Media uploaded:', data);
 
-  // Poll for processing status
   const checkStatus = setInterval(async () => {
     const statusResponse = await fetch(`http://localhost:8000/api/media/${data.id}/`, {
       headers: {
@@ -51,7 +46,6 @@ const uploadMedia = async (file) => {
     if (statusData.status === 'ready') {
       clearInterval(checkStatus);
       console.log('Processing complete!', statusData);
-      // Use statusData.urls to display different sizes
     } else if (statusData.status === 'failed') {
       clearInterval(checkStatus);
       console.error('Processing failed');
@@ -69,7 +63,6 @@ TIPS = """
 <img id="lazy" src="{thumbnail}" data-src="{large}" loading="lazy">
 """
 CONTENT = """
-// Upload media
 async function uploadMedia(file, contentId) {
   const formData = new FormData();
   formData.append('file', file);
@@ -89,7 +82,6 @@ async function uploadMedia(file, contentId) {
   return await response.json();
 }
 
-// Get content media
 async function getContentMedia(contentId) {
   const response = await fetch(
     `http://localhost:8002/api/v1/media/content/${contentId}/media`
@@ -116,33 +108,6 @@ FILES = (
     ("song.wav", sound("wav", seconds=0.4).data),
 )
 _numbers = itertools.count(98_000)
-
-
-class Shop(BaseHTTPRequestHandler):
-    """Somebody else's web site, of one empty page."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><title>A shop</title><link rel='icon' href='data:,'>")
-
-    def log_message(self, *_: object) -> None:
-        """Nothing to tell."""
-
-
-@pytest.fixture
-def other_origin(browser: Browser) -> Iterator[Browser]:
-    """On a page of another origin, from which a browser lets requests go to a server of this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            browser.driver.get(f"http://localhost:{server.server_port}/")
-            yield browser
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def told(browser: Browser, what: str, number: int) -> list[Any]:

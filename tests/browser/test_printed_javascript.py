@@ -1,9 +1,7 @@
 """The JavaScript that the entities document prints, run as printed by a browser on a page of another origin."""
 
 import base64
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -14,14 +12,14 @@ from tests.fixtures.pictures import encoded, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-# With the origin filled in. `files` and `token` are what the example takes for given, and it ends in `console.log`.
+# With the origin filled in, without remarks. `files` and `token` are what the example takes for given, and it ends in
+# `console.log`.
 PRINTED = """
 const formData = new FormData();
 formData.append('entity_type', 'property');
 formData.append('entity_id', '123');
 formData.append('entity_field', 'gallery');
 
-// Add multiple files
 files.forEach(file => {
   formData.append('files', file);
 });
@@ -45,30 +43,6 @@ console.log = (data) => { window.told = data; };
 PNG = encoded(picture(100, 80, seed=97), "PNG")
 
 
-class Shop(BaseHTTPRequestHandler):
-    """Somebody's web site."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><link rel=icon href=data:,><title>A shop</title>")
-
-    def log_message(self, *_said: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def shop() -> Iterator[str]:
-    """Its origin. Of this machine, too, or the browser would not let it ask for anything here."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def property_123(system: System) -> Iterator[httpx.Client]:
     """User 1, to whom the property belongs."""
@@ -83,14 +57,13 @@ def property_123(system: System) -> Iterator[httpx.Client]:
 
 
 def test_the_printed_batch_upload_runs_on_a_page_of_another_origin(
-    browser: Browser, system: System, shop: str, property_123: httpx.Client
+    other_origin: Browser, system: System, property_123: httpx.Client
 ) -> None:
-    browser.driver.get(shop)
-    assert not system.origin_url.startswith(shop)
+    assert not other_origin.driver.current_url.startswith(system.origin_url)
     printed = PRINTED.replace("http://localhost:8000", system.origin_url)
-    browser.driver.execute_script(GIVEN + printed, system.token("1"), base64.b64encode(PNG).decode())
+    other_origin.driver.execute_script(GIVEN + printed, system.token("1"), base64.b64encode(PNG).decode())
     answer: dict[str, Any] = eventually(
-        lambda: browser.driver.execute_script("return window.told"), "the answer"
+        lambda: other_origin.driver.execute_script("return window.told"), "the answer"
     )
 
     assert (answer["uploaded_count"], answer["failed_count"]) == (2, 0)
@@ -98,4 +71,4 @@ def test_the_printed_batch_upload_runs_on_a_page_of_another_origin(
     assert [media["filename"] for media in answer["uploaded"]] == ["kitchen.png", "garden.png"]
     listed = property_123.get("/v1/media/entity/property/123", params={"entity_field": "gallery"}).json()
     assert {media["id"] for media in answer["uploaded"]} <= {media["id"] for media in listed}
-    assert browser.console() == []
+    assert other_origin.console() == []

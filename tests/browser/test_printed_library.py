@@ -1,23 +1,19 @@
 """The JavaScript that the library's document prints, run as printed by a browser on a page of another origin, without a
 token; its React and Vue examples send the same requests (tests/e2e/dialects/test_library_walk.py)."""
 
-import threading
-from collections.abc import Callable, Iterator
-from http.server import ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import Browser
-from tests.browser.test_printed_javascript import Shop
 from tests.fixtures.pictures import encoded, picture
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-# As printed, with the origin filled in. What it tells in the console is kept.
+# As printed, with the origin filled in, without remarks. What it tells in the console is kept.
 SOCKET = """
 const ws = new WebSocket('ws://localhost:8000/ws/media');
 
@@ -56,7 +52,6 @@ async function uploadFile(file, metadata = {}) {
     return await response.json();
 }
 
-// Usage
 const fileInput = document.querySelector('input[type="file"]');
 fileInput.addEventListener('change', async (e) => {
     const file = e.target.files[0];
@@ -74,21 +69,6 @@ console.log = (said, data) => { window.told.push([said, data]); };
 """
 OPENED = "window.opened = () => ws.readyState === WebSocket.OPEN;"
 PNG = encoded(picture(90, 70, seed=193), "PNG")
-
-
-@pytest.fixture
-def other_origin(browser: Browser) -> Iterator[Browser]:
-    """On somebody's page, of this machine, from which a browser lets requests go to a server of this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            browser.driver.get(f"http://localhost:{server.server_port}/")
-            yield browser
-        finally:
-            browser.driver.get("about:blank")  # its socket goes with the page
-            server.shutdown()
-            thread.join()
 
 
 def hearing(browser: Browser) -> Callable[[str, Callable[[Any], bool]], Any]:

@@ -31,3 +31,9 @@ def caller(system: System) -> Iterator[Caller]:
             return opened.enter_context(httpx.Client(base_url=system.origin_url, headers=headers, timeout=30))
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def nobody(caller: Caller) -> httpx.Client:
+    """Somebody without a token."""
+    return caller()

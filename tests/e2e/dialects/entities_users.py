@@ -1,7 +1,5 @@
 """Users of the entities API and what its document shows of a media."""
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -39,6 +37,7 @@ class User:
     def __init__(self, http: httpx.Client, number: int) -> None:
         self.http = http
         self.number = number
+        self.origin = str(http.base_url).rstrip("/")
         self.token = http.headers["authorization"].removeprefix("Bearer ")
 
     def post(self, path: str, data: bytes = PNG, name: str = "photo.png", /, **said: str) -> httpx.Response:
@@ -94,15 +93,3 @@ def processed(user: User, media: dict[str, Any]) -> dict[str, Any]:
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["detail"]
-
-
-def run(command: list[str], user: User, folder: Path) -> str:
-    """What a printed example says, with the origin and the token filled in."""
-    origin = str(user.http.base_url).rstrip("/")
-    filled = [
-        part.replace("http://localhost:8000", origin).replace("YOUR_JWT_TOKEN", user.token)
-        for part in command
-    ]
-    ended = subprocess.run(filled, cwd=folder, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    return ended.stdout

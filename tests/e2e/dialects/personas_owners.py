@@ -27,6 +27,7 @@ class Owner:
     def __init__(self, http: httpx.Client, number: int) -> None:
         self.http = http
         self.number = number
+        self.origin = str(http.base_url).rstrip("/")
         self.token = http.headers["authorization"].removeprefix("Bearer ")
 
     def upload(

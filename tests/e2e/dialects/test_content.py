@@ -56,11 +56,6 @@ def bob(caller: Caller) -> Author:
     return Author(caller("bob of contents"), "bob of contents")
 
 
-@pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
-
-
 def opened(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
         image.load()

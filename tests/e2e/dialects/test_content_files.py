@@ -34,11 +34,6 @@ def ann(caller: Caller) -> Author:
 
 
 @pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
-
-
-@pytest.fixture(scope="module")
 def new_content(caller: Caller) -> Callable[..., str]:
     return partial(content_author.new_content, caller("backend", "service"))
 

@@ -7,7 +7,6 @@ made by httpx: the same method, address, headers and parts in the same order.
 import asyncio
 import io
 import json
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.e2e.dialects import printed
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.content_author import CONTENT, RESPONSE, SMALL, Author, new_content
 from tests.fixtures.pictures import photo
@@ -75,14 +75,9 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def curl(command: str, author: Author, media_id: str = "") -> bytes:
-    """What the real curl brings when it is told what is printed."""
-    filled = {"http://localhost:8002": author.origin, "{token}": author.token, "{content_id}": CONTENT}
-    for printed, value in (filled | {"{media_id}": media_id}).items():
-        command = command.replace(printed, value)
-    ended = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    return ended.stdout
+def curl(command: str, author: Author, media_id: str = "") -> Any:
+    given = {"{token}": author.token, "{content_id}": CONTENT, "{media_id}": media_id}
+    return printed.curl(command, author.origin, Path.cwd(), given)
 
 
 async def upload_media(origin: str, token: str) -> str:
@@ -135,23 +130,23 @@ def test_every_printed_example_of_content_runs(
     ann: Author, content: str, caller: Caller, in_folder: Path
 ) -> None:
     # 1 to 8: the endpoints, each by its curl example.
-    made = json.loads(curl(UPLOAD, ann))
+    made = curl(UPLOAD, ann)
     assert tuple(made) == RESPONSE
     assert (made["content_id"], made["filename"], made["media_type"]) == (content, "image.jpg", "image")
-    film = json.loads(curl(UPLOAD_FOR_CONTENT, ann))
+    film = curl(UPLOAD_FOR_CONTENT, ann)
     assert (film["content_id"], film["filename"], film["media_type"]) == (content, "video.mp4", "video")
     assert (film["mime_type"], film["file_size"]) == ("video/mp4", len(CLIP))
-    assert json.loads(curl(GET, ann, made["id"])) == made
+    assert curl(GET, ann, made["id"]) == made
     for one in (made, film):
         curl(DOWNLOAD, ann, one["id"])
         assert (in_folder / "download").stat().st_size == one["file_size"]
-    listed = {one["id"] for one in json.loads(curl(OF_CONTENT, ann))}
+    listed = {one["id"] for one in curl(OF_CONTENT, ann)}
     assert (made["id"] in listed, film["id"] in listed) == (True, False)
-    page = json.loads(curl(LIST, ann))
+    page = curl(LIST, ann)
     assert tuple(page) == ("items", "total", "page", "page_size", "total_pages")
     assert page["items"][0]["id"] == made["id"]
-    assert json.loads(curl(UPDATE, ann, made["id"]))["filename"] == "updated-name.jpg"
-    assert "message" in json.loads(curl(DELETE, ann, made["id"]))
+    assert curl(UPDATE, ann, made["id"])["filename"] == "updated-name.jpg"
+    assert "message" in curl(DELETE, ann, made["id"])
 
     # The clients: Python, then TypeScript.
     media_id = asyncio.run(upload_media(ann.origin, ann.token))

@@ -6,7 +6,6 @@ part by part; calls into the old server's own code are the routes that do the sa
 """
 
 import ast
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.dialects import printed
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.entities_users import (
     PRINTED,
@@ -23,7 +23,6 @@ from tests.e2e.dialects.entities_users import (
     User,
     processed,
     registered,
-    run,
     until_known,
 )
 from tests.fixtures.pictures import encoded, photo, picture
@@ -195,7 +194,8 @@ def lies_at(system: System, folder: str, name: str) -> None:
 
 
 def python_example(one: User, folder: Path, system: System) -> None:
-    answer = ast.literal_eval(run([sys.executable, "-c", PYTHON], one, folder))
+    given = {"YOUR_JWT_TOKEN": one.token}
+    answer = ast.literal_eval(printed.run([sys.executable, "-c", PYTHON], one.origin, folder, given))
     assert answer["message"] == "Avatar uploaded successfully"
     media = answer["media"]
     is_shown(media, "user", 1, "avatar")
@@ -209,7 +209,7 @@ def python_example(one: User, folder: Path, system: System) -> None:
 
 
 def curl_example(one: User, folder: Path, system: System) -> None:
-    media = json.loads(run(["sh", "-c", CURL], one, folder))["media"]
+    media = printed.curl(CURL, one.origin, folder, {"YOUR_JWT_TOKEN": one.token})["media"]
     is_shown(media, "community", 123, "gallery")
     assert (media["alt_text"], media["caption"]) == ("Community entrance", "Beautiful entrance")
     assert media["is_primary"] is True

@@ -5,9 +5,7 @@ a stack that many tests share has its number 1 elsewhere. test_library_walk.py h
 modes of anonymous access allow is tested on the services themselves (tests/integration).
 """
 
-import json
 import re
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.dialects.conftest import Caller
+from tests.e2e.dialects.printed import curl_of_media
 from tests.fixtures.hand_made import mp4, zipped
 from tests.fixtures.pictures import encoded, photo, picture
 from tests.fixtures.system import IN_CONTAINERS, System
@@ -29,11 +28,6 @@ RECORD = {
 UPLOADED = {"id", "filename", "file_size", "file_type", "url", "download_url", "message"}
 SMALL = encoded(picture(64, 48), "PNG")
 PHOTO = photo(320, 240, seed=71)
-
-
-@pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +51,7 @@ def first(nobody: httpx.Client, folder: Path) -> dict[str, Any]:
 
 
 def curl(command: str, http: httpx.Client, folder: Path, number: object = 1) -> Any:
-    """What a printed command answers; its media 1 is the one of this number."""
-    origin = str(http.base_url).rstrip("/")
-    script = re.sub(r"media/1(?=\D|$)", f"media/{number}", command.strip())
-    ended = subprocess.run(
-        [
-            "sh",
-            "-c",
-            script.replace("http://localhost:8000", origin) + " --silent --show-error --fail-with-body",
-        ],
-        cwd=folder,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    return json.loads(ended.stdout) if ended.stdout else None
+    return curl_of_media(command, str(http.base_url).rstrip("/"), folder, number)
 
 
 def upload(http: httpx.Client, data: bytes = SMALL, name: str = "a.png", **said: str) -> dict[str, Any]:

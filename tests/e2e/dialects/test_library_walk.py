@@ -5,8 +5,6 @@ Those in JavaScript, TypeScript, Vue and Python are the same requests: method, a
 """
 
 import json
-import re
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.dialects.conftest import Caller
+from tests.e2e.dialects.printed import curl_of_media
 from tests.fixtures.documents import docx, pdf, xlsx
 from tests.fixtures.pictures import photo
 from tests.fixtures.sounds import sound
@@ -77,13 +75,7 @@ class Walker:
 
     def curl(self, printed: str, number: int = 1) -> Any:
         """What the command answers; its media 1 is the one of this number."""
-        script = re.sub(r"media/1(?=\D|$)", f"media/{number}", printed)
-        script = (
-            script.replace("http://localhost:8000", self.origin) + " --silent --show-error --fail-with-body"
-        )
-        ended = subprocess.run(["sh", "-c", script], cwd=self.folder, capture_output=True, check=False)
-        assert ended.returncode == 0, (printed, ended.stdout, ended.stderr)
-        return json.loads(ended.stdout) if ended.stdout else None
+        return curl_of_media(printed, self.origin, self.folder, number)
 
     def send(self, *parts: tuple[str, tuple[Any, ...]]) -> dict[str, Any]:
         """A FormData of these parts, as a page of another origin sends it."""
@@ -97,11 +89,6 @@ class Walker:
         answer = self.http.post("/media/filter", json=query)
         assert answer.status_code == 200, answer.text
         return [one["id"] for one in answer.json()]
-
-
-@pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
 
 
 @pytest.fixture

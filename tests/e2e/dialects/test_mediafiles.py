@@ -39,11 +39,6 @@ def bob(new_user: Callable[..., User]) -> User:
     return new_user("bob")
 
 
-@pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
-
-
 def precise_time(user: User, number: int) -> str:
     """Of the last change, as our own API tells it: with fractions of a second."""
     media = user.http.get("/v1/media").json()["items"]

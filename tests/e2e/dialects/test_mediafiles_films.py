@@ -31,11 +31,6 @@ def bob(caller: Caller, new_number: Callable[[], int]) -> User:
 
 
 @pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
-
-
-@pytest.fixture(scope="module")
 def uploads(ann: User) -> dict[str, dict[str, Any]]:
     """What is said of a private video and of a sound the moment that they are there."""
     return {

@@ -4,8 +4,6 @@ They run with the origin, the token, the path of the file and the numbers of med
 the same requests made by httpx: the same method, address, headers and parts.
 """
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.dialects import printed
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.mediafiles_user import RECORD, URLS, User, new_user
 from tests.fixtures.pictures import encoded, picture
@@ -32,21 +31,9 @@ def ann(caller: Caller, new_number: Callable[[], int]) -> User:
     return new_user(caller, new_number, "john_doe")
 
 
-@pytest.fixture(scope="module")
-def nobody(caller: Caller) -> httpx.Client:
-    return caller()
-
-
 def curl(command: str, user: User, folder: Path) -> dict[str, Any]:
-    """What the real curl brings when it is told what is printed."""
-    script = command.replace("http://localhost:8000", user.origin).replace("YOUR_TOKEN", user.token)
-    ended = subprocess.run(
-        ["sh", "-c", script.replace("/path/to", str(folder)) + " --silent --show-error --fail-with-body"],
-        capture_output=True,
-        check=False,
-    )
-    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-    found: dict[str, Any] = json.loads(ended.stdout)
+    given = {"YOUR_TOKEN": user.token, "/path/to": str(folder)}
+    found: dict[str, Any] = printed.curl(command, user.origin, folder, given)
     return found
 
 
@@ -106,12 +93,12 @@ def _is_as_printed(made: dict[str, Any], ann: User) -> None:
     number, origin = made["id"], ann.origin
     assert tuple(made) == RECORD
     assert tuple(made["urls"]) == URLS
-    printed = {
+    expected = {
         "user": ann.number, "user_username": "john_doe", "file_type": "image", "status": "processing",
         "file_size": len(JPEG), "mime_type": "image/jpeg", "width": None, "height": None, "duration": None,
         "bitrate": None, "metadata": {}, "is_public": True,
     }  # fmt: skip
-    assert {name: made[name] for name in printed} == printed
+    assert {name: made[name] for name in expected} == expected
     assert made["display_url"] == made["urls"]["original"]
     assert made["urls"]["original"] == f"{origin}/media/user_{ann.number}/image/{number}_image.jpg"
     assert made["thumbnail_url"] == made["urls"]["thumbnail"]

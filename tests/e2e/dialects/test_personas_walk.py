@@ -4,10 +4,8 @@ Only the origin, the token and the numbers of media are filled in: a stack that 
 elsewhere. The parameters of an address in braces are filled in as its next example does.
 """
 
-import json
 import re
 import runpy
-import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.dialects import printed
 from tests.e2e.dialects.conftest import Caller
 from tests.e2e.dialects.personas_owners import IMAGES, RECORD, Owner, new_owner, refusal
 from tests.fixtures.pictures import encoded, photo, picture
@@ -27,7 +26,6 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PYTHON = """
 import requests
 
-# Upload an image
 with open('image.jpg', 'rb') as f:
     files = {'file': ('image.jpg', f, 'image/jpeg')}
     data = {'description': 'My persona image'}
@@ -39,7 +37,6 @@ with open('image.jpg', 'rb') as f:
         headers={'Authorization': f'Bearer {token}'}
     )
 
-# Download a file
 response = requests.get(
     'http://localhost:8000/media/download/1',
     headers={'Authorization': f'Bearer {token}'}
@@ -76,21 +73,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def filled(printed: str, owner: Owner, number: int) -> str:
-    """The example with our origin and the number of a media in place of the one that is asked for."""
-    origin = str(owner.http.base_url).rstrip("/")
-    return printed.replace("http://localhost:8000", origin).replace("download/1", f"download/{number}")
-
-
-def curl(printed: str, owner: Owner, number: int = 0) -> str:
-    ended = subprocess.run(
-        ["sh", "-c", filled(printed, owner, number)],
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "TOKEN": owner.token},
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return ended.stdout
+def curl(command: str, owner: Owner, folder: Path, number: int = 0) -> Any:
+    """The media that is asked for is the one of this number."""
+    given = {"download/1": f"download/{number}"}
+    return printed.curl(command, owner.origin, folder, given, TOKEN=owner.token)
 
 
 def test_every_printed_example_runs_in_the_order_of_the_document(
@@ -172,7 +158,9 @@ def storage(ann: Owner, system: System) -> None:
 def python_example(ann: Owner, folder: Path) -> None:
     number = ann.upload(1, (folder / "image.jpg").read_bytes(), "image.jpg")["id"]
     script = folder / "example.py"
-    script.write_text(filled(PYTHON, ann, number))
+    script.write_text(
+        PYTHON.replace("http://localhost:8000", ann.origin).replace("download/1", f"download/{number}")
+    )
     response = runpy.run_path(str(script), {"token": ann.token})["response"]
     assert response.ok
     assert (folder / "downloaded_image.jpg").read_bytes() == (folder / "image.jpg").read_bytes()
@@ -181,10 +169,10 @@ def python_example(ann: Owner, folder: Path) -> None:
 
 
 def curl_examples(ann: Owner, folder: Path) -> None:
-    made = json.loads(curl(CURL_UPLOAD, ann))
+    made = curl(CURL_UPLOAD, ann, folder)
     assert (set(made), made["description"]) == (RECORD, "My persona image")
-    assert json.loads(curl(CURL_LIST, ann))[0]["id"] == made["id"]
-    curl(CURL_DOWNLOAD, ann, made["id"])
+    assert curl(CURL_LIST, ann, folder)[0]["id"] == made["id"]
+    curl(CURL_DOWNLOAD, ann, folder, made["id"])
     assert (folder / "downloaded_file.jpg").read_bytes() == (folder / "image.jpg").read_bytes()
 
 
