@@ -4,14 +4,31 @@ import msgspec
 
 from services.ingest import claims, importing, rules
 from services.ingest.context import Ingest
+from services.ingest.dialects.entity_slots import places
 from services.ingest.imported import Import
 from services.ingest.source import Source
 from services.ingest.taking import check_early, looked_at
 from services.ingest.transfer import Head, read_head
 from shared import profiles
 from shared.auth import Caller
-from shared.errors import NotFound
+from shared.errors import Invalid, NotFound
 from shared.imports import ImportCheck
+
+_OF_DIALECTS = {"persona", "content"}
+
+
+def _check_type(ingest: Ingest, source: Source) -> None:
+    """What is registered for an import is of a type that somebody means: a plural would become a type of its own.
+    Raises Invalid."""
+    link, known = source.early.entity, ingest.settings.profiles
+    types = _OF_DIALECTS | {place.slot.entity_type for place in places(known)}
+    types |= {said.partition("/")[0] for profile in known.values() for said in profile.general} - {"*"}
+    if link is not None and link.type not in types:
+        raise Invalid(
+            f"entity_type is {link.type!r}, of which nothing is registered for an import; allowed are "
+            f"{', '.join(sorted(types))}. Others their own system registers.",
+            field="entity_type",
+        )
 
 
 async def check(
@@ -29,6 +46,7 @@ async def check(
     except NotFound:
         if not registering:
             raise
+        _check_type(ingest, source)
     head = await read_head(source.chunks)
     await source.finish()
     head = Head(data=head.data, whole=size <= len(head.data))

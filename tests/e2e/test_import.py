@@ -343,7 +343,14 @@ def test_an_import_that_is_killed_and_begun_again_ends_in_one_media_for_each_row
     Path(f"{export}.import").unlink()
     as_csv(export, [{**record, "alt_text": "changed since"} for record in records])
     again = mover.json(*asked)
-    assert (again["imported"], again["renumbered"]) == (40, 0), "without the journal the server knows them"
+    assert (again["imported"], again["before"], again["renumbered"]) == (0, 40, 0), "the server knows them"
+    assert again["differing_rows"][0]["note"] == "alt_text is '' here, 'changed since' in the export"
+    Path(f"{export}.import").unlink()
+    put(folder, "3.txt", b"another file")
+    other = mover.json(*asked, code=1)
+    assert [(row["old_id"], row["reason"]) for row in other["not_taken_rows"]] == [
+        (str(BASE + 603), "other_file")
+    ]
     assert numbers(mine) == [record["id"] for record in records]
 
 

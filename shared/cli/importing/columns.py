@@ -26,12 +26,13 @@ _WORDS = {"description": ("description",), "alt_text": ("alt_text",), "caption":
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """One system's table. `columns`: by what it means, the columns that may have it, the first that has a value counts;
     a dot leads into an object. `keeps`: which id of ours its `id` is. `owner`: who owns what has no owner, None where
-    every row must have one. `entity_type`: what all its media hang on."""
+    every row must have one. `entity_type`: what all its media hang on; `hangs`: each of them does."""
 
     columns: Mapping[str, tuple[str, ...]]
     keeps: Literal["number", "uuid"] = "number"
     owner: str | None = None
     entity_type: str | None = None
+    hangs: bool = False
 
 
 def _shape(
@@ -40,8 +41,11 @@ def _shape(
     keeps: Literal["number", "uuid"] = "number",
     owner: str | None = None,
     entity_type: str | None = None,
+    hangs: bool = False,
 ) -> Shape:
-    return Shape(columns={**_COMMON, **columns}, keeps=keeps, owner=owner, entity_type=entity_type)
+    return Shape(
+        columns={**_COMMON, **columns}, keeps=keeps, owner=owner, entity_type=entity_type, hangs=hangs
+    )
 
 
 SHAPES: Mapping[Dialect, Shape] = {
@@ -53,6 +57,7 @@ SHAPES: Mapping[Dialect, Shape] = {
             "description": ("description",),
         },
         entity_type="persona",
+        hangs=True,
     ),
     "library": _shape(
         {
@@ -96,21 +101,29 @@ SHAPES: Mapping[Dialect, Shape] = {
             "is_primary": ("is_primary",),
             "sort_order": ("sort_order",),
             "moderation": ("moderation_status",),
-        }
+        },
+        hangs=True,
     ),
 }
 _NULLS = {"", "\\N", "NULL"}
 
 
-def check(dialect: Dialect, there: Mapping[str, Any], renamed: Mapping[str, str]) -> None:
-    """Of the first row. Raises Invalid where the export lacks what every row needs, or a renamed column."""
+def check(
+    dialect: Dialect, there: Mapping[str, Any], renamed: Mapping[str, str], owner: str | None = None
+) -> None:
+    """Of the first row. `owner`: who owns what names nobody. Raises Invalid where the export lacks what every row
+    needs, or a renamed column."""
     for name in renamed:
         if name not in there:
             raise Invalid(f"--map names the column {name!r}; the export has {_listed(there)}.")
     found = {renamed.get(name, name) for name in there}
     shape = SHAPES[dialect]
-    needed = [ID, "path", *(() if shape.owner else ("owner",))]
-    for meaning in needed:
+    owned = shape.owner or owner
+    for theirs, ours in renamed.items():
+        if ours in there and ours not in renamed:
+            raise Invalid(f"--map calls the column {theirs!r} {ours!r}, which the export has already.")
+    hangs = [name for name in ("entity_type", "entity_id") if shape.hangs and name in shape.columns]
+    for meaning in (ID, "path", *(() if owned else ("owner",)), *hangs):
         names = shape.columns[meaning]
         if not any(name.split(".")[0] in found for name in names):
             raise Invalid(

@@ -76,7 +76,7 @@ async def importing(
     Exit codes: 0 all rows are here, 1 some are not, 130 interrupted.
     """
     if token_file is not None:
-        server = server_at(server.url, await asyncio.to_thread(token_file.read_text))
+        server = server_at(server.url, await asyncio.to_thread(_token, token_file))
     _check_folder(folder)
     own = export.with_name(f"{export.name}.import")
     written = journal or own
@@ -134,8 +134,8 @@ async def _whole(
     variants, others = run.left_alone()
     summary = Summary(
         rows=survey.rows,
-        imported=run.done,
-        before=survey.before,
+        imported=run.done - run.known,
+        before=survey.before + run.known,
         not_taken=failed,
         not_tried=survey.rows - run.done - survey.before - failed,
         renumbered=write_ids(journal, ids) if ids is not None else run.renumbered,
@@ -152,7 +152,11 @@ async def _whole(
         sys.exit(INTERRUPTED)
     if stopped is not None:
         said(stopped.detail)
-    if stopped is not None or failed:
+    if summary.not_tried > 0 and stopped is None:
+        said(
+            f"{summary.not_tried} rows were not tried: the export has changed while it was read; start again."
+        )
+    if stopped is not None or failed or summary.not_tried:
         sys.exit(1)
 
 
@@ -168,6 +172,13 @@ async def _send(run: Run, survey: Survey, jobs: int, *, json_: bool) -> tuple[Tr
     if survey.to_send:
         said(progress.line())
     return stopped, interrupted
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"--token-file {path} has no token: {error}.") from error
 
 
 def _check_folder(folder: Path) -> None:

@@ -29,13 +29,20 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
 
-def rows(path: Path, encoding: str) -> Iterator[Told]:
-    """Every row. Raises Invalid for what is no export at all."""
+def names(path: Path, encoding: str) -> list[str] | None:
+    """The columns that the first line of CSV names; None for JSON, where each row does. Raises Invalid."""
+    told = next(rows(path, encoding, heading=True), None)
+    return [*told.cells] if told is not None and told.line == 0 else None
+
+
+def rows(path: Path, encoding: str, *, heading: bool = False) -> Iterator[Told]:
+    """Every row; `heading`: before them the names of CSV's columns, as row 0. Raises Invalid for what is no export at
+    all."""
     try:
         with path.open(encoding=encoding, newline="") as opened:
             begins = opened.read(4096).lstrip()[:1]
             opened.seek(0)
-            yield from _json(opened) if begins and begins in "[{" else _csv(opened)
+            yield from _json(opened) if begins and begins in "[{" else _csv(opened, heading=heading)
     except OSError as error:
         raise Invalid(f"The export {path} cannot be read: {error.strerror or error}.") from error
     except LookupError as error:
@@ -65,7 +72,7 @@ def encoding_of(path: Path) -> str:
     return "utf-8"
 
 
-def _csv(opened: TextIO) -> Iterator[Told]:
+def _csv(opened: TextIO, *, heading: bool) -> Iterator[Told]:
     csv.field_size_limit(MOST_ROW)
     head = opened.readline(_READ)
     delimiter = max(_DELIMITERS, key=head.count)
@@ -77,6 +84,8 @@ def _csv(opened: TextIO) -> Iterator[Told]:
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
         raise Invalid(f"The export has the column {twice[0]!r} twice.")
+    if heading:
+        yield Told(line=0, cells=dict.fromkeys(names))
     while True:
         try:
             cells = next(reader, None)
@@ -97,14 +106,21 @@ def _csv(opened: TextIO) -> Iterator[Told]:
 
 def _json(opened: TextIO) -> Iterator[Told]:
     """Of a list, or of objects one after the other."""
-    decoder, buffer, place, number = json.JSONDecoder(), "", 0, 0
+    decoder, buffer, place, number, between = json.JSONDecoder(), "", 0, 0, ""
+    opens = False
     while True:
-        place = _skip(buffer, place)
+        begins, place = place, _skip(buffer, place)
+        between += "".join(found for found in buffer[begins:place] if found in "[]")
         if place >= len(buffer):
             buffer, place = opened.read(_READ), 0
+            if not buffer and (opens or between.startswith("[")) and not between.endswith("]"):
+                raise Invalid(
+                    f"The export ends in the middle of its list, after {number} rows: there is no ']'."
+                )
             if not buffer:
                 return
             continue
+        opens, between = opens or between.startswith("["), ""
         try:
             value, place = decoder.raw_decode(buffer, place)
         except (json.JSONDecodeError, RecursionError) as error:

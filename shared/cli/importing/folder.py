@@ -69,9 +69,12 @@ class Folder:
 
     def _candidates(self, said: str) -> Iterator[str]:
         """Paths below the folder that it may mean."""
-        text = next((said[len(p) :].lstrip("/") for p in self._strip if p and said.startswith(p)), said)
-        if "/" not in text and "\\" in text:
-            text = text.replace("\\", "/")
+        text = next((said[len(p) :].lstrip("/\\") for p in self._strip if p and said.startswith(p)), said)
+        if "\\" in text:
+            yield from self._below(said, text.replace("\\", "/"))
+        yield from self._below(said, text)
+
+    def _below(self, said: str, text: str) -> Iterator[str]:
         if text.startswith(("http://", "https://")):
             path = unquote(urlsplit(text).path).lstrip("/")
             yield path

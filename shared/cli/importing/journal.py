@@ -16,7 +16,8 @@ from shared.errors import Invalid
 
 Why: TypeAlias = Literal[
     "missing_file", "outside_folder", "bad_column", "bad_row", "duplicate_id", "not_allowed_type", "too_large",
-    "unknown_entity", "deleted_since", "refused", "file_changed", "not_tried",
+    "unknown_entity", "deleted_since", "refused", "file_changed", "other_file",
+    "not_tried",
 ]  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (dialect TEXT, source TEXT, url TEXT);
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS taken (
 CREATE INDEX IF NOT EXISTS taken_path ON taken (path);
 CREATE TEMP TABLE seen (old_id TEXT PRIMARY KEY, line INTEGER, path TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE failed (line INTEGER, old_id TEXT, why TEXT, detail TEXT);
+CREATE TEMP TABLE noted (old_id TEXT, note TEXT);
 """
 
 
@@ -123,6 +125,18 @@ class Journal:
             (row.old_id, row.id, row.public_id, row.number, row.kept, row.old_public_id, row.note, row.path),
         )
 
+    def note(self, old_id: str, note: str) -> None:
+        """Of a row that a dry run looked at."""
+        self._db.execute("INSERT INTO noted VALUES (?, ?)", (old_id, note))
+
+    def differing(self) -> Iterator[tuple[str, str]]:
+        """Old ids and notes, of rows that are here and of those that a dry run looked at."""
+        asked = """
+            SELECT old_id, note FROM
+            (SELECT old_id, note FROM taken WHERE note IS NOT NULL UNION ALL SELECT old_id, note FROM noted)
+            ORDER BY CAST(old_id AS INTEGER), old_id"""
+        yield from self._db.execute(asked)
+
     def fail(self, row: Failed) -> None:
         """For the report of this run alone: the next one tries it again."""
         self._db.execute(
@@ -133,11 +147,9 @@ class Journal:
         for line, old_id, why, detail in self._db.execute("SELECT * FROM failed ORDER BY line"):
             yield Failed(row=line, old_id=old_id, reason=why, detail=detail)
 
-    def taken(self, *, noted: bool = False) -> Iterator[Taken]:
-        """All of every run; or those with a note."""
-        where = "WHERE note IS NOT NULL" if noted else ""
-        order = "ORDER BY CAST(old_id AS INTEGER), old_id"
-        for found in self._db.execute(f"SELECT * FROM taken {where} {order}"):  # noqa: S608 - constants
+    def taken(self) -> Iterator[Taken]:
+        """All of every run."""
+        for found in self._db.execute("SELECT * FROM taken ORDER BY CAST(old_id AS INTEGER), old_id"):
             yield _taken(found)
 
 

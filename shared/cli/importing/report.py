@@ -51,12 +51,13 @@ def write_ids(journal: Journal, path: Path) -> int:
 def show(summary: Summary, journal: Journal, *, json_: bool) -> None:
     """On stdout what could not be taken and what differs; in one line on stderr how it went."""
     if json_:
-        failed, noted = list(journal.failed()), list(journal.taken(noted=True))
+        failed = list(journal.failed())
+        noted = [{"old_id": old_id, "note": note} for old_id, note in journal.differing()]
         print_json(msgspec.structs.asdict(summary) | {"not_taken_rows": failed, "differing_rows": noted})
         return
     _table(journal, summary.not_taken)
-    for row in journal.taken(noted=True):
-        click.echo(printable(f"{row.old_id}: {row.note}"))
+    for old_id, note in journal.differing():
+        click.echo(printable(f"{old_id}: {note}"))
     counts = {
         "would be imported" if summary.dry_run else "imported": summary.imported,
         "there already": summary.before,

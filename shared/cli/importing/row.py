@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,6 +61,13 @@ def old_id_of(dialect: Dialect, cells: Mapping[str, Any]) -> str:
     return str(_whole("id", said, least=1))
 
 
+def number_of(dialect: Dialect, old_id: str) -> int | None:
+    """The number that the row would keep; None where it has none, or one that is too high for that."""
+    if SHAPES[dialect].keeps != "number":
+        return None
+    return int(old_id) if int(old_id) <= MOST_NUMBER else None
+
+
 def row_of(dialect: Dialect, cells: Mapping[str, Any], line: int, default_owner: str | None) -> Row:
     """Raises Invalid for the first column that cannot be taken."""
     shape = SHAPES[dialect]
@@ -70,7 +77,7 @@ def row_of(dialect: Dialect, cells: Mapping[str, Any], line: int, default_owner:
     if path is None:
         raise Invalid("No column says where the file lies.")
     entity = _entity(shape, cells, owner)
-    number = int(old_id) if shape.keeps == "number" and int(old_id) <= MOST_NUMBER else None
+    number = number_of(dialect, old_id)
     said = {
         "owner": owner,
         "owner_name": _text("owner_name", value(shape, cells, "owner_name")),
@@ -121,8 +128,11 @@ def _fields(shape: Shape, cells: Mapping[str, Any], entity: Entity | None) -> di
 
 def _entity(shape: Shape, cells: Mapping[str, Any], owner: str) -> Entity | None:
     entity_type = shape.entity_type or _text("entity_type", value(shape, cells, "entity_type"))
-    entity_id = _text("entity_id", value(shape, cells, "entity_id"))
+    entity_id = _number_as_text("entity_id", _text("entity_id", value(shape, cells, "entity_id")))
     if entity_type is None or entity_id is None:
+        if shape.hangs:
+            names = " or ".join(shape.columns["entity_id" if entity_type else "entity_type"])
+            raise Invalid(f"{names} is empty; each row of this system hangs on something.")
         return None
     entities.check_name(entity_type, entity_id)
     said = _text("entity_owner", value(shape, cells, "entity_owner"))
@@ -153,12 +163,19 @@ def _check_characters(name: str, text: str) -> None:
 
 
 def _owner(said: Any, default: str | None) -> str:
-    found = _text("owner", said) or default
+    found = _number_as_text("owner", _text("owner", said)) or default
     if found is None:
         raise Invalid("The row names no owner; --owner says who owns such rows.")
     if len(found) > 255 or not found.isprintable():
         raise Invalid(f"The owner {_brief(found)} can be none.")
     return found
+
+
+def _number_as_text(name: str, text: str | None) -> str | None:
+    """Tools that know no empty whole number write 7.0; nobody is called that."""
+    if text is not None and re.fullmatch(r"[0-9]+\.0+", text):
+        raise Invalid(f"{name} is {_brief(text)}; allowed is {text.partition('.')[0]}, without a fraction.")
+    return text
 
 
 def _whole(name: str, said: Any, least: int = 0) -> int:
@@ -214,14 +231,14 @@ def _json(name: str, text: str) -> Any:
 
 def _time(said: Any) -> datetime | None:
     """Without a zone it is UTC, as the older systems wrote it."""
-    if said is None:
+    if said is None or str(said).startswith("0000-00-00"):  # so MySQL writes that there is none
         return None
     try:
         found = datetime.fromisoformat(str(said).strip())
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid(f"created_at is {_brief(said)}; allowed is a time as 2024-01-31 12:00:00.") from error
-    if not 1970 <= found.year <= datetime.now(UTC).year + 1:
+    if found.year < 1970 or found > datetime.now(UTC) + timedelta(days=1):
         raise Invalid(f"created_at is {_brief(said)}; allowed is 1970 until now.")
     return found
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,15 +12,15 @@ from shared.cli.client import Client
 from shared.cli.failures import Refused, Unreachable
 from shared.cli.importing import columns
 from shared.cli.importing.columns import Dialect
+from shared.cli.importing.differences import OtherFile, check_same_file, of_file, of_there
 from shared.cli.importing.entities import Entities
-from shared.cli.importing.export import Told, rows
+from shared.cli.importing.export import Told, names, rows
 from shared.cli.importing.folder import Folder, NoFile, Opened, is_variant
 from shared.cli.importing.journal import Failed, Journal, Taken, Why
 from shared.cli.importing.progress import Progress
-from shared.cli.importing.row import Row, old_id_of, row_of
+from shared.cli.importing.row import Row, number_of, old_id_of, row_of
 from shared.cli.importing.sending import Changed, Wish, check, digest, send
 from shared.errors import Invalid, TripodError
-from shared.formats import BY_NAME
 from shared.imports import ImportedMedia, NumbersAsked
 
 _REASONS: dict[int, Why] = {
@@ -78,17 +78,23 @@ class Run:
         self._entities = entities
         self._say = say
         self._stopped: TripodError | None = None
+        self._highest = 0
         self.done = 0
-        """Rows that were taken, or would be."""
+        """Rows that were taken, or would be; `known`: those of them that the server had already."""
+        self.known = 0
         self.renumbered = 0
         """Rows that would get a new id."""
 
     async def survey(self) -> Survey:
         """Reads all of the export, and looks for every file. Raises Invalid for what is no export of this system."""
         found = Survey()
+        heading = names(self._plan.export, self._plan.encoding)
+        if heading is not None:
+            self._check_columns(dict.fromkeys(heading))
         for told in self._told():
             found.rows += 1
             row = self._seen(told)
+            found.highest = self._highest
             if row is None:
                 continue
             if self._journal.is_taken(row.old_id):
@@ -103,7 +109,6 @@ class Run:
             self._journal.plan(row.old_id, opened.path)
             found.to_send += 1
             found.bytes += opened.size
-            found.highest = max(found.highest, row.number or 0)
             if found.rows % 200 == 0:
                 await asyncio.sleep(0)  # Ctrl-C is heard
         return found
@@ -139,11 +144,14 @@ class Run:
                 variants, others = (variants + 1, others) if is_variant(path) else (variants, others + 1)
         return variants, others
 
+    def _check_columns(self, there: Mapping[str, object]) -> None:
+        columns.check(self._plan.dialect, there, self._plan.renamed, self._plan.owner)
+
     def _told(self) -> Iterator[Told]:
         checked = False
         for told in rows(self._plan.export, self._plan.encoding):
             if told.fault is None and not checked:
-                columns.check(self._plan.dialect, told.cells, self._plan.renamed)
+                self._check_columns(told.cells)
                 checked = True
             renamed = {self._plan.renamed.get(name, name): cell for name, cell in told.cells.items()}
             yield msgspec.structs.replace(told, cells=renamed)
@@ -155,6 +163,7 @@ class Run:
             if told.fault is not None:
                 raise Invalid(told.fault)  # noqa: TRY301 - noted with the others
             old_id = old_id_of(self._plan.dialect, told.cells)
+            self._highest = max(self._highest, number_of(self._plan.dialect, old_id) or 0)
             if not self._journal.see(old_id, told.line):
                 first = self._journal.line_of(old_id)
                 detail = f"Row {first} has the same id {old_id}."
@@ -198,10 +207,20 @@ class Run:
     async def _check(self, row: Row, opened: Opened) -> None:
         """Nothing is written, here or there."""
         found = await check(self._client, self._wish, row, opened, registering=self._plan.register)
-        self.renumbered += not (all(found.kept.values()) and self._asked_for_all(row))
+        there, kept = found.there, all(found.kept.values()) and self._asked_for_all(row)
+        sha256 = None
+        if there is not None:
+            self.known += 1
+            sha256 = await digest(opened)
+            check_same_file(row, sha256, opened, there)
+        self.renumbered += not kept
+        told = [*of_file(row, opened.size, sha256, found.mime_type), *(of_there(row, there) if there else ())]
+        if told:
+            self._journal.note(row.old_id, "; ".join(told))
 
     async def _take(self, row: Row, opened: Opened, progress: Progress) -> None:
-        media, note = await self._bring(row, opened, progress)
+        media, there, note = await self._bring(row, opened, progress)
+        self.known += there
         self._journal.take(
             Taken(
                 old_id=row.old_id,
@@ -219,10 +238,15 @@ class Run:
         """Whether its number is one that can be kept at all."""
         return columns.SHAPES[self._plan.dialect].keeps != "number" or row.number is not None
 
-    async def _bring(self, row: Row, opened: Opened, progress: Progress) -> tuple[ImportedMedia, str | None]:
+    async def _bring(
+        self, row: Row, opened: Opened, progress: Progress
+    ) -> tuple[ImportedMedia, bool, str | None]:
+        """What it is, whether it was that already, and what is told otherwise."""
         sha256 = await digest(opened)
-        if row.entity is not None and not await self._entities.known(row.entity):
-            raise _unknown(row)
+        if row.entity is not None:
+            checked = partial(check, self._client, self._wish, row, opened, registering=True)
+            if not await self._entities.known(row.entity, checked):
+                raise _unknown(row)
         bring = partial(
             send,
             self._client,
@@ -236,14 +260,18 @@ class Run:
         for attempt in range(_REGISTERED_TRIES):
             progress.begins(_name(row), opened.size)
             try:
-                media = await bring()
+                media, before = await bring()
             except Refused as error:
                 fresh = row.entity and (row.entity.type, row.entity.id) in self._entities.registered
                 if error.answered != 404 or not fresh or attempt + 1 == _REGISTERED_TRIES:
                     raise
                 await asyncio.sleep(_REGISTERED_SECONDS)  # ingest hears of it in a moment
             else:
-                return media, _differences(row, opened, sha256, media)
+                told = [*of_file(row, opened.size, sha256, media.mime_type)]
+                if media.there is not None:
+                    check_same_file(row, sha256, opened, media.there)
+                    told += of_there(row, media.there)
+                return media, before, "; ".join(told) or None
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
     def _note_retry(self, row: Row, error: BaseException, seconds: float) -> None:
@@ -254,13 +282,16 @@ class Run:
         why: Why = "refused"
         if isinstance(error, NoFile):
             why = error.why
+        elif isinstance(error, OtherFile):
+            why = "other_file"
         elif isinstance(error, Changed):
             why = "file_changed"
         elif isinstance(error, Refused):
             why = _REASONS.get(error.answered, "refused")
         elif isinstance(error, UnknownEntity):
             why = "unknown_entity"
-        self._journal.fail(Failed(row=row.line, old_id=row.old_id, reason=why, detail=error.detail))
+        detail = "It was imported, and was deleted here since." if why == "deleted_since" else error.detail
+        self._journal.fail(Failed(row=row.line, old_id=row.old_id, reason=why, detail=detail))
 
 
 def _name(row: Row) -> str:
@@ -276,19 +307,6 @@ def _unknown(row: Row) -> UnknownEntity:
     entity = row.entity
     name = f"{entity.type}/{entity.id}" if entity else "nothing"
     return UnknownEntity(f"{name} is not registered here; --register-entities does that.")
-
-
-def _differences(row: Row, opened: Opened, sha256: str, media: ImportedMedia) -> str | None:
-    """Where the export tells otherwise of the file than it is."""
-    found = []
-    if row.size is not None and row.size != opened.size:
-        found.append(f"the export says {row.size} bytes, the file has {opened.size}")
-    if row.sha256 is not None and row.sha256 != sha256:
-        found.append(f"the export says SHA-256 {row.sha256}, the file has {sha256}")
-    named = {known.mime for known in BY_NAME.get((row.mime_type or "").lower(), [])}
-    if row.mime_type is not None and media.mime_type not in {row.mime_type.lower(), *named}:
-        found.append(f"the export says {row.mime_type[:80]}, the file is {media.mime_type}")
-    return "; ".join(found) or None
 
 
 def _concerns_all(error: TripodError) -> bool:

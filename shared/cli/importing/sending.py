@@ -59,13 +59,17 @@ async def send(
     *,
     moved: Callable[[int], None],
     noting: Callable[[BaseException, float], None],
-) -> ImportedMedia:
-    """What it became. Raises what the last attempt raised."""
+) -> tuple[ImportedMedia, bool]:
+    """What it became, and whether the server had it before. Raises what the last attempt raised."""
     query = _query(wish, row, opened)
     said = msgspec.json.encode([query, row.fields, row.filename, opened.size, sha256])
     key = f"import-{hashlib.sha256(said).hexdigest()[:40]}"
 
-    async def once() -> ImportedMedia:
+    attempts = 0
+
+    async def once() -> tuple[ImportedMedia, bool]:
+        nonlocal attempts
+        attempts += 1
         boundary = f"tripod-{secrets.token_hex(16)}"
         before, after = _around(boundary, row)
         headers = {
@@ -81,7 +85,9 @@ async def send(
             async with client.request(
                 "POST", url, seconds=None, headers=headers, data=pieces, expect100=opened.size >= ASKS_FIRST
             ) as answer:
-                return msgspec.json.decode(await answer.read(), type=ImportedMedia)
+                # A first attempt that is answered for an earlier one is of a run that did not hear of it.
+                known = answer.status == 200 or (attempts == 1 and "Idempotent-Replayed" in answer.headers)
+                return msgspec.json.decode(await answer.read(), type=ImportedMedia), known
         except Unreachable as error:
             raise (faults[0] if faults else error) from error.__cause__
         except msgspec.DecodeError as error:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ import pytest
 
 from shared.cli.importing import columns, export
 from shared.cli.importing.columns import DIALECTS, Dialect
+from shared.cli.importing.differences import OtherFile, check_same_file, of_there
 from shared.cli.importing.export import Told, encoding_of, rows
-from shared.cli.importing.folder import Folder, NoFile, is_variant
+from shared.cli.importing.folder import Folder, NoFile, Opened, is_variant
 from shared.cli.importing.journal import Failed, Journal, Taken
 from shared.cli.importing.row import Row, old_id_of, row_of
 from shared.errors import Invalid
+from shared.media import Media
 
 RECORD = {"id": "5", "filename": "a.jpg", "file_path": "2024/a.jpg", "user_id": "7"}
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -72,6 +76,8 @@ def test_rows_that_are_none_are_told_and_the_next_ones_read(tmp_path: Path) -> N
         (b'[{"id": 1}, {"id": ', "after 1 rows"),
         (b'[{"id": ' + b"9" * 5000 + b"}]", "row 1"),
         (b'[{"a": ' + b"[" * 200_000, "no JSON"),
+        (b'[{"id": 1}, {"id": 2}', "in the middle of its list, after 2 rows"),
+        (b'[{"id": 1}, ', "in the middle of its list, after 1 rows"),
     ],
 )
 def test_what_is_no_export_is_refused_with_a_reason(tmp_path: Path, data: bytes, says: str) -> None:
@@ -157,7 +163,7 @@ def test_a_row_carries_over_what_the_document_has() -> None:
         ({"is_public": "maybe"}, "is_public is 'maybe'"),
         ({"file_size": "big"}, "file_size"),
         ({"file_size": -1}, "file_size"),
-        ({"created_at": "0000-00-00 00:00:00"}, "created_at"),
+        ({"user_id": "7.0"}, "allowed is 7, without a fraction"),
         ({"created_at": "9999-01-01"}, "created_at"),
         ({"metadata": "[1]"}, "metadata"),
         ({"metadata": '{"a": "\\u0000"}'}, "metadata"),
@@ -177,6 +183,77 @@ def test_a_cell_that_cannot_be_taken_is_named(cells: dict[str, Any], says: str) 
         row_of("mediafiles", {**RECORD, **cells}, 2, None)
 
 
+@pytest.mark.parametrize("missing", ["entity_type", "entity_id"])
+def test_a_row_that_must_hang_on_something_says_on_what(missing: str) -> None:
+    with pytest.raises(Invalid, match=f"{missing} is empty"):
+        row_of(
+            "entities",
+            {**RECORD, "uploaded_by": 4, "entity_type": "user", "entity_id": "4", missing: ""},
+            2,
+            None,
+        )
+
+
+def test_a_time_that_no_upload_can_have_is_a_fault_of_the_export_and_no_time_is_none() -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=2)
+    with pytest.raises(Invalid, match="created_at"):
+        row(created_at=tomorrow.isoformat())
+    assert row(created_at="0000-00-00 00:00:00").created_at is None
+
+
+def test_a_column_that_there_is_cannot_be_what_another_one_is_called() -> None:
+    there = dict.fromkeys(("id", "user_id", "file_path", "persona_id"))
+    with pytest.raises(Invalid, match="'user_id' 'id', which the export has already"):
+        columns.check("personas", there, {"user_id": "id"})
+
+
+def test_the_columns_are_known_before_there_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "export").write_text("id;colour\n")
+    assert export.names(tmp_path / "export", "utf-8") == ["id", "colour"]
+    (tmp_path / "export").write_text("[]")
+    assert export.names(tmp_path / "export", "utf-8") is None
+    assert read(tmp_path, b"[]") == read(tmp_path, b"[ ]\n") == []
+
+
+MEDIA = Media(
+    id=uuid.UUID(UUID), public_id="MED-1", number=5, status="ready", media_type="image", mime_type="image/jpeg",
+    filename="a.jpg", size=3, sha256="5" * 64, tags=("new", "house"), metadata={"a": 1}, caption="here",
+    is_public=True, moderation="approved", profile="library", owner="7", url="", download_url="",
+    created_at=datetime(2024, 1, 1, tzinfo=UTC), updated_at=datetime(2024, 1, 1, tzinfo=UTC),
+)  # fmt: skip
+
+
+def test_what_an_export_says_otherwise_of_what_is_here_is_named() -> None:
+    said = {
+        "id": 5,
+        "file_path": "a.jpg",
+        "user_id": 7,
+        "caption": "here",
+        "tags": "new, house",
+        "metadata": {"a": 1},
+    }
+    same = row_of("library", {**said, "created_at": "2024-01-01"}, 2, None)
+    assert [*of_there(same, MEDIA)] == []
+    other = {
+        **said,
+        "user_id": 8,
+        "is_public": "f",
+        "caption": "",
+        "tags": "old",
+        "metadata": {},
+        "created_at": "2023-01-01",
+    }
+    told = " ".join(of_there(row_of("library", other, 2, None), MEDIA))
+    assert "is_public is 'true' here, 'false' in the export" in told
+    assert [
+        name for name in ("owner", "caption", "tags", "metadata", "created_at") if f"{name} is" not in told
+    ] == []
+    opened = Opened(fd=0, path="a.jpg", size=4, modified_ns=0)
+    check_same_file(same, "5" * 64, opened, MEDIA)
+    with pytest.raises(OtherFile, match="with another file: 3 bytes"):
+        check_same_file(same, "6" * 64, opened, MEDIA)
+
+
 @pytest.mark.parametrize("null", [None, "", "NULL", "\\N", "  "])
 def test_a_database_writes_nothing_in_many_ways(null: str | None) -> None:
     found = row(description=null, is_public=null, created_at=null, file_size=null, tags=null, metadata=null)
@@ -192,13 +269,14 @@ def uploads(tmp_path: Path) -> Folder:
     (root / "link").symlink_to(tmp_path / "secret")
     (root / "up").symlink_to(tmp_path)
     os.mkfifo(root / "pipe")
-    return Folder(root, ("/srv/old/",))
+    return Folder(root, ("/srv/old/", "C:\\old"))
 
 
 @pytest.mark.parametrize(
     "said",
     [
         "2024/a.jpg", "./2024//a.jpg", "uploads/2024/a.jpg", "/srv/old/2024/a.jpg", "2024\\a.jpg",
+        "/srv/old/2024\\a.jpg", "C:\\old\\2024\\a.jpg",
         "http://localhost:8000/media/2024/a.jpg", "https://s3.test/bucket/2024/a%2Ejpg?X-Amz=1",
     ],
 )  # fmt: skip
@@ -262,7 +340,8 @@ def test_a_journal_outlives_its_run_and_is_of_one_system(tmp_path: Path) -> None
         assert journal.is_taken("5")
         assert journal.names("a")
         assert not journal.names("b")
-        assert [*journal.taken(noted=True)] == [taken]
+        assert [*journal.taken()] == [taken]
+        assert [*journal.differing()] == ([(taken.old_id, taken.note)] if taken.note else [])
         assert [*journal.failed()] == []
         assert not journal.is_planned("5", 2)
     with (
