@@ -296,7 +296,7 @@ async def test_a_check_knows_what_is_to_be_registered(origin: Origin) -> None:
     query |= {"dialect": "entities", "registering": "true"}
     for kind, status in (("property", 200), ("properties", 422), ("spaceship", 422)):
         sent = fields({"entity_type": kind, "entity_id": "404"})
-        body = form(*sent, part("file", encoded(picture(8, 8)), "a.jpg"))
+        body = form(*sent, part("file", encoded(picture(64, 64)), "a.jpg"))
         answer = await origin.http.post("/v1/imports/check", params=query, content=body, headers=FORM_TYPE)
         assert answer.status_code == status, answer.text
 
