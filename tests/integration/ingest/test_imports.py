@@ -283,7 +283,7 @@ async def test_a_check_tells_what_would_become_of_a_row_and_leaves_nothing(origi
 
 
 async def test_a_check_knows_what_is_to_be_registered(origin: Origin) -> None:
-    query = {"dialect": "personas", "owner": "7", "created_at": WHEN, "old_id": "1", "size": "99"}
+    query = {"dialect": "personas", "owner": "7", "created_at": WHEN, "old_id": "1", "size": "2048"}
     sent = fields({"entity_type": "persona", "entity_id": "404"})
     body = form(*sent, part("file", encoded(picture(8, 8)), "a.jpg"))
     statuses = []
