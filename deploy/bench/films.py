@@ -18,6 +18,9 @@ from av.video.frame import VideoFrame
 from deploy.bench import photos
 from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.bench.rounds import interleaved
+from services.processor.frames import Limits
+from services.processor.program import operators
+from services.processor.program.programs import Programs
 from services.processor.video_check import plays
 from services.processor.video_film import Filming
 from services.processor.video_shape import look_of
@@ -43,7 +46,11 @@ def measure(setting: Setting) -> Iterator[Row]:
         }
         program = shutil.which("ffmpeg")
         if program is not None:
+            programs = Programs.open(operators.checked(program), Limits(cpu_seconds=3600))
             ways["ffmpeg"] = lambda: _ffmpeg(program, source, Path(folder) / "theirs.mp4")
+            ways["program"] = lambda: _film(
+                source, "video/x-matroska", Path(folder) / "program.mp4", programs
+            )
         found = interleaved(setting.console, "films", ways, rounds)
     name = f"{seconds} s of 720p, encoded"
     if "ffmpeg" in found:
@@ -56,6 +63,16 @@ def measure(setting: Setting) -> Iterator[Row]:
             against=found["ffmpeg"],
             target=Target(sense="at most", ratio=1.1),
         )
+        yield compared(
+            "films",
+            f"{name} by TRIPOD_FFMPEG",
+            found["program"],
+            "s",
+            baseline="ffmpeg -c:v libx264 -crf 23 -c:a aac -b:a 128k",
+            against=found["ffmpeg"],
+            target=Target(sense="at most", ratio=1.1),
+        )
+        programs.close()
     else:
         yield alone("films", name, found["encoded"], "s", note=_NO_FFMPEG)
     yield compared(
@@ -101,7 +118,7 @@ def _tone(number: int, dice: np.random.Generator) -> AudioFrame:
     return frame
 
 
-def _film(source: Path, mime_type: str, target: Path) -> float:
+def _film(source: Path, mime_type: str, target: Path, programs: Programs | None = None) -> float:
     started = time.perf_counter()
     original = os.open(source, os.O_RDONLY)
     output = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -120,6 +137,7 @@ def _film(source: Path, mime_type: str, target: Path) -> float:
             threads=_THREADS,
             warnings=[],
             on_time=lambda _: None,
+            programs=programs,
         )
         filming.make(FilmSpec(), output)
         # Its pictures were decoded for poster and storyboard, which costs the same whatever becomes of them.

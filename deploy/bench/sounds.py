@@ -19,6 +19,8 @@ from deploy.bench.results import Row, Setting, Target, alone, compared
 from deploy.bench.rounds import interleaved
 from services.processor import audio
 from services.processor.frames import Job, Limits
+from services.processor.program import operators
+from services.processor.program.programs import Programs
 from services.processor.work import Work
 from shared.recipes import shipped
 from shared.sound_recipes import Sounds
@@ -43,7 +45,9 @@ def measure(setting: Setting) -> Iterator[Row]:
         }
         program = shutil.which("ffmpeg")
         if program is not None:
+            programs = Programs.open(operators.checked(program), Limits(cpu_seconds=3600))
             ways["ffmpeg"] = lambda: _ffmpeg(program, source, Path(folder) / "theirs.mp3")
+            ways["program"] = lambda: _job(source, _MP3_ALONE, Path(folder) / "program.mp3", programs)
         found = interleaved(setting.console, "sounds", ways, rounds)
     name = f"{minutes} min of stereo"
     with_meter = f"{name}, MP3 and loudness"
@@ -58,6 +62,16 @@ def measure(setting: Setting) -> Iterator[Row]:
             target=Target(sense="at most", ratio=1.1),
             note=_SLOW_LAME,
         )
+        yield compared(
+            "sounds",
+            f"{with_meter} by TRIPOD_FFMPEG",
+            found["program"],
+            "s",
+            baseline="ffmpeg -af ebur128 -c:a libmp3lame -b:a 128k",
+            against=found["ffmpeg"],
+            target=Target(sense="at most", ratio=1.1),
+        )
+        programs.close()
     else:
         yield alone("sounds", with_meter, found["mp3"], "s", note=_NO_FFMPEG)
     yield compared(
@@ -87,7 +101,7 @@ def _make(file: Path, minutes: int) -> None:
         container.mux(stream.encode(None))
 
 
-def _job(source: Path, asked: Sounds, target: Path) -> float:
+def _job(source: Path, asked: Sounds, target: Path, programs: Programs | None = None) -> float:
     """As in a child, without the child."""
     started = time.perf_counter()
     original = os.open(source, os.O_RDONLY)
@@ -101,7 +115,8 @@ def _job(source: Path, asked: Sounds, target: Path) -> float:
             limits=Limits(file_bytes=2**40),
             film=True,
         )
-        audio.run(Work(job=job, descriptor=original, view=mmap.mmap(-1, 1)), [output], lambda _: None)
+        work = Work(job=job, descriptor=original, view=mmap.mmap(-1, 1), programs=programs)
+        audio.run(work, [output], lambda _: None)
     finally:
         os.close(original)
         os.close(output)

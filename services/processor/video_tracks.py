@@ -150,7 +150,8 @@ class Encoded:
         threads: int,
     ) -> Encodes:
         matrix, primaries, transfer = look.colours
-        asked = {"crf": spec.crf, "threads": threads}
+        # By half more than there are processors for, as x264 does by itself: some of them wait for others.
+        asked = {"crf": spec.crf, "threads": threads + threads // 2}
         asked |= {"matrix": matrix, "primaries": primaries, "transfer": transfer}
         if spec.fragmented:
             asked |= {"segment": _SEGMENT, "longest": round(rate * _SEGMENT) + 1}

@@ -9,7 +9,6 @@ import msgspec
 
 from shared.env import Env
 
-VARIABLE = "TRIPOD_FFMPEG"
 _ENCODERS = ("libx264", "aac", "libmp3lame")
 _LEAST_LIBRARY = (59, 37)  # libavcodec's number in FFmpeg 5.1, the first that knows all options that are used
 _SECONDS = 20.0
@@ -32,14 +31,14 @@ class _Unfit(Exception):
 
 def from_env(env: Env) -> Program | None:
     """The program that TRIPOD_FFMPEG names; None where it is empty. One that will not do is complained about."""
-    path = env.text(VARIABLE, "")
+    path = env.text("TRIPOD_FFMPEG", "")
     if not path:
         return None
     try:
         return checked(path)
     except _Unfit as error:
         allowed = f"the whole path of a program ffmpeg from 5.1 on with {', '.join(_ENCODERS)} ({error})"
-        env.complain(VARIABLE, path, allowed)
+        env.complain("TRIPOD_FFMPEG", path, allowed)
         return None
 
 
