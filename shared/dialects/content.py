@@ -11,7 +11,7 @@ import msgspec
 from shared.dialects.refusals import is_too_large, is_wrong_type, megabytes
 from shared.dialects.users import uuid_id
 from shared.dialects.view import View, to_second
-from shared.errors import Invalid, Malformed, NotFound, TripodError
+from shared.errors import Invalid, Malformed, NotFound, TooLarge, TripodError
 from shared.formats import BY_MIME
 
 PROFILE = "content"
@@ -175,7 +175,7 @@ def reword(error: TripodError) -> TripodError:
         return Malformed(f"Invalid file type: {error.detail}", **error.extra)
     if isinstance(error, Invalid) and "reason" in error.extra:
         return ProcessingFailed(f"File processing failed: {error.detail}", **error.extra)
-    if isinstance(error, Invalid) and error.extra.get("field") == "metadata":
+    if isinstance(error, Invalid | TooLarge) and error.extra.get("field") == "metadata":
         return Malformed(f"Invalid metadata JSON: {error.detail}", **error.extra)
     return error
 

@@ -1,5 +1,6 @@
 """Reading and changing the files of the media library, with a token or, as far as the setting allows, without."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -30,6 +31,7 @@ from shared.events.messages import MediaType
 from shared.openapi import PUBLIC
 
 _TYPES: tuple[MediaType, ...] = get_args(MediaType)
+_LIST: Mapping[str, Any] = {"security": PUBLIC, "responses": problems(401, 422)}
 Skip = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="How many to leave out")]
 Limit = Annotated[int, QueryParameter(ge=0, le=10_000, description="How many at most")]
 
@@ -60,12 +62,7 @@ async def _page(
     return [library.shape(view, base_url) for view in found]
 
 
-@get(
-    "/media",
-    summary="All files",
-    security=PUBLIC,
-    responses=problems(401, 422),
-)
+@get("/media", summary="All files", **_LIST)
 async def list_all(
     reader: NamedDependency[Caller],
     database: NamedDependency[Database],
@@ -78,12 +75,7 @@ async def list_all(
     return await _page(database, reader, settings, skip=skip, limit=limit)
 
 
-@get(
-    "/media/user/{user_id:str}",
-    summary="The files of a user",
-    security=PUBLIC,
-    responses=problems(401, 422),
-)
+@get("/media/user/{user_id:str}", summary="The files of a user", **_LIST)
 async def list_of_user(
     user_id: FromPath[str],
     reader: NamedDependency[Caller],
@@ -100,12 +92,7 @@ async def list_of_user(
     return await _page(database, reader, settings, skip=skip, limit=limit, owner_uid_or_sub=number)
 
 
-@get(
-    "/media/type/{file_type:str}",
-    summary="The files of a type",
-    security=PUBLIC,
-    responses=problems(401, 422),
-)
+@get("/media/type/{file_type:str}", summary="The files of a type", **_LIST)
 async def list_of_type(
     file_type: FromPath[str],
     reader: NamedDependency[Caller],
@@ -123,12 +110,7 @@ async def list_of_type(
     return await _page(database, reader, settings, skip=skip, limit=limit, media_type=file_type)
 
 
-@get(
-    "/media/public/list",
-    summary="All public files",
-    security=PUBLIC,
-    responses=problems(401, 422),
-)
+@get("/media/public/list", summary="All public files", **_LIST)
 async def list_public(
     reader: NamedDependency[Caller],
     database: NamedDependency[Database],

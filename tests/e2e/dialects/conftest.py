@@ -37,3 +37,9 @@ def caller(system: System) -> Iterator[Caller]:
 def nobody(caller: Caller) -> httpx.Client:
     """Somebody without a token."""
     return caller()
+
+
+@pytest.fixture(scope="module")
+def service(caller: Caller) -> httpx.Client:
+    """The back end of the old system, which owns what media hangs on."""
+    return caller("backend", "service")

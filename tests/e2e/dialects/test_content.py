@@ -29,11 +29,6 @@ MP4 = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(64)
 
 
 @pytest.fixture(scope="module")
-def service(caller: Caller) -> httpx.Client:
-    return caller("backend", "service")
-
-
-@pytest.fixture(scope="module")
 def new_content(service: httpx.Client) -> Callable[..., str]:
     return partial(content_author.new_content, service)
 

@@ -23,11 +23,6 @@ SIZES = ("thumbnail", "small", "medium", "large")
 LABELS = "JPG, PNG, GIF, WebP, BMP, TIFF"
 
 
-@pytest.fixture(scope="module")
-def service(caller: Caller) -> httpx.Client:
-    return caller("backend", "service")
-
-
 @pytest.fixture
 def one(caller: Caller, new_number: Callable[[], int]) -> User:
     """A user of this test alone."""

@@ -113,8 +113,8 @@ def is_shown(media: dict[str, Any], kind: str, number: int, field: str | None) -
 
 def the_slots(one: User, system: System) -> None:
     data = encoded(picture(120, 110, seed=74))
+    known = system.objects()
     for path, said, entity, key, message in SLOTS:
-        before = system.objects()
         answer = one.post(path, data, "photo.jpg", **said)
         assert answer.status_code == 201, answer.text
         assert answer.json()["message"] == f"{message} uploaded successfully"
@@ -125,7 +125,7 @@ def the_slots(one: User, system: System) -> None:
         assert media["tags"] == (said["tags"].split(",") if "tags" in said else [])
         assert (media["media_type"], media["content_type"]) == ("image", "image/jpeg")
         assert (media["is_public"], media["moderation_status"]) == (True, "approved")
-        new = [name for name in system.objects() - before if "/variants/" not in name]
+        new = [name for name in system.objects() - known if "/variants/" not in name]
         assert any(re.search(rf"{key}-\d{{14}}-[0-9a-f]+\.jpg$", name) for name in new), new
         assert one.get(str(media["id"])) == media
     film = one.post("posts/1/media", video("mp4", seconds=1.5, rate=4).data, "sunset.mp4").json()["media"]

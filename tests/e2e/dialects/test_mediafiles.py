@@ -35,6 +35,13 @@ def ann(new_user: Callable[..., User]) -> User:
 
 
 @pytest.fixture(scope="module")
+def small(ann: User) -> str:
+    """Where the small version of a photo of hers is."""
+    address: str = ann.ready(name="photo.png")["urls"]["small"]
+    return address.removeprefix(ann.origin)
+
+
+@pytest.fixture(scope="module")
 def bob(new_user: Callable[..., User]) -> User:
     return new_user("bob")
 
@@ -281,12 +288,11 @@ def test_a_version_that_is_still_being_made_is_waited_for(ann: User, nobody: htt
     ],
 )  # fmt: skip
 def test_no_other_address_leads_to_a_file(
-    ann: User, nobody: httpx.Client, change: Callable[[str], str]
+    small: str, nobody: httpx.Client, change: Callable[[str], str]
 ) -> None:
-    made = ann.ready(name="photo.png")
-    path = made["urls"]["small"].removeprefix(ann.origin)
-    assert nobody.get(path).status_code == 200
-    assert refusal(nobody.get(change(path))) == MISSING
+    shown = nobody.get(small)
+    assert shown.status_code == 200, shown.text
+    assert refusal(nobody.get(change(small))) == MISSING
 
 
 # Security notes

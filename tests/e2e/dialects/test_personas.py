@@ -32,11 +32,6 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 @pytest.fixture(scope="module")
-def service(caller: Caller) -> httpx.Client:
-    return caller("backend", "service")
-
-
-@pytest.fixture(scope="module")
 def ann(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
     """The owner of the personas 1 and 2."""
     return new_owner(caller, service, new_number, 1, 2)

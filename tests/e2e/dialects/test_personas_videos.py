@@ -30,11 +30,6 @@ OTHERS = [
 CLIP = video("3gp", width=64, height=48, rate=8).data
 
 
-@pytest.fixture(scope="module")
-def service(caller: Caller) -> httpx.Client:
-    return caller("backend", "service")
-
-
 @pytest.fixture
 def owner(caller: Caller, service: httpx.Client, new_number: Callable[[], int]) -> Owner:
     """A user of this test alone, with a persona of their own number."""
