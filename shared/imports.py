@@ -1,6 +1,7 @@
 """What ingest asks the catalog before it takes something over from an older system (`catalog.v1.find_import`)."""
 
 import uuid
+from typing import Annotated
 
 import msgspec
 
@@ -71,3 +72,19 @@ class NumbersFree(msgspec.Struct, frozen=True, kw_only=True):
     """The ranges whose numbers an import may keep unless another import has taken them."""
 
     free: list[NumberRange]
+
+
+MOST_IDS = 500
+
+
+class StillAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Media that an import brought once."""
+
+    ids: Annotated[tuple[uuid.UUID, ...], msgspec.Meta(max_length=MOST_IDS)]
+
+
+class StillThere(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of them are there, and which were deleted; others were never here."""
+
+    there: tuple[uuid.UUID, ...]
+    gone: tuple[uuid.UUID, ...]

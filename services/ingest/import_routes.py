@@ -29,7 +29,15 @@ from shared import errors
 from shared.auth import Caller
 from shared.dialects import content, library, mediafiles, personas
 from shared.errors import Forbidden, Invalid, Malformed
-from shared.imports import ImportCheck, ImportedMedia, NumberRange, NumbersAsked, NumbersFree
+from shared.imports import (
+    ImportCheck,
+    ImportedMedia,
+    NumberRange,
+    NumbersAsked,
+    NumbersFree,
+    StillAsked,
+    StillThere,
+)
 from shared.openapi import with_headers
 from shared.profiles import Profiles, of_entities
 
@@ -217,4 +225,25 @@ async def post_numbers(
     return Response(NumbersFree(free=free), headers={"Cache-Control": "no-store"})
 
 
-ROUTES = (post_import, post_check, post_numbers)
+@post(
+    "/v1/imports/known",
+    status_code=200,
+    responses={
+        200: shown(StillThere, "Those that are there, and those that were"),
+        403: _FORBIDDEN,
+        **{status: RESPONSES[status] for status in (400, 401, 413, 422, 503)},
+    },
+    operation_id="findImported",
+    summary="Whether media that were imported are still there",
+    tags=["imports"],
+)
+async def post_known(
+    request: AnyRequest, caller: NamedDependency[Caller], data: JSONBody[StillAsked]
+) -> Response[StillThere]:
+    """For a run that goes on after another one. Needs the role service."""
+    _check(caller)
+    found = await importing.still_there(request.app.state.ingest, data.ids)
+    return Response(found, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = (post_import, post_check, post_numbers, post_known)

@@ -27,7 +27,7 @@ from shared.events import topology
 from shared.events.bus import NoAnswer
 from shared.events.messages import Imported, MediaUploaded
 from shared.ids import public_id
-from shared.imports import Answered, Asked, ImportedMedia
+from shared.imports import Answered, Asked, ImportedMedia, StillThere
 from shared.media import Media, from_upload
 
 _CATALOG_SECONDS = 2.0
@@ -109,7 +109,10 @@ async def _of_number(ingest: Ingest, row: Import, known: Answered) -> uuid.UUID 
 
 async def _claimed_id(ingest: Ingest, row: Import, *, free: bool) -> uuid.UUID:
     """Its own there if it can have that. What an export says may change, so it is noted which one it was."""
-    if row.id is None or not await _claim(ingest, *_named(str(row.id)), row.identity, free=free):
+    if row.id is None:
+        return row.own_id
+    free = free and await records.find(ingest, row.id) is None  # the catalog may not have it yet
+    if not await _claim(ingest, *_named(str(row.id)), row.identity, free=free):
         return row.own_id
     if _names_itself(row):
         return row.id
@@ -134,6 +137,12 @@ async def _already(ingest: Ingest, row: Import, media_id: uuid.UUID, known: Answ
         return msgspec.json.decode(found, type=Media)
     former = await records.find(ingest, media_id)
     return None if former is None else from_upload(former.event, ingest.settings.http.base_url)
+
+
+async def still_there(ingest: Ingest, ids: tuple[uuid.UUID, ...]) -> StillThere:
+    """As the catalog has it: what was acknowledged a moment ago may be missing. Raises Unavailable."""
+    found = await _ask(ingest, Asked(ids=ids))
+    return StillThere(there=found.known, gone=found.gone)
 
 
 async def told(ingest: Ingest, wish: Wish, event: MediaUploaded) -> MediaUploaded:

@@ -23,7 +23,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (dialect TEXT, source TEXT, url TEXT);
 CREATE TABLE IF NOT EXISTS taken (
     old_id TEXT PRIMARY KEY, id TEXT, public_id TEXT, number INTEGER, kept INTEGER, old TEXT, note TEXT,
-    path TEXT) WITHOUT ROWID;
+    path TEXT, said TEXT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS taken_path ON taken (path);
 CREATE TEMP TABLE seen (old_id TEXT PRIMARY KEY, line INTEGER, path TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE failed (line INTEGER, old_id TEXT, why TEXT, detail TEXT);
@@ -42,7 +42,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A row that is here. `kept`: every id that it had is still its own. `note`: where the export tells otherwise than
-    the file is; `path`: of the file, below the folder."""
+    the file is; `path`: of the file, below the folder; `said`: a digest of the row."""
 
     old_id: str
     id: str
@@ -52,6 +52,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     old_public_id: str | None = None
     note: str | None = None
     path: str | None = None
+    said: str | None = None
 
 
 class Journal:
@@ -68,6 +69,10 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            if not self._db.execute(
+                "SELECT 1 FROM pragma_table_info('taken') WHERE name = 'said'"
+            ).fetchone():
+                self._db.execute("ALTER TABLE taken ADD COLUMN said TEXT")
             self._check()
         except sqlite3.OperationalError as error:
             raise Invalid(
@@ -81,6 +86,10 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
+        if isinstance(error, sqlite3.Error):
+            raise Invalid(
+                f"The journal {self._path} is damaged: {error}. Without it the server still knows what is here."
+            ) from error
 
     def _check(self) -> None:
         known = self._db.execute("SELECT dialect, source, url FROM runs").fetchone()
@@ -115,14 +124,17 @@ class Journal:
         asked = "SELECT 1 FROM seen WHERE path = ?1 UNION ALL SELECT 1 FROM taken WHERE path = ?1"
         return self._db.execute(asked, (path,)).fetchone() is not None
 
-    def is_taken(self, old_id: str) -> bool:
-        return self._db.execute("SELECT 1 FROM taken WHERE old_id = ?", (old_id,)).fetchone() is not None
+    def former_id(self, old_id: str, said: str) -> str | None:
+        """What the row became in a former run, if it said the same then."""
+        asked = "SELECT id FROM taken WHERE old_id = ? AND said = ?"
+        found = self._db.execute(asked, (old_id, said)).fetchone()
+        return None if found is None else str(found[0])
 
     def take(self, row: Taken) -> None:
         """On the disk when it returns."""
         self._db.execute(
-            "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.old_id, row.id, row.public_id, row.number, row.kept, row.old_public_id, row.note, row.path),
+            "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            msgspec.structs.astuple(row),
         )
 
     def note(self, old_id: str, note: str) -> None:
@@ -154,7 +166,7 @@ class Journal:
 
 
 def _taken(found: Any) -> Taken:
-    old_id, media_id, public_id, number, kept, old, note, path = found
+    old_id, media_id, public_id, number, kept, old, note, path, said = found
     return Taken(
         old_id=old_id,
         id=media_id,
@@ -164,4 +176,5 @@ def _taken(found: Any) -> Taken:
         old_public_id=old,
         note=note,
         path=path,
+        said=said,
     )

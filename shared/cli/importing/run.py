@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,10 @@ from shared.cli.importing.export import Told, names, rows
 from shared.cli.importing.folder import Folder, NoFile, Opened, is_variant
 from shared.cli.importing.journal import Failed, Journal, Taken, Why
 from shared.cli.importing.progress import Progress
-from shared.cli.importing.row import Row, number_of, old_id_of, row_of
+from shared.cli.importing.row import Row, digest_of, number_of, old_id_of, row_of
 from shared.cli.importing.sending import Changed, Wish, check, digest, send
 from shared.errors import Invalid, TripodError
-from shared.imports import ImportedMedia, NumbersAsked
+from shared.imports import MOST_IDS, ImportedMedia, NumbersAsked, StillAsked, StillThere
 
 _REASONS: dict[int, Why] = {
     404: "unknown_entity",
@@ -29,6 +30,7 @@ _REASONS: dict[int, Why] = {
     413: "too_large",
     415: "not_allowed_type",
 }
+_DELETED = "It was imported, and was deleted here since."
 _REGISTERED_SECONDS = 0.25
 _REGISTERED_TRIES = 40
 
@@ -87,7 +89,7 @@ class Run:
 
     async def survey(self) -> Survey:
         """Reads all of the export, and looks for every file. Raises Invalid for what is no export of this system."""
-        found = Survey()
+        found, formers = Survey(), list[tuple[str, Row]]()
         heading = names(self._plan.export, self._plan.encoding)
         if heading is not None:
             self._check_columns(dict.fromkeys(heading))
@@ -97,21 +99,49 @@ class Run:
             found.highest = self._highest
             if row is None:
                 continue
-            if self._journal.is_taken(row.old_id):
-                found.before += 1
-                continue
-            try:
-                opened = self._folder.open(row.path)
-            except TripodError as error:
-                self._fail(row, error)
-                continue
-            os.close(opened.fd)
-            self._journal.plan(row.old_id, opened.path)
-            found.to_send += 1
-            found.bytes += opened.size
+            former = self._journal.former_id(row.old_id, digest_of(row))
+            if former is None:
+                self._plan_row(row, found)
+            else:
+                formers.append((former, row))
+            if len(formers) == MOST_IDS:
+                await self._ask_for(formers, found)
             if found.rows % 200 == 0:
                 await asyncio.sleep(0)  # Ctrl-C is heard
+        await self._ask_for(formers, found)
         return found
+
+    def _plan_row(self, row: Row, found: Survey) -> None:
+        """It is to be sent, if its file is there."""
+        try:
+            opened = self._folder.open(row.path)
+        except TripodError as error:
+            self._fail(row, error)
+            return
+        os.close(opened.fd)
+        self._journal.plan(row.old_id, opened.path)
+        found.to_send += 1
+        found.bytes += opened.size
+
+    async def _ask_for(self, formers: list[tuple[str, Row]], found: Survey) -> None:
+        """Rows that a former run brought: the server may have been emptied since, and people delete. Raises Refused,
+        Unreachable."""
+        if not formers:
+            return
+        asked = StillAsked(ids=tuple(uuid.UUID(former) for former, _ in formers))
+        answer = await self._client.ask("POST", "/v1/imports/known", body=asked)
+        still = msgspec.convert(answer, StillThere)
+        there, gone = {str(one) for one in still.there}, {str(one) for one in still.gone}
+        for former, row in formers:
+            if former in there:
+                found.before += 1
+            elif former in gone:
+                self._journal.fail(
+                    Failed(row=row.line, old_id=row.old_id, reason="deleted_since", detail=_DELETED)
+                )
+            else:
+                self._plan_row(row, found)
+        formers.clear()
 
     async def make_room(self, highest: int) -> None:
         """So that numbers can be kept, and later uploads come after them."""
@@ -231,6 +261,7 @@ class Run:
                 old_public_id=row.query.get("public_id"),
                 note=note,
                 path=opened.path,
+                said=digest_of(row),
             )
         )
 
@@ -290,7 +321,7 @@ class Run:
             why = _REASONS.get(error.answered, "refused")
         elif isinstance(error, UnknownEntity):
             why = "unknown_entity"
-        detail = "It was imported, and was deleted here since." if why == "deleted_since" else error.detail
+        detail = _DELETED if why == "deleted_since" else error.detail
         self._journal.fail(Failed(row=row.line, old_id=row.old_id, reason=why, detail=detail))
 
 

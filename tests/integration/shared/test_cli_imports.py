@@ -35,7 +35,9 @@ class Imports:
         self.rows: list[dict[str, str]] = []
         self.forms: list[bytes] = []
         self.entities: dict[str, object] = {}
-        self.unheard = 0
+        self.there: list[str] = []
+        self.gone: list[str] = []
+        self.port: int | None = None
 
     async def media(self, request: web.Request) -> web.StreamResponse:
         self.keys.append(request.headers["Idempotency-Key"])
@@ -51,10 +53,20 @@ class Imports:
         self.forms.append(await request.read())
         self.rows.append(dict(request.query))
         answer = {
-            "id": str(uuid.uuid4()), "public_id": "MED-1", "number": int(request.query["number"]), "profile": "library",
+            "id": str(uuid.UUID(int=int(request.query["number"]))),
+            "public_id": "MED-1", "number": int(request.query["number"]), "profile": "library",
             "mime_type": "text/plain", "size": 3, "sha256": "0", "kept": {"number": True}, "url": "http://h",
         }  # fmt: skip
         return web.json_response(answer, status=201)
+
+    async def known(self, request: web.Request) -> web.StreamResponse:
+        asked = (await request.json())["ids"]
+        return web.json_response(
+            {
+                name: [one for one in asked if one in has]
+                for name, has in (("there", self.there), ("gone", self.gone))
+            }
+        )
 
     async def entity(self, request: web.Request) -> web.StreamResponse:
         if request.method == "PUT":
@@ -67,14 +79,16 @@ class Imports:
 @asynccontextmanager
 async def importing(server: Imports, tmp_path: Path, export: str, **plan: object) -> AsyncIterator[Run]:
     folder = tmp_path / "media"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "a.txt").write_bytes(DATA)
     path = tmp_path / "export"
     path.write_text(export)
     app = web.Application(client_max_size=2**24)
     app.router.add_post("/v1/imports/media", server.media)
+    app.router.add_post("/v1/imports/known", server.known)
     app.router.add_route("*", "/v1/entities/{type}/{id}", server.entity)
-    async with TestServer(app) as running:
+    async with TestServer(app, port=server.port) as running:
+        server.port = running.port
         where = Server(url=str(running.make_url("")).rstrip("/"), token="t")
         with Journal(tmp_path / "journal", dialect="library", source="", url=where.url) as journal:
             async with connected(where) as client:
@@ -111,6 +125,26 @@ async def test_a_row_is_sent_again_under_its_key_until_it_is_taken(tmp_path: Pat
     assert DATA in form
     assert b"=1+1" in form
     assert (shown.tally.files_done, shown.tally.done) == (1, len(DATA))
+
+
+async def test_a_journal_is_believed_where_the_server_has_what_it_says_and_the_export_says_the_same(
+    tmp_path: Path,
+) -> None:
+    server = Imports()
+    async with importing(server, tmp_path, MANY) as run:
+        await sent(run)
+    first, deleted, *others = [str(uuid.UUID(int=n)) for n in range(1, 13)]
+    server.there, server.gone, server.rows = (
+        [first, *others[1:]],
+        [deleted],
+        [],
+    )  # and the third was never there
+    async with importing(server, tmp_path, MANY.replace("12,a.txt,a.txt,7", "12,b.txt,a.txt,7")) as run:
+        survey = await run.survey()
+        assert (survey.before, survey.to_send) == (9, 2)
+        await run.go(1, Progress(2, 2, None, lambda _line: None))
+        assert [(row.old_id, row.reason) for row in run._journal.failed()] == [("2", "deleted_since")]
+    assert [row["old_id"] for row in server.rows] == ["3", "12"]
 
 
 @pytest.mark.parametrize(

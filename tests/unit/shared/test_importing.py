@@ -324,7 +324,9 @@ def test_variants_of_the_older_systems_are_known_by_their_names() -> None:
 
 def test_a_journal_outlives_its_run_and_is_of_one_system(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    taken = Taken(old_id="5", id=UUID, public_id="MED-1", number=5, kept=True, note="it differs", path="a")
+    taken = Taken(
+        old_id="5", id=UUID, public_id="MED-1", number=5, kept=True, note="it differs", path="a", said="x"
+    )
     with Journal(path, dialect="library", source="", url="http://h") as journal:
         assert journal.see("5", 2)
         assert not journal.see("5", 3)
@@ -337,7 +339,8 @@ def test_a_journal_outlives_its_run_and_is_of_one_system(tmp_path: Path) -> None
         ):
             pass
     with Journal(path, dialect="library", source="", url="http://h") as journal:
-        assert journal.is_taken("5")
+        assert journal.former_id("5", "x") == UUID
+        assert journal.former_id("5", "y") is None, "the export says something else now"
         assert journal.names("a")
         assert not journal.names("b")
         assert [*journal.taken()] == [taken]
