@@ -23,7 +23,7 @@ from services.processor.program.programs import Programs
 from services.processor.program.task import Task
 
 _PATIENCE = 120.0  # seconds in which a program has to take or give something
-_DYING = 5.0  # seconds in which one that has closed its pipes has to end
+_DYING = 5.0  # seconds in which one that is broken may tell how it ended
 _PIPE = 1024 * 1024
 _BEGIN = b"nut/multimedia container\0"
 _MOST = 64 * 1024**3  # bytes that a program may write
@@ -150,7 +150,7 @@ class Run:
             if self._reader.is_alive() and len(self._packets) == before:
                 raise self.broken("it gives nothing")
         os.close(self._stdout)
-        if self._programs.status(self._task.number, seconds=_DYING) != 0 or self._error is not None:
+        if self._programs.status(self._task.number, seconds=_PATIENCE) != 0 or self._error is not None:
             raise self._verdict(self._error or ValueError("it failed"))
         os.close(self._stderr)
 
