@@ -240,7 +240,10 @@ def test_a_sound_is_played_in_its_details_and_stops_when_they_close(
         lambda: list_page.run("return document.querySelector('audio').duration > 0"), "it to be playable"
     )
     list_page.click("#details form button")
-    assert list_page.run("return document.querySelectorAll('audio').length") == 0
+    eventually(
+        lambda: list_page.run("return document.querySelectorAll('audio').length") == 0,
+        "the player to go: a dialog tells of its end a moment later",
+    )
 
 
 def test_names_and_captions_with_markup_are_texts(list_page: Browser, ann: Client, word: str) -> None:

@@ -53,8 +53,15 @@ def site() -> Iterator[str]:
 
 @pytest.fixture
 def ann(stack: EmbeddedStack, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A user of the embedded stack, which has a profile whose recipe asks for a ladder."""
+    """A user of the embedded stack."""
     yield from client_of(EmbeddedSystem(stack), f"ann of {request.node.name[:100]}")
+
+
+@pytest.fixture(scope="module")
+def streamed(stack: EmbeddedStack) -> Iterator[tuple[Client, dict[str, Any]]]:
+    """A film with a ladder, and whose it is: the embedded stack has a profile whose recipe asks for one."""
+    for owner in client_of(EmbeddedSystem(stack), "ann of the ladder"):
+        yield owner, a_film(owner, profile="streamed")
 
 
 @pytest.fixture
@@ -113,9 +120,11 @@ def test_the_mp3_of_a_private_sound_plays_by_a_signed_link(player: Browser, ann:
     assert state["sides"] == [0, 0]
 
 
-def test_the_ladder_of_a_private_video_plays_by_one_signed_link(player: Browser, ann: Client) -> None:
-    media = a_film(ann, profile="streamed")
-    address = link(ann, media, "hls")
+def test_the_ladder_of_a_private_video_plays_by_one_signed_link(
+    player: Browser, streamed: tuple[Client, dict[str, Any]]
+) -> None:
+    owner, media = streamed
+    address = link(owner, media, "hls")
     assert player.run("return film.canPlayType('application/vnd.apple.mpegurl')"), "Chromium 142 or newer"
     state = played(player, lambda: player.run("play(arguments[0])", address))
     assert state["sides"] in ([160, 120], [96, 72])
@@ -127,9 +136,9 @@ def test_the_ladder_of_a_private_video_plays_by_one_signed_link(player: Browser,
 
 @pytest.mark.parametrize(("place", "sides"), [(0, [160, 120]), (1, [96, 72])])
 def test_a_film_of_the_ladder_plays_through_media_source_extensions(
-    player: Browser, ann: Client, place: int, sides: list[int]
+    player: Browser, streamed: tuple[Client, dict[str, Any]], place: int, sides: list[int]
 ) -> None:
-    address = link(ann, a_film(ann, profile="streamed"), "hls")
+    address = link(*streamed, "hls")
     state = played(player, lambda: player.run("stream(arguments[0], arguments[1])", address, place))
     assert state["sides"] == sides
     # In one piece, from the first moment on.
@@ -138,8 +147,8 @@ def test_a_film_of_the_ladder_plays_through_media_source_extensions(
     assert state["to"] == pytest.approx(SECONDS, abs=0.05)
 
 
-def test_players_that_are_made_of_ffmpeg_play_the_ladder_too(ann: Client) -> None:
-    address = link(ann, a_film(ann, profile="streamed"), "hls")
+def test_players_that_are_made_of_ffmpeg_play_the_ladder_too(streamed: tuple[Client, dict[str, Any]]) -> None:
+    address = link(*streamed, "hls")
     with av.open(address, "r") as container:
         largest = max(container.streams.video, key=lambda stream: stream.width)
         frames = list(container.decode(largest))
@@ -147,7 +156,9 @@ def test_players_that_are_made_of_ffmpeg_play_the_ladder_too(ann: Client) -> Non
     assert frames[0].time == pytest.approx(0, abs=0.001)
 
 
-def test_a_link_that_was_changed_plays_nothing(player: Browser, ann: Client) -> None:
-    address = link(ann, a_film(ann, profile="streamed"), "hls")
+def test_a_link_that_was_changed_plays_nothing(
+    player: Browser, streamed: tuple[Client, dict[str, Any]]
+) -> None:
+    address = link(*streamed, "hls")
     player.run("play(arguments[0])", address.replace("signature=", "signature=0"))
     eventually(lambda: player.run("return state()")["error"], "the player to say that it cannot")
