@@ -84,6 +84,7 @@ class Run:
         self._source: Any = None
         self._packets: deque[Packet[Any]] = deque()
         self._error: Exception | None = None
+        self._said: str | None = None
         self._stderr = os.memfd_create("program", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self._stderr, STDERR_BYTES)
         fcntl.fcntl(self._stderr, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
@@ -152,6 +153,7 @@ class Run:
         os.close(self._stdout)
         if self._programs.status(self._task.number, seconds=_PATIENCE) != 0 or self._error is not None:
             raise self._verdict(self._error or ValueError("it failed"))
+        self._said = self._last_words()
         os.close(self._stderr)
 
     def _verdict(self, error: Exception) -> JobFailed:
@@ -160,7 +162,9 @@ class Run:
             ended = "it did not end by itself"
         else:
             ended = f"signal {-status}" if status < 0 else f"status {status}"
+        said = self._last_words() if self._said is None else self._said
+        return JobFailed(failures.program_broke(ended, f"{said} ({error})"))
+
+    def _last_words(self) -> str:
         said = os.pread(self._stderr, STDERR_BYTES, 0).rstrip(b"\0")[-_LAST_WORDS:]
-        return JobFailed(
-            failures.program_broke(ended, f"{said.decode('utf-8', 'replace').strip()} ({error})")
-        )
+        return said.decode("utf-8", "replace").strip()

@@ -27,6 +27,7 @@ from shared.events import topology
 from shared.events.messages import MediaFailed, MediaProcessed
 from shared.film_recipes import Films as FilmsAsked
 from shared.film_recipes import FilmSpec
+from shared.sound_recipes import Sounds, SoundSpec
 from tests.fixtures import encoder_programs
 from tests.fixtures.recipes import STANDARD
 from tests.fixtures.sounds import hear, sound
@@ -41,7 +42,7 @@ FFMPEG = shutil.which("ffmpeg")
 real = pytest.mark.skipif(FFMPEG is None, reason="there is no program ffmpeg here")
 
 
-def using(parts: Parts, program: Program) -> Parts:
+def using(parts: Parts, program: Program | None) -> Parts:
     films = msgspec.structs.replace(parts.deps.films, program=program)
     parts.deps = msgspec.structs.replace(parts.deps, films=films)
     return parts
@@ -373,6 +374,39 @@ async def test_the_mp3_of_ffmpeg_lasts_as_long_as_ours(film_parts: Parts) -> Non
     theirs = hear(await mp3_of(using(film_parts, debian())))
     assert (theirs.seconds, theirs.beep) == pytest.approx((own.seconds, own.beep), abs=0.001)
     assert (theirs.rate, theirs.channels, theirs.bit_rate) == (own.rate, own.channels, own.bit_rate)
+
+
+@pytest.mark.long
+@real
+async def test_the_silence_that_lame_puts_behind_the_end_is_taken(film_parts: Parts) -> None:
+    whole = sound("mp3", seconds=2).data
+    made = whole[: int(len(whole) * 0.3)]
+    asked = Sounds(mp3=(SoundSpec(kbits=96),), waveform=None)
+    assert isinstance(film_parts.deps.recipes, dict)
+    film_parts.deps.recipes["standard"] = msgspec.structs.replace(STANDARD, sounds=asked)
+    lasting = []
+    for program in (None, debian()):
+        parts = using(film_parts, program)
+        key = await parts.store(made)
+        await process(parts, uploaded(key, media_type="audio", mime_type="audio/mpeg", filename="sound"))
+        media = (await parts.events())[-1]
+        assert isinstance(media, MediaProcessed), media
+        lasting.append(hear(body(parts, media, "mp3")).seconds)
+    assert lasting[0] == pytest.approx(lasting[1], abs=0.001)
+
+
+async def test_a_program_that_makes_too_little_breaks_the_job_though_it_ends_well(
+    film_parts: Parts, tmp_path: Path
+) -> None:
+    program = encoder_programs.encoder(tmp_path)
+    encoder_programs.stopping_after(program, frames=3)
+    made = sound("flac")
+    key = await film_parts.store(made.data)
+    parts = using(film_parts, program)
+    await process(parts, uploaded(key, media_type="audio", mime_type=made.mime_type, filename="sound"))
+    (failed,) = await parts.events()
+    assert isinstance(failed, MediaFailed)
+    assert (failed.code, failed.detail) == ("crash", "The program that encodes here broke down: status 0.")
 
 
 @pytest.mark.long
