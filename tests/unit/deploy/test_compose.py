@@ -48,6 +48,7 @@ OF_CATALOG = {
     "TRIPOD_S3_READ_SECRET_KEY", "TRIPOD_PURGE_URL", "TRIPOD_PURGE_SECRET", "TRIPOD_LIVE_CONNECTIONS",
     "TRIPOD_LIVE_PER_CALLER",
 }  # fmt: skip
+OF_PROCESSOR = {"TRIPOD_FFMPEG"}
 OF_CLIENTS = {"TRIPOD_URL", "TRIPOD_TOKEN"}
 
 
@@ -58,9 +59,11 @@ def test_every_setting_of_a_service_can_be_made_in_the_env_file() -> None:
     for service in ("ingest", "processor", "catalog"):
         passed = {name for name, value in services[service]["environment"].items() if value is None}
         named = set(re.findall(r"\$\{(TRIPOD_\w+)", COMPOSE))
-        needed = theirs if service == "catalog" else theirs - OF_CATALOG
-        assert needed - passed - named == set(), service
-        assert service == "catalog" or not passed & OF_CATALOG
+        others = {"ingest": OF_CATALOG | OF_PROCESSOR, "processor": OF_CATALOG, "catalog": OF_PROCESSOR}[
+            service
+        ]
+        assert theirs - others - passed - named == set(), service
+        assert not passed & others
 
 
 def test_every_secret_is_required_and_none_has_a_default() -> None:
