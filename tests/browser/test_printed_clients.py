@@ -1,10 +1,12 @@
 """The client code that the documents of mediafiles and content print, run by a browser on a page of another origin.
 
-As printed, with the origin filled in, without remarks and the types of TypeScript, which no browser knows.
+As printed, with the origin filled in and without the types of TypeScript, which no browser knows. `token` is what they
+take for given, and they tell what they do in the console.
 """
 
 import base64
 import itertools
+import re
 import uuid
 from typing import Any
 
@@ -12,47 +14,12 @@ import httpx
 
 from tests.browser.conftest import Browser
 from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.printed import printed
 from tests.fixtures.sounds import sound
 from tests.fixtures.system import System
 from tests.fixtures.videos import video
 from tests.fixtures.waiting import eventually
 
-# `token` is what the example takes for given; it tells what it does in the console.
-MEDIAFILES = """
-const uploadMedia = async (file) => {
-  const formData = new FormData();
-  formData.append('file', file);
-
-  const response = await fetch('http://localhost:8000/api/media/upload/', {
-    method: 'POST',
-    headers: {
-      'Authorization': `Bearer ${token}`
-    },
-    body: formData
-  });
-
-  const data = await response.json();
-  console.log('Media uploaded:', data);
-
-  const checkStatus = setInterval(async () => {
-    const statusResponse = await fetch(`http://localhost:8000/api/media/${data.id}/`, {
-      headers: {
-        'Authorization': `Bearer ${token}`
-      }
-    });
-
-    const statusData = await statusResponse.json();
-
-    if (statusData.status === 'ready') {
-      clearInterval(checkStatus);
-      console.log('Processing complete!', statusData);
-    } else if (statusData.status === 'failed') {
-      clearInterval(checkStatus);
-      console.error('Processing failed');
-    }
-  }, 2000);
-};
-"""
 TIPS = """
 <img id="list" src="{thumbnail}">
 <img id="detail" src="{medium}">
@@ -62,34 +29,6 @@ TIPS = """
 </picture>
 <img id="lazy" src="{thumbnail}" data-src="{large}" loading="lazy">
 """
-CONTENT = """
-async function uploadMedia(file, contentId) {
-  const formData = new FormData();
-  formData.append('file', file);
-  formData.append('media_type', 'image');
-  if (contentId) {
-    formData.append('content_id', contentId);
-  }
-
-  const response = await fetch('http://localhost:8002/api/v1/media/upload', {
-    method: 'POST',
-    headers: {
-      'Authorization': `Bearer ${token}`
-    },
-    body: formData
-  });
-
-  return await response.json();
-}
-
-async function getContentMedia(contentId) {
-  const response = await fetch(
-    `http://localhost:8002/api/v1/media/content/${contentId}/media`
-  );
-
-  return await response.json();
-}
-"""
 GIVEN = """
 const [token, encoded, contentId] = arguments;
 const files = encoded.map(([name, bytes]) =>
@@ -98,6 +37,7 @@ window.told = [];
 console.log = (said, data) => { window.told.push([said, data]); };
 console.error = (said) => { window.told.push([said, null]); };
 """
+TYPES = re.compile(r"\??: (File|string)\b")
 SHOWN = """
 return [...document.images].map((image) => [image.id, image.complete && image.naturalWidth, image.currentSrc]);
 """
@@ -128,7 +68,8 @@ def packed(*files: tuple[str, bytes]) -> list[tuple[str, str]]:
 def test_the_react_example_of_mediafiles_uploads_and_polls_each_type_until_it_is_ready(
     other_origin: Browser, system: System
 ) -> None:
-    script = GIVEN + MEDIAFILES.replace("http://localhost:8000", system.origin_url)
+    example = printed("003", "javascript", "uploadMedia")
+    script = GIVEN + example.replace("http://localhost:8000", system.origin_url)
     other_origin.driver.execute_script(
         script + "files.forEach((file) => uploadMedia(file));",
         system.token(str(next(_numbers))),
@@ -174,7 +115,8 @@ def test_the_typescript_example_of_content_uploads_and_lists(other_origin: Brows
       .then(() => getContentMedia(contentId))
       .then((media) => console.log('listed', media));
     """
-    script = GIVEN + CONTENT.replace("http://localhost:8002", system.origin_url) + calls
+    example = TYPES.sub("", printed("002", "typescript", "uploadMedia"))
+    script = GIVEN + example.replace("http://localhost:8002", system.origin_url) + calls
     other_origin.driver.execute_script(script, system.token(str(uuid.uuid4())), packed(FILES[0]), about)
     (listed,) = told(other_origin, "listed", 1)
     (made,) = told(other_origin, "uploaded", 1)

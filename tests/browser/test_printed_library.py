@@ -1,5 +1,8 @@
 """The JavaScript that the library's document prints, run as printed by a browser on a page of another origin, without a
-token; its React and Vue examples send the same requests (tests/e2e/dialects/test_library_walk.py)."""
+token; its React and Vue examples send the same requests (tests/e2e/dialects/test_library_walk.py).
+
+Its addresses are filled in, and what it tells in the console is kept.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,58 +13,10 @@ from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import Browser
 from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.printed import printed
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-# As printed, with the origin filled in, without remarks. What it tells in the console is kept.
-SOCKET = """
-const ws = new WebSocket('ws://localhost:8000/ws/media');
-
-ws.onmessage = (event) => {
-    const data = JSON.parse(event.data);
-    console.log('Media update:', data);
-
-    switch(data.type) {
-        case 'created':
-            console.log('New file uploaded:', data.data);
-            break;
-        case 'updated':
-            console.log('File metadata updated:', data.data);
-            break;
-        case 'deleted':
-            console.log('File deleted:', data.data.id);
-            break;
-    }
-};
-"""
-UPLOAD = """
-async function uploadFile(file, metadata = {}) {
-    const formData = new FormData();
-    formData.append('file', file);
-
-    if (metadata.description) formData.append('description', metadata.description);
-    if (metadata.alt_text) formData.append('alt_text', metadata.alt_text);
-    if (metadata.user_id) formData.append('user_id', metadata.user_id);
-    if (metadata.is_public !== undefined) formData.append('is_public', metadata.is_public);
-
-    const response = await fetch('http://localhost:8000/media/upload', {
-        method: 'POST',
-        body: formData
-    });
-
-    return await response.json();
-}
-
-const fileInput = document.querySelector('input[type="file"]');
-fileInput.addEventListener('change', async (e) => {
-    const file = e.target.files[0];
-    const result = await uploadFile(file, {
-        description: 'My file',
-        is_public: true
-    });
-    console.log('Uploaded:', result);
-});
-"""
 GIVEN = """
 document.body.innerHTML = '<input type="file"><img>';
 window.told = [];
@@ -88,9 +43,11 @@ def test_the_printed_page_uploads_and_hears_what_becomes_of_the_file(
     file = tmp_path / "holiday.png"
     file.write_bytes(PNG)
     there = system.origin_url
-    printed = SOCKET.replace("ws://localhost:8000", there.replace("http", "ws", 1))
-    printed += UPLOAD.replace("http://localhost:8000", there)
-    other_origin.driver.execute_script(GIVEN + printed + OPENED)
+    socket = printed("001", "javascript", "new WebSocket")
+    upload = printed("001", "javascript", "async function uploadFile")
+    example = socket.replace("ws://localhost:8000", there.replace("http", "ws", 1))
+    example += upload.replace("http://localhost:8000", there)
+    other_origin.driver.execute_script(GIVEN + example + OPENED)
     eventually(lambda: other_origin.driver.execute_script("return window.opened()"), "the socket")
     other_origin.driver.find_element(By.CSS_SELECTOR, 'input[type="file"]').send_keys(str(file))
     heard = hearing(other_origin)

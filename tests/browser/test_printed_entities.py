@@ -1,4 +1,7 @@
-"""The JavaScript that the entities document prints, run as printed by a browser on a page of another origin."""
+"""The JavaScript that the entities document prints, run as printed by a browser on a page of another origin.
+
+Its address is filled in; `files` and `token` are what it takes for given, and it ends in `console.log`.
+"""
 
 import base64
 from collections.abc import Iterator
@@ -9,31 +12,10 @@ import pytest
 
 from tests.browser.conftest import Browser
 from tests.fixtures.pictures import encoded, picture
+from tests.fixtures.printed import printed
 from tests.fixtures.system import System
 from tests.fixtures.waiting import eventually
 
-# With the origin filled in, without remarks. `files` and `token` are what the example takes for given, and it ends in
-# `console.log`.
-PRINTED = """
-const formData = new FormData();
-formData.append('entity_type', 'property');
-formData.append('entity_id', '123');
-formData.append('entity_field', 'gallery');
-
-files.forEach(file => {
-  formData.append('files', file);
-});
-
-fetch('http://localhost:8000/v1/media/batch/upload', {
-  method: 'POST',
-  headers: {
-    'Authorization': `Bearer ${token}`
-  },
-  body: formData
-})
-.then(res => res.json())
-.then(data => console.log(data));
-"""
 GIVEN = """
 const [token, encoded] = arguments;
 const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
@@ -60,8 +42,8 @@ def test_the_printed_batch_upload_runs_on_a_page_of_another_origin(
     other_origin: Browser, system: System, property_123: httpx.Client
 ) -> None:
     assert not other_origin.driver.current_url.startswith(system.origin_url)
-    printed = PRINTED.replace("http://localhost:8000", system.origin_url)
-    other_origin.driver.execute_script(GIVEN + printed, system.token("1"), base64.b64encode(PNG).decode())
+    example = printed("004", "javascript", "batch/upload").replace("http://localhost:8000", system.origin_url)
+    other_origin.driver.execute_script(GIVEN + example, system.token("1"), base64.b64encode(PNG).decode())
     answer: dict[str, Any] = eventually(
         lambda: other_origin.driver.execute_script("return window.told"), "the answer"
     )
