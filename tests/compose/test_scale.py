@@ -79,5 +79,5 @@ def test_a_replica_leaves_under_load_and_no_request_fails(scaled: ComposeStack) 
         finally:
             stop.set()
         statuses = [status for load in running for status in load.result()]
-    assert len(statuses) > 50
+    assert len(statuses) > 20
     assert set(statuses) <= {200, 201, 202}, {s: statuses.count(s) for s in set(statuses)}
