@@ -132,15 +132,17 @@ async def _send(client: Client, wish: Wish, file: File, meter: Meter, key: str) 
         "Content-Type": parcel.content_type,
         "Repr-Digest": f"sha-256=:{_base64(file.sha256)}:",
     }
-    pieces = _around(parcel, _pieces(file, meter.sent, faults))
     asks = file.size >= ASKS_FIRST
     url = client.address(parcel.path, parcel.query)
     try:
-        async with client.request(
-            parcel.method, url, seconds=None, headers=headers, data=pieces, expect100=asks
-        ) as answer:
-            media: Media = msgspec.json.decode(await answer.read())
-            return media
+        # Closed here: a request that breaks off leaves its pieces to nobody.
+        with _opened(file) as opened:
+            pieces = _around(parcel, _pieces(opened, file, meter.sent, faults))
+            async with client.request(
+                parcel.method, url, seconds=None, headers=headers, data=pieces, expect100=asks
+            ) as answer:
+                media: Media = msgspec.json.decode(await answer.read())
+                return media
     except Unreachable as error:
         raise (faults[0] if faults else error) from error.__cause__
     except msgspec.DecodeError as error:
@@ -156,24 +158,30 @@ async def _around(parcel: Parcel, pieces: AsyncIterator[bytes]) -> AsyncIterator
         yield parcel.after
 
 
+def _opened(file: File) -> BinaryIO:
+    try:
+        return file.path.open("rb")
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
 async def _pieces(
-    file: File, moved: Callable[[int], None], faults: list[TripodError]
+    opened: BinaryIO, file: File, moved: Callable[[int], None], faults: list[TripodError]
 ) -> AsyncIterator[bytes]:
     """The bytes that were digested, as many as there were. A file that changed meanwhile is noted in `faults`, because
     what is raised here reaches the caller as a broken connection."""
     left = file.size
     try:
-        with file.path.open("rb") as opened:
-            _check_unchanged(opened, file)
-            while left:
-                piece = await asyncio.to_thread(opened.read, min(CHUNK, left))
-                if not piece:
-                    raise _changed()
-                yield piece
-                left -= len(piece)
-                moved(len(piece))
+        _check_unchanged(opened, file)
+        while left:
+            piece = await asyncio.to_thread(opened.read, min(CHUNK, left))
+            if not piece:
+                raise _changed()
+            yield piece
+            left -= len(piece)
+            moved(len(piece))
     except OSError as error:
-        faults.append(Invalid(f"The file cannot be read any more: {error.strerror or error}."))
+        faults.append(_unreadable(error))
         raise
     except Invalid as error:
         faults.append(error)
@@ -184,6 +192,10 @@ def _check_unchanged(opened: BinaryIO, file: File) -> None:
     state = os.fstat(opened.fileno())
     if (state.st_size, state.st_mtime_ns) != (file.size, file.modified):
         raise _changed()
+
+
+def _unreadable(error: OSError) -> Invalid:
+    return Invalid(f"The file cannot be read any more: {error.strerror or error}.")
 
 
 def _changed() -> Invalid:

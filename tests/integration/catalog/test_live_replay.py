@@ -96,9 +96,12 @@ async def test_invariant_10_what_was_public_then_and_is_private_now_is_not_told_
         assert (await bob.patch(f"/v1/media/{theirs.id}", json={"is_public": False})).status_code == 200
     await catalog.told()
     async with socket(catalog, "ann", since=0) as ann:
-        created, updated = await hear(ann, 2)
-    assert {created["id"], updated["id"]} == {str(open_.id)}
+        heard = await hear(ann, 3)  # of two media in any order
+    created, updated = (message for message in heard if message["id"] == str(open_.id))
+    assert (created["type"], updated["type"]) == ("media.created", "media.updated")
     assert updated["media"]["timings"] == {}
+    (hidden,) = (message for message in heard if message["id"] == str(theirs.id))
+    assert (hidden["type"], "media" in hidden) == ("media.hidden", False)
 
 
 async def behind(catalog: Service, upload: MediaUploaded, sub: str, *roles: str) -> list[str | None]:
