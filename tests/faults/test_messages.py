@@ -43,6 +43,7 @@ def test_every_event_told_three_times_changes_nothing(victim: Victim) -> None:
     assert shown(victim) == before
 
 
+@pytest.mark.long
 def test_an_upload_told_again_after_the_brokers_memory_of_it_makes_no_second_media(victim: Victim) -> None:
     media_id = uploaded(victim)
     all_handled(victim.stack)

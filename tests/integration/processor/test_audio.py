@@ -238,6 +238,7 @@ async def test_a_sound_that_takes_for_ever_ends_at_its_budget(parts: Parts) -> N
     assert found.code == "timeout"
 
 
+@pytest.mark.long
 async def test_what_a_stopped_worker_has_finished_is_not_made_again(parts: Parts) -> None:
     assert isinstance(parts.deps.recipes, dict)
     sounds = Sounds(mp3=(SoundSpec(), SoundSpec(name="small", kbits=64, rate=32_000)))

@@ -156,6 +156,7 @@ async def test_sound_that_was_cut_away_by_an_edit_list_is_not_in_the_film(parts:
         assert float(sound.duration * (sound.time_base or 0)) == pytest.approx(0.75, abs=0.07)
 
 
+@pytest.mark.long
 async def test_matroska_is_copied_too_though_it_does_not_say_when_to_decode(parts: Parts) -> None:
     made = video("mkv", options={"preset": "veryfast", "bf": "2"})
     media = await done(parts, made)
