@@ -128,6 +128,7 @@ def test_the_library_moves_from_lines_of_json_with_its_public_flag(
     assert read(mine, f"/media/{BASE + 101}/download").content == b"old 1"
 
 
+@pytest.mark.long
 def test_content_moves_with_its_uuids_and_its_metadata(mover: Tripod, api: Any, tmp_path: Path) -> None:
     folder = tmp_path / "uploads"
     ids = [str(uuid.uuid4()) for _ in range(2)]

@@ -45,6 +45,7 @@ def test_all_three_services_die_at_once_and_nothing_is_lost_or_doubled(
     die_at(victim, *steps, total=12)
 
 
+@pytest.mark.long
 def test_a_file_half_of_whose_parts_are_stored_when_ingest_and_store_die_leaves_none_of_them(
     victim: Victim,
 ) -> None:
