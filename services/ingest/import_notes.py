@@ -1,10 +1,8 @@
 """What imports note for ever: who took a name, and which id a row was given. Many names share one key of the broker."""
 
-import asyncio
-import random
-
 import msgspec
 
+from services.ingest.contention import step_aside
 from services.ingest.context import Ingest
 from services.ingest.limits import RETRY_SECONDS
 from shared.errors import Unavailable
@@ -30,7 +28,7 @@ async def note(ingest: Ingest, key: str, name: str, value: str) -> str:
         try:
             await (bucket.create(key, data) if entry is None else bucket.update(key, data, entry.revision))
         except KeyConflict:  # a neighbour was faster
-            await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
+            await step_aside(attempt)
             continue
         return value
     raise Unavailable("The ids beside this one are contended; try again.", retry_after=RETRY_SECONDS)

@@ -6,12 +6,10 @@ of such ranges are two values. What is about to be lifted is written down first,
 leads to from where the counter stood; so whoever comes upon it can tell whether the lift has happened.
 """
 
-import asyncio
-import random
-
 import msgspec
 import structlog
 
+from services.ingest.contention import step_aside
 from services.ingest.context import Ingest
 from services.ingest.limits import RETRY_SECONDS
 from services.ingest.numbers import BLOCK, KEY
@@ -62,7 +60,7 @@ async def make_room(ingest: Ingest, highest: int) -> Ranges:
         try:
             done = await _step(ingest, highest)
         except KeyConflict:  # another import, or an upload that took a block
-            await asyncio.sleep(random.uniform(0, 0.01 * (attempt + 1)))  # noqa: S311 - jitter
+            await step_aside(attempt, seconds=0.01)
             continue
         if done is not None:
             return done

@@ -1,10 +1,10 @@
 """Numbers for media, unique over all replicas: blocks reserved from one counter by compare-and-set."""
 
 import asyncio
-import random
 
 import structlog
 
+from services.ingest.contention import step_aside
 from services.ingest.limits import RETRY_SECONDS
 from shared.errors import Unavailable
 from shared.events.bus import KeyConflict, KeyValue
@@ -57,7 +57,7 @@ class Numbers:
             try:
                 await self._counters.update(KEY, str(first + BLOCK).encode(), entry.revision)
             except KeyConflict:  # another replica was faster
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
+                await step_aside(attempt)
                 continue
             log.info("numbers.reserved", first=first, count=BLOCK)
             return first

@@ -5,7 +5,6 @@ into each other's way.
 """
 
 import asyncio
-import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +15,7 @@ import msgspec
 
 from services.ingest import accounts
 from services.ingest.accounts import Account, QuotaExceeded
+from services.ingest.contention import step_aside
 from services.ingest.limits import RETRY_SECONDS
 from shared.errors import Unavailable
 from shared.events.bus import KeyConflict, KeyValue
@@ -163,7 +163,7 @@ class Records:
                 line.seen = account, await self._put(owner, account, revision)
             except KeyConflict:  # another replica was faster
                 line.seen = None
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - jitter
+                await step_aside(attempt)
                 continue
             return results
         raise Unavailable(
